@@ -1,0 +1,61 @@
+# shellcheck shell=bash
+# libvirtd and virtlogd: used as they are where they run, started where they do not.
+
+libvirt_running() {
+    timeout 20 virsh -q -c qemu:///system uri >/dev/null 2>&1
+}
+
+# libvirt throws its cache of QEMU's capabilities away, and probes again at each create (10 s),
+# when it can't use /dev/kvm as the group kvm.
+libvirt_fix_kvm() {
+    [ -c /dev/kvm ] && getent group kvm >/dev/null || return 0
+    [ "$(stat -c %G:%a /dev/kvm)" != kvm:660 ] || return 0
+    chgrp kvm /dev/kvm && chmod 660 /dev/kvm || warn "can't give /dev/kvm to the group kvm"
+}
+
+# A host name that no one resolves costs libvirt 10 s a time.
+libvirt_fix_hostname() {
+    local name
+    name="$(hostname)"
+    if timeout 3 getent hosts "$name" >/dev/null; then return 0; fi
+    printf '127.0.1.1 %s # nova-lite\n' "$name" >>/etc/hosts
+}
+
+# Run by `unshare -m`: where cgroup v1 and v2 are mounted together, libvirt's LXC driver fails at
+# /sys/fs/cgroup/unified, so in its own mount namespace that one is not there. tini collects the
+# QEMU processes that libvirt probes with; a slow PID 1 made libvirt wait 57 s for them.
+readonly LIBVIRTD_WRAP='
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+exec tini -s -- libvirtd'
+
+libvirt_start() {
+    libvirt_fix_hostname
+    if libvirt_running; then return 0; fi
+    if systemd_is_init; then
+        unit_start libvirtd virtlogd.socket libvirtd.service
+    else
+        libvirt_fix_kvm
+        daemon_start virtlogd "$LOG_DIR/virtlogd.log" virtlogd
+        daemon_start libvirtd "$LOG_DIR/libvirtd.log" \
+            unshare -m --propagation slave -- sh -c "$LIBVIRTD_WRAP"
+    fi
+    wait_until 40 libvirt_running ||
+        die "libvirtd did not answer within 40 s" \
+            "read $LOG_DIR/libvirtd.log (systemd: journalctl -u libvirtd)"
+}
+
+libvirt_stop() {
+    unit_stop libvirtd
+    # SIGTERM to tini is handed to libvirtd; guests go on running.
+    daemon_stop libvirtd
+    daemon_stop virtlogd
+}
+
+# Take the line back that libvirt_fix_hostname wrote. Written in place: /etc/hosts may be a bind
+# mount, which can't be replaced by a rename.
+libvirt_forget_hostname() {
+    local kept
+    grep -q ' # nova-lite$' /etc/hosts || return 0
+    kept="$(grep -v ' # nova-lite$' /etc/hosts)" || true
+    printf '%s\n' "$kept" >/etc/hosts
+}
