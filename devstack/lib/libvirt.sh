@@ -10,7 +10,7 @@ libvirt_running() {
 libvirt_fix_kvm() {
     [ -c /dev/kvm ] && getent group kvm >/dev/null || return 0
     [ "$(stat -c %G:%a /dev/kvm)" != kvm:660 ] || return 0
-    chgrp kvm /dev/kvm && chmod 660 /dev/kvm || warn "can't give /dev/kvm to the group kvm"
+    { chgrp kvm /dev/kvm && chmod 660 /dev/kvm; } || warn "can't give /dev/kvm to the group kvm"
 }
 
 # A host name that no one resolves costs libvirt 10 s a time.

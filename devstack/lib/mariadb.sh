@@ -33,7 +33,7 @@ mariadb_provision() {
     local name="$1" password="$2" also="${3:-}" host
     {
         # An underscore in a GRANT is a wildcard unless it is escaped.
-        printf 'CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n' "$name"
+        printf "CREATE DATABASE IF NOT EXISTS \`%s\` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n" "$name"
         for host in localhost 127.0.0.1; do
             printf "CREATE USER IF NOT EXISTS '%s'@'%s';\n" "$name" "$host"
             printf "ALTER USER '%s'@'%s' IDENTIFIED BY '%s';\n" "$name" "$host" "$password"

@@ -1,0 +1,278 @@
+"""Begin, complete and fail an action of a server: the only code that changes its states.
+
+Each is one compare-and-swap inside the caller's transaction, together with the operation's own row, so the pair
+can never disagree: an object in a transitional state always has an unfinished operation that will end it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from nova_lite.compute import claims
+from nova_lite.compute.transitions import TRANSITIONS, PowerState, Transition, VmState, status
+from nova_lite.db import operations
+from nova_lite.db.models import FixedIp, Operation, Port, Server
+from nova_lite.db.operations import Caller, Work
+from nova_lite.db.types import JsonDict, now
+from nova_lite.errors import Conflict, NotFound, StaleState
+
+LOG = logging.getLogger(__name__)
+
+
+def begin(
+    session: Session, caller: Caller, server: Server, action: str, arguments: JsonDict | None = None
+) -> Operation | None:
+    """Start *action* on *server*: check the table, mark the server, submit the operation for its host's agent.
+
+    *server* is a row read in this session. Returns the operation; None where the action needed no worker and is done
+    (deleting a server that never reached a host).
+
+    :raises Conflict: the server's state does not allow the action; the message says from which states it does.
+    :raises NotFound: the server was deleted meanwhile.
+    """
+    transition = TRANSITIONS[action]
+    _check(server, transition)
+    if transition.interrupts:
+        operations.ask_to_stop(session, "server", server.id)
+    condition = [Server.id == server.id, Server.deleted.is_(False), Server.vm_state == server.vm_state]
+    if not transition.interrupts:
+        condition.append(Server.task_state.is_(None))
+    values: dict[str, Any] = {
+        "task_state": transition.during,
+        "generation": Server.generation + 1,
+        "updated_at": now(),
+    }
+    if not _swap(session, server, condition, values):
+        session.refresh(server)
+        if server.deleted:
+            raise NotFound(f"Instance {server.id} could not be found.", "server.not_found")
+        _check(server, transition)
+        raise Conflict(_refusal(server, transition), "server.wrong_state")
+    _log(server.id, action, "begun", caller.request_id)
+    if action == "delete" and server.host is None:
+        end_deleted(session, server.id)
+        _record_done(session, caller, server)
+        return None
+    return operations.submit(
+        session,
+        caller,
+        action=action,
+        target_type="server",
+        target_id=server.id,
+        queue="agent",
+        host=server.host,
+        arguments=arguments,
+        deadline_s=transition.deadline_s,
+    )
+
+
+def _record_done(session: Session, caller: Caller, server: Server) -> None:
+    operation = operations.submit(
+        session,
+        caller,
+        action="delete",
+        target_type="server",
+        target_id=server.id,
+        queue="agent",
+        deadline_s=0,
+    )
+    operation.state = "done"
+    operation.started_at = operation.finished_at = now()
+
+
+def _check(server: Server, transition: Transition) -> None:
+    if server.vm_state not in transition.allowed_from or (server.task_state and not transition.interrupts):
+        raise Conflict(_refusal(server, transition), "server.wrong_state")
+
+
+def _refusal(server: Server, transition: Transition) -> str:
+    """Say why not, beginning as Nova does (clients match on it), and from where it would work."""
+    if server.vm_state not in transition.allowed_from:
+        wanted = ", ".join(sorted(status(state, None) for state in transition.allowed_from))
+        return (
+            f"Cannot '{transition.action.removesuffix('-soft').removesuffix('-hard')}' instance {server.id} while it is in "
+            f"vm_state {server.vm_state}; it is possible from: {wanted}."
+        )
+    return (
+        f"Cannot '{transition.action.removesuffix('-soft').removesuffix('-hard')}' instance {server.id} while it is in "
+        f"task_state {server.task_state}; wait until that has ended."
+    )
+
+
+def step(session: Session, server_id: str, action: str, task_state: str) -> None:
+    """Show a finer task state while *action* runs (``scheduling`` → ``networking`` → ``spawning``).
+
+    :raises StaleState: the server is gone.
+    """
+    result = session.execute(
+        update(Server)
+        .where(Server.id == server_id, Server.deleted.is_(False), Server.task_state.is_not(None))
+        .where(Server.task_state != TRANSITIONS["delete"].during)
+        .values(task_state=task_state, updated_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    if not _count(result):
+        raise StaleState(f"server {server_id} has no {action} under way")
+
+
+def complete(session: Session, work: Work, power: PowerState | None = None) -> None:
+    """End *work* well: its server takes the transition's final state, and the operation is done.
+
+    :raises StaleState: the operation is no longer ours; the transaction must roll back.
+    """
+    transition = TRANSITIONS[work.action]
+    if transition.on_ok is VmState.DELETED:
+        end_deleted(session, work.target_id)
+    else:
+        values: dict[str, Any] = {
+            "task_state": None,
+            "fault": None,
+            "power_state": int(power if power is not None else transition.power or PowerState.NOSTATE),
+        }
+        if transition.on_ok is not None:
+            values["vm_state"] = transition.on_ok.value
+        if work.action == "create":
+            values["launched_at"] = now()
+        _set(session, work.target_id, work.action, values)
+    operations.finish(session, work, "done")
+    _log(work.target_id, work.action, "done", work.request_id, work.id)
+
+
+def fail(
+    session: Session,
+    work: Work,
+    message: str,
+    *,
+    details: str = "",
+    code: int = 500,
+    power: PowerState | None = None,
+) -> None:
+    """End *work* badly: the server keeps a fault that says what happened and takes the transition's failed state.
+
+    *message* is shown to the server's owner, *details* to admins only.
+
+    :raises StaleState: the operation is no longer ours; the transaction must roll back.
+    """
+    operations.finish(session, work, "failed", message)
+    mark_failed(session, work.action, work.target_id, message, details=details, code=code, power=power)
+    _log(work.target_id, work.action, "failed", work.request_id, work.id)
+
+
+def mark_failed(
+    session: Session,
+    action: str,
+    server_id: str,
+    message: str,
+    *,
+    details: str = "",
+    code: int = 500,
+    power: PowerState | None = None,
+) -> None:
+    """Give a server the failed state of *action* and a fault; for :func:`fail` and for overdue operations."""
+    transition = TRANSITIONS[action]
+    values: dict[str, Any] = {
+        "task_state": None,
+        "fault": {
+            "code": code,
+            "message": message,
+            "details": details,
+            "created": now().isoformat(timespec="seconds") + "Z",
+        },
+    }
+    if transition.on_fail is not None:
+        values["vm_state"] = transition.on_fail.value
+    if power is not None:
+        values["power_state"] = int(power)
+    _set(session, server_id, action, values)
+
+
+def cancel(session: Session, work: Work) -> None:
+    """End *work* because a later operation (a delete) asked for it; that one owns the server's state now.
+
+    :raises StaleState: the operation is no longer ours; the transaction must roll back.
+    """
+    operations.finish(session, work, "cancelled")
+    _log(work.target_id, work.action, "cancelled", work.request_id, work.id)
+
+
+def end_deleted(session: Session, server_id: str) -> None:
+    """Mark a server deleted and let go of all that it held in the database.
+
+    Also for a server whose host is gone: when that comes back, its agent's reconcile removes what is left there.
+    """
+    moment = now()
+    claims.release(session, server_id)
+    release_ports(session, server_id)
+    session.execute(
+        update(Server)
+        .where(Server.id == server_id, Server.deleted.is_(False))
+        .values(
+            vm_state=VmState.DELETED.value,
+            task_state=None,
+            power_state=int(PowerState.NOSTATE),
+            deleted=True,
+            deleted_at=moment,
+            terminated_at=moment,
+            updated_at=moment,
+            generation=Server.generation + 1,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def release_ports(session: Session, server_id: str) -> None:
+    """Delete the ports that compute made for a server and unbind those that its user brought."""
+    options: dict[str, Any] = {"synchronize_session": False}
+    identifiers = list(
+        session.scalars(select(Port.id).where(Port.device_id == server_id, Port.made_by_compute.is_(True)))
+    )
+    if identifiers:
+        session.execute(delete(FixedIp).where(FixedIp.port_id.in_(identifiers)).execution_options(**options))
+        session.execute(delete(Port).where(Port.id.in_(identifiers)).execution_options(**options))
+    session.execute(
+        update(Port)
+        .where(Port.device_id == server_id)
+        .values(device_id="", device_owner="", host=None, status="DOWN", updated_at=now())
+        .execution_options(**options)
+    )
+
+
+def _set(session: Session, server_id: str, action: str, values: dict[str, Any]) -> None:
+    condition = [Server.id == server_id, Server.deleted.is_(False)]
+    if action != "delete":
+        # A delete that was asked for meanwhile owns the server's state from then on.
+        condition.append(or_(Server.task_state.is_(None), Server.task_state != TRANSITIONS["delete"].during))
+    session.execute(
+        update(Server)
+        .where(*condition)
+        .values(generation=Server.generation + 1, updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _swap(session: Session, server: Server, condition: list[Any], values: dict[str, Any]) -> bool:
+    result = session.execute(
+        update(Server).where(*condition).values(**values).execution_options(synchronize_session=False)
+    )
+    return bool(_count(result))
+
+
+def _count(result: Any) -> int:
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
+def _log(server_id: str, action: str, event: str, request_id: str, operation_id: int | None = None) -> None:
+    LOG.info(
+        "server=%s action=%s event=%s request=%s operation=%s",
+        server_id,
+        action,
+        event,
+        request_id,
+        operation_id,
+    )

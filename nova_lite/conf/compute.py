@@ -1,0 +1,29 @@
+"""[compute]: what an agent runs guests with."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "compute"
+OPTIONS = [
+    cfg.StrOpt("driver", default="libvirt", choices=["libvirt", "fake"], help="What runs the guests."),
+    cfg.IntOpt("workers", default=8, min=1, help="Operations that one agent works on at once."),
+    cfg.FloatOpt(
+        "poll_interval", default=2.0, min=0.05, help="Seconds between looks at the queue when no message comes."
+    ),
+    cfg.FloatOpt("report_interval", default=5.0, min=0.1, help="Seconds between an agent's signs of life."),
+    cfg.FloatOpt("down_after", default=30.0, min=0.5, help="Seconds of silence after which a host counts as down."),
+    cfg.FloatOpt(
+        "reconcile_interval", default=60.0, min=1, help="Seconds between comparisons of libvirt and database."
+    ),
+    cfg.FloatOpt("shutdown_timeout", default=10.0, min=0, help="Seconds that a guest is given to shut down by itself."),
+    cfg.FloatOpt("vcpus_ratio", default=16.0, min=0.1, help="vCPUs per physical CPU."),
+    cfg.FloatOpt("memory_ratio", default=1.0, min=0.1, help="Guest memory per physical memory."),
+    cfg.FloatOpt("disk_ratio", default=1.0, min=0.1, help="Guest disk per physical disk."),
+    cfg.IntOpt("reserved_memory_mb", default=512, min=0, help="Memory (MiB) kept for the host."),
+    cfg.StrOpt("availability_zone", default="nova", help="The availability zone of this host."),
+    cfg.BoolOpt("force_config_drive", default=True, help="Give every VM a config drive, asked for or not."),
+    cfg.IntOpt("max_count", default=100, min=1, help="The most servers that one request may make."),
+    cfg.IntOpt("console_log_bytes", default=1_048_576, min=4096, help="How much of each guest's console log is kept."),
+    cfg.FloatOpt("rpc_timeout", default=10.0, min=0.5, help="Seconds that the API waits for an agent's answer."),
+]

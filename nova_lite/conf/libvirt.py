@@ -1,0 +1,30 @@
+"""[libvirt]: how guests are run."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "libvirt"
+OPTIONS = [
+    cfg.StrOpt("qemu_uri", default="qemu:///system", help="libvirt's address for VMs and unikernels."),
+    cfg.StrOpt("lxc_uri", default="lxc:///system", help="libvirt's address for containers."),
+    cfg.StrOpt(
+        "virt_type",
+        default="auto",
+        choices=["auto", "kvm", "qemu"],
+        help="auto: found out by really booting something tiny under KVM once, and remembered below state_path.",
+    ),
+    cfg.FloatOpt("call_timeout", default=60.0, min=1, help="Seconds after which a call to libvirt is given up."),
+    cfg.IntOpt(
+        "container_uid_base",
+        default=1_000_000,
+        min=65_536,
+        help="The first host uid and gid of containers' user namespaces.",
+    ),
+    cfg.StrOpt(
+        "cpu_mode",
+        default="auto",
+        choices=["auto", "host-model", "host-passthrough", "maximum", "none"],
+        help="The guests' CPU model.",
+    ),
+]

@@ -1,0 +1,15 @@
+"""[network]: addresses and the host's side of networks."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "network"
+OPTIONS = [
+    cfg.StrOpt(
+        "mac_prefix", default="fa:16:3e", regex=r"^[0-9a-f]{2}(:[0-9a-f]{2}){2}$", help="How MAC addresses begin."
+    ),
+    cfg.IntOpt("mtu", default=1500, min=576, max=65_535, help="The MTU of new networks."),
+    cfg.BoolOpt("nat", default=True, help="Let guests out through the host's own address."),
+    cfg.IntOpt("dhcp_lease_time", default=86_400, min=120, help="Seconds that a DHCP lease holds."),
+]

@@ -1,0 +1,1 @@
+"""The state store: models, sessions and the queries that several domains share."""

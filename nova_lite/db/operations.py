@@ -1,0 +1,295 @@
+"""The durable queue's verbs: submit, take, renew, step, finish, retry.
+
+A message is only a hint that there is something here. A worker takes an operation by compare-and-swap,
+holds it by a lease that it renews, and finishes it in the same transaction that sets its target's state.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session, aliased
+
+from nova_lite.db.models import Operation
+from nova_lite.db.store import Store
+from nova_lite.db.types import JsonDict, epoch, now
+from nova_lite.errors import StaleState
+
+LEASE_S = 30.0
+"""How long a taken operation is its owner's without a sign of life."""
+
+UNFINISHED = ("pending", "running")
+
+
+@dataclass(frozen=True)
+class Work:
+    """An operation that this worker holds: a copy of the row as it was when it was taken."""
+
+    id: int
+    request_id: str
+    project_id: str | None
+    user_id: str | None
+    action: str
+    target_type: str
+    target_id: str
+    arguments: JsonDict
+    queue: str
+    host: str | None
+    attempt: int
+    owner: str
+    deadline: float
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asked, as an operation remembers it."""
+
+    request_id: str
+    project_id: str | None
+    user_id: str | None
+
+
+def submit(
+    session: Session,
+    caller: Caller,
+    *,
+    action: str,
+    target_type: str,
+    target_id: str,
+    queue: str,
+    host: str | None = None,
+    arguments: JsonDict | None = None,
+    deadline_s: float,
+) -> Operation:
+    """Add an operation in the caller's transaction; it exists when that commits. *deadline_s*: from now."""
+    operation = Operation(
+        request_id=caller.request_id,
+        project_id=caller.project_id,
+        user_id=caller.user_id,
+        action=action,
+        target_type=target_type,
+        target_id=target_id,
+        arguments=arguments or {},
+        queue=queue,
+        host=host,
+        state="pending",
+        deadline=epoch() + deadline_s,
+    )
+    session.add(operation)
+    session.flush()
+    return operation
+
+
+def take(store: Store, queue: str, owner: str, *, host: str | None = None, limit: int = 8) -> list[Work]:
+    """Take up to *limit* operations of *queue* (of *host*, for agents) for *owner*, oldest first.
+
+    Takes what is pending and due, and what is running under a lease that ran out. Never takes an operation while
+    an earlier one of the same target is unfinished. Returns what was won; another worker may win the rest.
+    """
+    moment = epoch()
+    with store.read() as session:
+        candidates = session.execute(_due(queue, host, moment).limit(limit)).all()
+    if not candidates:
+        return []
+    return store.transact(lambda session: _win(session, candidates, owner))
+
+
+def _due(queue: str, host: str | None, moment: float) -> Any:
+    earlier = aliased(Operation)
+    ready = or_(
+        and_(Operation.state == "pending", Operation.not_before <= moment),
+        and_(Operation.state == "running", Operation.lease_until < moment),
+    )
+    query = (
+        select(Operation.id, Operation.state, Operation.lease_until)
+        .where(Operation.queue == queue, Operation.state.in_(UNFINISHED), ready)
+        .where(
+            ~exists().where(
+                earlier.target_type == Operation.target_type,
+                earlier.target_id == Operation.target_id,
+                earlier.id < Operation.id,
+                earlier.state.in_(UNFINISHED),
+            )
+        )
+        .order_by(Operation.id)
+    )
+    return query if host is None else query.where(Operation.host == host)
+
+
+def _win(session: Session, candidates: Sequence[Any], owner: str) -> list[Work]:
+    moment = epoch()
+    won: list[Work] = []
+    for identifier, state, lease_until in candidates:
+        result = session.execute(
+            update(Operation)
+            .where(Operation.id == identifier, Operation.state == state, Operation.lease_until == lease_until)
+            .values(
+                state="running",
+                owner=owner,
+                lease_until=moment + LEASE_S,
+                attempt=Operation.attempt + 1,
+                started_at=now(),
+                updated_at=now(),
+            )
+            .execution_options(synchronize_session=False)
+        )
+        if _count(result):
+            won.append(_work(session.get_one(Operation, identifier), owner))
+    return won
+
+
+def _work(row: Operation, owner: str) -> Work:
+    return Work(
+        id=row.id,
+        request_id=row.request_id,
+        project_id=row.project_id,
+        user_id=row.user_id,
+        action=row.action,
+        target_type=row.target_type,
+        target_id=row.target_id,
+        arguments=dict(row.arguments),
+        queue=row.queue,
+        host=row.host,
+        attempt=row.attempt,
+        owner=owner,
+        deadline=row.deadline,
+    )
+
+
+def renew(store: Store, owner: str) -> int:
+    """Prolong every lease of *owner*; return how many operations it holds."""
+    return store.transact(
+        lambda session: _count(
+            session.execute(
+                update(Operation)
+                .where(Operation.owner == owner, Operation.state == "running")
+                .values(lease_until=epoch() + LEASE_S)
+                .execution_options(synchronize_session=False)
+            )
+        )
+    )
+
+
+def release_queue(store: Store, queue: str, host: str | None = None) -> int:
+    """End the leases of a worker that is known to be dead, so that its work may be taken at once.
+
+    For an agent that starts (a lock file on its state directory says that it is the only one of its host) and for
+    the embedded mode. Returns how many operations were given back.
+    """
+    condition = [Operation.queue == queue, Operation.state == "running"]
+    if host is not None:
+        condition.append(Operation.host == host)
+    return store.transact(
+        lambda session: _count(
+            session.execute(
+                update(Operation)
+                .where(*condition)
+                .values(state="pending", owner=None, lease_until=0.0)
+                .execution_options(synchronize_session=False)
+            )
+        )
+    )
+
+
+def note_step(store: Store, work: Work, step: str) -> bool:
+    """Record that *work* is about to do *step*, renew its lease, and return whether it was asked to stop.
+
+    :raises StaleState: somebody else took the operation; the worker must let go without another effect.
+    """
+
+    def record(session: Session) -> bool:
+        result = session.execute(
+            update(Operation)
+            .where(Operation.id == work.id, Operation.owner == work.owner, Operation.state == "running")
+            .values(step=step, lease_until=epoch() + LEASE_S, updated_at=now())
+            .execution_options(synchronize_session=False)
+        )
+        if not _count(result):
+            raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
+        return session.execute(select(Operation.cancel_requested).where(Operation.id == work.id)).scalar_one()
+
+    return store.transact(record)
+
+
+def hand_over(session: Session, work: Work, *, queue: str, host: str | None) -> None:
+    """Pass a held operation to another queue (the scheduler to the chosen host's agent).
+
+    :raises StaleState: the operation is not held any more.
+    """
+    _own(session, work, state="pending", queue=queue, host=host, owner=None, lease_until=0.0, attempt=0)
+
+
+def retry_later(session: Session, work: Work, delay_s: float, error: str) -> None:
+    """Put a held operation back for another attempt after *delay_s* seconds.
+
+    :raises StaleState: the operation is not held any more.
+    """
+    _own(session, work, state="pending", owner=None, lease_until=0.0, not_before=epoch() + delay_s, error=error)
+
+
+def finish(session: Session, work: Work, state: str, error: str | None = None) -> None:
+    """End a held operation as ``done``, ``failed`` or ``cancelled``, in the transaction that sets its target's state.
+
+    :raises StaleState: the operation is not held any more; the transaction must not commit.
+    """
+    _own(session, work, state=state, owner=None, lease_until=0.0, finished_at=now(), error=error)
+
+
+def _own(session: Session, work: Work, **values: Any) -> None:
+    result = session.execute(
+        update(Operation)
+        .where(Operation.id == work.id, Operation.owner == work.owner, Operation.state == "running")
+        .values(updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    if not _count(result):
+        raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
+
+
+def ask_to_stop(session: Session, target_type: str, target_id: str) -> None:
+    """Ask every unfinished operation of a target to stop at its next step; pending ones end ``cancelled`` at once.
+
+    A pending operation has no owner, so nothing can be under way for it.
+    """
+    mine = (Operation.target_type == target_type, Operation.target_id == target_id)
+    options: dict[str, Any] = {"synchronize_session": False}
+    session.execute(
+        update(Operation)
+        .where(*mine, Operation.state == "pending")
+        .values(state="cancelled", finished_at=now(), updated_at=now())
+        .execution_options(**options)
+    )
+    session.execute(
+        update(Operation)
+        .where(*mine, Operation.state == "running")
+        .values(cancel_requested=True, updated_at=now())
+        .execution_options(**options)
+    )
+
+
+def overdue(session: Session, limit: int = 100) -> list[Operation]:
+    """List unfinished operations past their deadline whose lease has run out too: nobody is at work on them."""
+    moment = epoch()
+    return list(
+        session.scalars(
+            select(Operation)
+            .where(Operation.state.in_(UNFINISHED), Operation.deadline < moment, Operation.lease_until < moment)
+            .order_by(Operation.id)
+            .limit(limit)
+        )
+    )
+
+
+def new_owner(name: str) -> str:
+    """Make the name of a worker's one life: *name* and a random part, so that a restart is somebody else."""
+    return f"{name}:{uuid.uuid4().hex[:12]}"
+
+
+def _count(result: Any) -> int:
+    assert isinstance(result, CursorResult)
+    return result.rowcount
