@@ -102,6 +102,3 @@ unit_stop() {
     systemctl stop "${units[@]}" || true
     rm -f "$RUN_DIR/$1.units"
 }
-
-# started_by_us NAME: whether service NAME was started by these scripts (and may be stopped).
-started_by_us() { [ -e "$RUN_DIR/$1.pid" ] || [ -e "$RUN_DIR/$1.units" ]; }

@@ -5,6 +5,11 @@ libvirt_running() {
     timeout 20 virsh -q -c qemu:///system uri >/dev/null 2>&1
 }
 
+# systemd units; the sockets too, or a stopped libvirtd would be woken by its next client.
+libvirt_units() {
+    printf '%s\n' libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket libvirtd.service virtlogd.service
+}
+
 # libvirt throws its cache of QEMU's capabilities away, and probes again at each create (10 s),
 # when it can't use /dev/kvm as the group kvm.
 libvirt_fix_kvm() {
@@ -29,10 +34,12 @@ if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 exec tini -s -- libvirtd'
 
 libvirt_start() {
+    local units
     libvirt_fix_hostname
     if libvirt_running; then return 0; fi
     if systemd_is_init; then
-        unit_start libvirtd virtlogd.socket libvirtd.service
+        mapfile -t units < <(libvirt_units)
+        unit_start libvirt "${units[@]}"
     else
         libvirt_fix_kvm
         daemon_start virtlogd "$LOG_DIR/virtlogd.log" virtlogd
@@ -45,7 +52,7 @@ libvirt_start() {
 }
 
 libvirt_stop() {
-    unit_stop libvirtd
+    unit_stop libvirt
     # SIGTERM to tini is handed to libvirtd; guests go on running.
     daemon_stop libvirtd
     daemon_stop virtlogd

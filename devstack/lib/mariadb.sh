@@ -8,10 +8,12 @@ mariadb_admin() { mariadb --no-defaults --user=root --protocol=socket --socket=/
 
 mariadb_running() { mariadb_admin -e 'SELECT 1' >/dev/null 2>&1; }
 
+mariadb_units() { printf 'mariadb.service\n'; }
+
 mariadb_start() {
     if mariadb_running; then return 0; fi
     if systemd_is_init; then
-        unit_start mariadb mariadb.service
+        unit_start mariadb "$(mariadb_units)"
     else
         install -d -o mysql -g mysql -m 755 /run/mysqld
         [ -d /var/lib/mysql/mysql ] || mariadb-install-db --user=mysql --skip-test-db >/dev/null

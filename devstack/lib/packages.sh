@@ -12,7 +12,6 @@ packages_wanted() {
     if [ -e "$DEVSTACK_DIR/images/packages.txt" ]; then files+=("$DEVSTACK_DIR/images/packages.txt"); fi
     if [ "$DATABASE" != sqlite ]; then files+=("$DEVSTACK_DIR/files/apt-$DATABASE.txt"); fi
     if [ "$BUS" = rabbit ]; then files+=("$DEVSTACK_DIR/files/apt-rabbit.txt"); fi
-    if [[ ",$IMAGES," == *,debian,* ]]; then files+=("$DEVSTACK_DIR/files/apt-debian-image.txt"); fi
     packages_of "${files[@]}"
 }
 
@@ -43,24 +42,38 @@ packages_install() {
     printf '%s\n' "${missing[@]}" >>"$DATA/installed-packages"
 }
 
-# packages_install_noting PACKAGE…: the same, and note which servers started because of it: Debian
-# starts a server when it installs it, and then it is ours to stop.
+readonly POLICY=/usr/sbin/policy-rc.d
+
+# Without systemd a package's init script would start its server with settings that are not ours
+# (every address, no reaper), so it is told not to while we install. A policy that is there already
+# is the machine owner's, and stays.
+policy_refuse() {
+    if systemd_is_init || [ -e "$POLICY" ]; then return 0; fi
+    printf '#!/bin/sh\n# nova-lite, while stack.sh installs packages\nexit 101\n' >"$POLICY"
+    chmod 755 "$POLICY"
+}
+
+# A run that was killed leaves its policy behind; the next one takes it away.
+policy_restore() {
+    if grep -qs '^# nova-lite,' "$POLICY"; then rm -f "$POLICY"; fi
+}
+
+# packages_install_noting PACKAGE…: install, and note which servers started because of it: with
+# systemd Debian starts a server when it installs it, and then it is ours to stop.
 packages_install_noting() {
-    local service before=() after
+    local service idle=()
     for service in libvirt rabbitmq postgresql mariadb; do
-        if ! "${service}_running"; then before+=("$service"); fi
+        if ! "${service}_running"; then idle+=("$service"); fi
     done
+    rabbitmq_prepare_install
+    policy_refuse
+    trap policy_restore EXIT
     packages_install "$@"
-    mkdir -p "$RUN_DIR"
-    for service in "${before[@]}"; do
-        # A server may take a second to answer after its package was set up; a late one is only
-        # left running by clean.sh, which is the harmless mistake.
-        after=stopped
-        if "${service}_running"; then after=running; fi
-        if [ "$after" = running ] && systemd_is_init; then
-            "${service}_units" >"$RUN_DIR/$service.units"
-        elif [ "$after" = running ]; then
-            touch "$RUN_DIR/$service.sysv"
-        fi
-    done
+    if systemd_is_init; then
+        mkdir -p "$RUN_DIR"
+        for service in "${idle[@]}"; do
+            # One that answers late is left running by clean.sh: the harmless mistake.
+            if "${service}_running"; then "${service}_units" >"$RUN_DIR/$service.units"; fi
+        done
+    fi
 }

@@ -17,6 +17,12 @@ postgresql_admin() {
 
 postgresql_running() { [ "$(postgresql_admin -d postgres -tAc 'SELECT 1' 2>/dev/null)" = 1 ]; }
 
+postgresql_units() {
+    local version name rest
+    read -r version name rest <<<"$(postgresql_cluster)"
+    printf 'postgresql@%s-%s.service\n' "$version" "$name"
+}
+
 postgresql_start() {
     local version name rest
     if postgresql_running; then return 0; fi
@@ -27,7 +33,7 @@ postgresql_start() {
         pg_createcluster "$version" "$name" >/dev/null
     fi
     if systemd_is_init; then
-        unit_start postgresql "postgresql@$version-$name.service"
+        unit_start postgresql "$(postgresql_units)"
     else
         mkdir -p "$RUN_DIR"
         pg_ctlcluster "$version" "$name" start

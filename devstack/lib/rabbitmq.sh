@@ -34,11 +34,13 @@ UNIT
     systemctl daemon-reload
 }
 
+rabbitmq_units() { printf 'rabbitmq-server.service\n'; }
+
 rabbitmq_start() {
     if rabbitmq_listening && rabbitmq_running; then return 0; fi
     mkdir -p "$RUN_DIR"
     if systemd_is_init; then
-        unit_start rabbitmq rabbitmq-server.service
+        unit_start rabbitmq "$(rabbitmq_units)"
     else
         if rabbitmq_listening && ! daemon_pid rabbitmq >/dev/null; then
             die "port $RABBIT_PORT is taken by something that is not our RabbitMQ" \

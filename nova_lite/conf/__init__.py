@@ -38,16 +38,9 @@ def load(config_files: Sequence[str] | None = None, overrides: dict[str, Any] | 
 
 
 def register(conf: cfg.ConfigOpts) -> None:
-    """Register every option, those of oslo.log and oslo.messaging's tracing included, on *conf*."""
+    """Register every option of ours on *conf*."""
     for module in GROUPS:
         conf.register_opts(module.OPTIONS, group=module.GROUP)
-    # oslo.messaging registers this group on the global ConfigOpts only, and fails without it at each cast.
-    try:
-        from oslo_messaging._tracing import client as tracing
-
-        conf.register_opts(tracing.oslo_messaging_tracing, group="oslo_messaging_tracing")
-    except (ImportError, AttributeError):
-        return
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:

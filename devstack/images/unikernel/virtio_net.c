@@ -73,8 +73,8 @@ static const char *negotiate(void) {
 static const char *start_queue(uint16_t number) {
     uint16_t size = net.transport->queue_size(&net, number);
 
-    if (size < 2 || size > VIRTQUEUE_MAX_SIZE)
-        return "the network device has queues of a size that is not supported (2 to 1024)";
+    if (size < 2 || size > VIRTQUEUE_MAX_SIZE || size & (size - 1))
+        return "the network device has queues of a size that is not supported (a power of 2, 2 to 1024)";
     queues[number].memory = ring_memory[number];
     queues[number].buffers = buffers[number];
     virtqueue_lay_out(&queues[number], size, net.modern ? HEADER_BYTES_MODERN : HEADER_BYTES_LEGACY, number == RECEIVE);
@@ -155,7 +155,7 @@ uint8_t *link_frame(void) {
     uint32_t written;
     int pair;
 
-    while ((pair = virtqueue_take(&queues[TRANSMIT], &written)) >= 0)
+    while (idle_count < queues[TRANSMIT].pairs && (pair = virtqueue_take(&queues[TRANSMIT], &written)) >= 0)
         idle_pairs[idle_count++] = (uint16_t)pair;
     return idle_count ? queues[TRANSMIT].buffers[idle_pairs[idle_count - 1]].frame : 0;
 }
