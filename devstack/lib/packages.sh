@@ -67,8 +67,10 @@ packages_install_noting() {
     done
     rabbitmq_prepare_install
     policy_refuse
-    trap policy_restore EXIT
-    packages_install "$@"
+    (
+        trap policy_restore EXIT
+        packages_install "$@"
+    )
     if systemd_is_init; then
         mkdir -p "$RUN_DIR"
         for service in "${idle[@]}"; do

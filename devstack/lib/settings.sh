@@ -2,6 +2,7 @@
 # local.conf: KEY=value lines, read as data and never run as shell.
 
 # Each setting with its default and the pattern (extended regular expression) that it must match.
+# shellcheck disable=SC2054
 declare -gA SETTING_DEFAULT=(
     [HOST_IP]=127.0.0.1 [API_PORT]=8774
     [DATABASE]=sqlite [BUS]=memory [API_WORKERS]=1
@@ -76,8 +77,10 @@ settings_check() {
 settings_read() {
     local line number=0
     [ -r "$1" ] || return 0
+    # shellcheck disable=SC2094
     while IFS= read -r line || [ -n "$line" ]; do
         number=$((number + 1))
+        # shellcheck disable=SC2094
         setting_take "$1" "$number" "$line"
     done <"$1"
 }
