@@ -1,0 +1,135 @@
+"""Routes as data: which handler answers a method on a path, under which rule, for which body.
+
+Each API's folder exports a :class:`Mount` with a tuple of :class:`Route`; nothing is routed anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from routes import Mapper
+
+from nova_lite.api.version import Version, VersionRange
+
+if TYPE_CHECKING:
+    from nova_lite.api.context import Call
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a handler answers when a plain dict with the route's own status is not enough.
+
+    ``body``: a dict or list becomes JSON; bytes, or an iterable of bytes (streamed), go out as they are with ``content_type``; None: no body.
+    """
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method on one path.
+
+    :ivar path: below the mount, in Routes' syntax: ``/v2.1/servers/{id}``.
+    :ivar handler: takes the :class:`Call` and returns a dict (JSON), a :class:`Reply` or None (no body).
+    :ivar rule: the policy rule. It is enforced before the handler with the caller's own project as target; with
+        ``late`` the handler itself calls ``call.authorize(row)`` once it has the row, and the front door sees that it did.
+        None only where ``open`` is true.
+    :ivar open: whether the route is answered without a token.
+    :ivar body: the JSON schema of the body, or a function of the version that gives it; None: no body is read.
+    :ivar query: the JSON schema of the query string (each value a list of strings), likewise.
+    :ivar raw: the handler reads the body itself, as a stream.
+    :ivar since, until: the microversions in which the route exists; outside it is 404.
+    """
+
+    method: str
+    path: str
+    handler: Callable[[Call], Any]
+    rule: str | None = None
+    status: int = 200
+    open: bool = False
+    late: bool = False
+    body: Schema | Callable[[Version], Schema] | None = None
+    query: Schema | Callable[[Version], Schema] | None = None
+    raw: bool = False
+    since: Version | None = None
+    until: Version | None = None
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One API: where it lives, what it serves, how it words its errors.
+
+    :ivar prefix: ``/compute``; the routes' paths come below it.
+    :ivar style: the key of ``nova_lite.api.errors.STYLES``.
+    :ivar versions: the API's microversions, if it has any. ``unversioned`` paths (version documents) ignore the header.
+    :ivar aliases: other first path segments that lead to the same routes, ``{"v2": "v2.1"}``, always at the least version.
+    """
+
+    prefix: str
+    style: str
+    routes: tuple[Route, ...]
+    versions: VersionRange | None = None
+    unversioned: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a path led to: the routes by method, and the path's variables."""
+
+    mount: Mount
+    methods: Mapping[str, tuple[Route, ...]]
+    params: Mapping[str, str]
+    legacy: bool = False
+
+
+class Table:
+    """All mounts, compiled. Built once at start; nothing in it changes."""
+
+    def __init__(self, mounts: tuple[Mount, ...]) -> None:
+        self.mounts = mounts
+        self._mappers = {mount.prefix: _mapper(mount) for mount in mounts}
+
+    def match(self, path: str) -> Match | None:
+        """Find what answers *path* (percent-decoded, beginning with a slash); None: nothing does."""
+        first, slash, rest = path[1:].partition("/")
+        prefix = f"/{first}"
+        mapper = self._mappers.get(prefix)
+        if mapper is None:
+            return None
+        mount = next(mount for mount in self.mounts if mount.prefix == prefix)
+        inner = slash + rest or "/"
+        legacy = False
+        version = inner[1:].partition("/")[0]
+        if version in mount.aliases:
+            inner = f"/{mount.aliases[version]}{inner[len(version) + 1 :]}"
+            legacy = True
+        if len(inner) > 1:
+            inner = inner.rstrip("/") or "/"
+        found = mapper.match(inner)
+        if found is None:
+            return None
+        methods = found.pop("methods")
+        found.pop("controller", None)
+        found.pop("action", None)
+        return Match(mount, methods, {key: value for key, value in found.items() if value is not None}, legacy)
+
+
+def _mapper(mount: Mount) -> Any:
+    by_path: dict[str, dict[str, tuple[Route, ...]]] = {}
+    for route in mount.routes:
+        methods = by_path.setdefault(route.path, {})
+        methods[route.method] = (*methods.get(route.method, ()), route)
+    mapper = Mapper(register=False)
+    mapper.minimization = False
+    for path, methods in by_path.items():
+        mapper.connect(None, path, methods=methods)
+    mapper.create_regs()
+    return mapper

@@ -1,0 +1,283 @@
+"""Image records: create, list, change, delete, and taking data in.
+
+Visibility and statuses are Glance's: https://docs.openstack.org/api-ref/image/v2/
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from nova_lite.db.models import Image
+from nova_lite.db.store import Store
+from nova_lite.db.types import JsonDict, new_id, now
+from nova_lite.errors import Conflict, Forbidden, Invalid, NotFound
+from nova_lite.image import inspection
+from nova_lite.image.files import Files
+
+LOG = logging.getLogger(__name__)
+
+SIGN_OF_LIFE_S = 5.0
+"""How often an upload under way touches its row."""
+
+STALE_S = 60.0
+"""After so long without a sign of life an upload counts as dead, and its image may be uploaded to again."""
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Who looks: their project, and whether they see everybody's."""
+
+    project_id: str | None
+    is_admin: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What to list and how. ``conditions`` are SQLAlchemy conditions on :class:`Image` made by the caller's filters.
+
+    ``sort`` is (column name, ascending) pairs; ``id`` is added so that pages never overlap.
+    """
+
+    conditions: tuple[Any, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    hidden: bool = False
+    sort: tuple[tuple[str, bool], ...] = (("created_at", False),)
+    marker: str | None = None
+    limit: int = 25
+
+
+def create(store: Store, viewer: Viewer, values: JsonDict, image_id: str | None = None) -> Image:
+    """Add a queued image. :raises Conflict: the id is taken."""
+    image_id = image_id or new_id()
+
+    def work(session: Session) -> Image:
+        if session.get(Image, image_id) is not None:
+            raise Conflict(f"Image ID {image_id} already exists!", "image.duplicate")
+        image = Image(id=image_id, owner=viewer.project_id, status="queued", created_at=now(), **values)
+        image.updated_at = image.created_at
+        session.add(image)
+        return image
+
+    return store.transact(work)
+
+
+def visible_to(viewer: Viewer) -> Any:
+    """Return the condition under which *viewer* may see an image by its id."""
+    if viewer.is_admin:
+        return Image.id.is_not(None)
+    return or_(Image.owner == viewer.project_id, Image.visibility.in_(("public", "community")))
+
+
+def get(session: Session, viewer: Viewer, image_id: str) -> Image:
+    """Return an image. :raises NotFound: there is none that *viewer* may see."""
+    image = session.scalar(select(Image).where(Image.id == image_id, visible_to(viewer)))
+    if image is None:
+        raise NotFound(f"No image found with ID {image_id}", "image.not_found")
+    return image
+
+
+def find(session: Session, viewer: Viewer, listing: Listing) -> list[Image]:
+    """Return a page of images: own, public, and whatever the conditions ask for that *viewer* may see.
+
+    :raises Invalid: the marker is not to be found.
+    """
+    query = select(Image).where(visible_to(viewer), *listing.conditions).where(Image.os_hidden.is_(listing.hidden))
+    if not any("visibility" in str(condition) for condition in listing.conditions):
+        # Community images are seen by their id or when asked for, not in everybody's list.
+        own = Image.owner == viewer.project_id
+        query = query.where(or_(own, Image.visibility != "community"))
+    columns = [(getattr(Image, name), ascending) for name, ascending in listing.sort]
+    if "id" not in [name for name, _ in listing.sort]:
+        columns.append((Image.id, listing.sort[-1][1] if listing.sort else False))
+    if listing.marker:
+        query = query.where(_after(session, viewer, listing.marker, columns))
+    query = query.order_by(*[column.asc() if ascending else column.desc() for column, ascending in columns])
+    if not listing.properties and not listing.tags:
+        return list(session.scalars(query.limit(listing.limit)))
+    # Properties are a JSON document, whose operators differ between databases; the pages are filled here.
+    return _matching(session.scalars(query), listing)
+
+
+def _matching(images: Iterable[Image], listing: Listing) -> list[Image]:
+    page: list[Image] = []
+    for image in images:
+        if all(str(image.properties.get(key)) == value for key, value in listing.properties.items()) and set(
+            listing.tags
+        ) <= set(image.tags):
+            page.append(image)
+            if len(page) == listing.limit:
+                break
+    return page
+
+
+def _after(session: Session, viewer: Viewer, marker: str, columns: list[tuple[Any, bool]]) -> Any:
+    try:
+        row = get(session, viewer, marker)
+    except NotFound:
+        raise Invalid(f"Invalid marker: no image found with ID {marker}", "image.marker") from None
+    steps = []
+    for position, (column, ascending) in enumerate(columns):
+        value = getattr(row, column.key)
+        same = [earlier == getattr(row, earlier.key) for earlier, _ in columns[:position]]
+        steps.append(and_(*same, column > value if ascending else column < value))
+    return or_(*steps)
+
+
+def change(store: Store, viewer: Viewer, image_id: str, apply: Any) -> Image:
+    """Run *apply(image)* on the row in one transaction and return the row.
+
+    :raises NotFound: *viewer* may not see it. :raises Forbidden: it is not theirs.
+    """
+
+    def work(session: Session) -> Image:
+        image = get(session, viewer, image_id)
+        _own(viewer, image)
+        apply(image)
+        image.updated_at = now()
+        return image
+
+    return store.transact(work)
+
+
+def _own(viewer: Viewer, image: Image) -> None:
+    if not viewer.is_admin and image.owner != viewer.project_id:
+        raise Forbidden(
+            f"You are not permitted to change image {image.id}: it belongs to another project.", "image.not_owner"
+        )
+
+
+def remove(store: Store, files: Files, viewer: Viewer, image_id: str) -> None:
+    """Delete an image, first its row and then its bytes (what a crash leaves between, :func:`sweep` removes).
+
+    :raises Forbidden: it is protected, or another project's.
+    """
+
+    def work(session: Session) -> None:
+        image = get(session, viewer, image_id)
+        _own(viewer, image)
+        if image.protected:
+            raise Forbidden(f"Image {image_id} is protected and cannot be deleted.", "image.protected")
+        session.execute(delete(Image).where(Image.id == image_id))
+
+    store.transact(work)
+    files.remove(image_id)
+    LOG.info("image=%s event=deleted", image_id)
+
+
+def upload(store: Store, files: Files, viewer: Viewer, image_id: str, chunks: Iterable[bytes], offload: Any) -> Image:
+    """Take an image's data in: mark it saving, write, inspect, make it active; or leave it queued as it was.
+
+    *offload(function, *args)* runs the inspection off the server's hub.
+
+    :raises Conflict: the image has data already, or another upload of it is alive.
+    :raises nova_lite.image.inspection.FormatMismatch: the bytes are not what the image declares.
+    """
+    owner = f"{threading.get_ident()}-{new_id()}"
+    image = store.transact(lambda session: _begin_upload(session, viewer, image_id, owner))
+    try:
+        written = files.write(image_id, _living(store, image_id, owner, chunks))
+        try:
+            facts = offload(inspection.inspect, written.path, image.disk_format, image.container_format)
+            # From here on, the file is there before the row says so; a crash between leaves the image saving,
+            # which another upload may take over.
+            offload(files.keep, image_id, written)
+        except BaseException:
+            files.drop(written)
+            raise
+        values = {
+            "status": "active",
+            "size": written.size,
+            "virtual_size": facts.virtual_size,
+            "checksum": written.md5,
+            "os_hash_algo": "sha512",
+            "os_hash_value": written.sha512,
+        }
+        if not _end_upload(store, image_id, owner, values):
+            files.remove(image_id)
+            raise Conflict(f"Image {image_id} was deleted or taken over while its data came.", "image.upload_lost")
+    except BaseException:
+        _end_upload(store, image_id, owner, {"status": "queued"})
+        raise
+    LOG.info("image=%s event=active bytes=%d", image_id, written.size)
+    with store.read() as session:
+        return get(session, viewer, image_id)
+
+
+def _begin_upload(session: Session, viewer: Viewer, image_id: str, owner: str) -> Image:
+    image = get(session, viewer, image_id)
+    _own(viewer, image)
+    if not image.disk_format or not image.container_format:
+        raise Invalid("Image needs disk_format and container_format before its data.", "image.formats_missing")
+    stale = image.status == "saving" and (now() - (image.updated_at or image.created_at)).total_seconds() > STALE_S
+    if image.status != "queued" and not stale:
+        raise Conflict(f"Image status transition from {image.status} to saving is not allowed", "image.wrong_status")
+    result = session.execute(
+        update(Image)
+        .where(
+            Image.id == image_id,
+            Image.status == image.status,
+            Image.upload_owner.is_not_distinct_from(image.upload_owner),
+        )
+        .values(status="saving", upload_owner=owner, updated_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    if not _count(result):
+        raise Conflict(f"Another upload to image {image_id} has just begun.", "image.wrong_status")
+    return image
+
+
+def _living(store: Store, image_id: str, owner: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass *chunks* on, touching the row now and then so that others see that this upload is alive."""
+    seen = time.monotonic()
+    for chunk in chunks:
+        if time.monotonic() - seen > SIGN_OF_LIFE_S:
+            seen = time.monotonic()
+            if not _touch(store, image_id, owner, {}):
+                raise Conflict(f"Image {image_id} was deleted or taken over while its data came.", "image.upload_lost")
+        yield chunk
+
+
+def _end_upload(store: Store, image_id: str, owner: str, values: JsonDict) -> bool:
+    return _touch(store, image_id, owner, {**values, "upload_owner": None})
+
+
+def _touch(store: Store, image_id: str, owner: str, values: JsonDict) -> bool:
+    return store.transact(
+        lambda session: bool(
+            _count(
+                session.execute(
+                    update(Image)
+                    .where(Image.id == image_id, Image.status == "saving", Image.upload_owner == owner)
+                    .values(updated_at=now(), **values)
+                    .execution_options(synchronize_session=False)
+                )
+            )
+        )
+    )
+
+
+def sweep(store: Store, files: Files) -> int:
+    """Remove bytes that belong to no image and have not been written to for a while; return how many files."""
+    with store.read() as session:
+        known = set(session.scalars(select(Image.id)))
+    removed = 0
+    for path in files.strays(known, time.time() - 10 * STALE_S):
+        LOG.warning("stray image file removed name=%s", path.name)
+        path.unlink(missing_ok=True)
+        removed += 1
+    return removed
+
+
+def _count(result: Any) -> int:
+    assert isinstance(result, CursorResult)
+    return result.rowcount

@@ -1,0 +1,105 @@
+"""Look into an image before anything else does: the bytes must be what was declared, whole, and harmless.
+
+Pure Python (oslo.utils' format inspectors), at upload and again on each host, as qemu-img has been made to open a
+host's files by what an image says of itself (CVE-2024-32498, CVE-2022-47951, CVE-2024-40767).
+"""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from oslo_utils.imageutils import format_inspector
+
+from nova_lite.errors import Invalid
+from nova_lite.image import qcow2
+
+DISK_FORMATS = ("raw", "qcow2", "ami", "aki", "ari", "iso")
+"""What we can boot or use; Glance knows more, none of which a driver of ours runs."""
+
+CONTAINER_FORMATS = ("bare", "docker", "ami", "aki", "ari")
+
+_RAW = ("raw", "ami", "aki", "ari")
+_CHUNK = 64 * 1024
+_LOOKED_AT = 4 * 1024 * 1024
+"""Every inspector has made up its mind within the first bytes; the rest of a raw image need not be read."""
+
+
+class FormatMismatch(Invalid):
+    """The bytes are not what was declared, or hold what must not be there."""
+
+    default_code = "image.format"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What inspection found. ``virtual_size``: bytes that the guest sees."""
+
+    format: str
+    virtual_size: int
+
+
+def inspect(path: Path, disk_format: str, container_format: str) -> Facts:
+    """Check the file at *path* against its declared formats.
+
+    :raises FormatMismatch: it is of another format, refers to other files, uses unknown features or is cut short.
+    """
+    if container_format == "docker":
+        return _archive(path)
+    inspector = _detect(path)
+    found = str(inspector)
+    size = path.stat().st_size
+    if disk_format in _RAW:
+        # A partition table at the front of a raw disk is just that.
+        if found not in ("raw", "gpt"):
+            raise FormatMismatch(f"Image content is {found}, but disk_format is {disk_format}.")
+        return Facts("raw", size)
+    if found != disk_format:
+        raise FormatMismatch(f"Image content is {found}, but disk_format is {disk_format}.")
+    try:
+        inspector.safety_check()
+    except format_inspector.SafetyCheckFailed as error:
+        reasons = ", ".join(sorted(error.failures))
+        raise FormatMismatch(f"Image content is refused: the {found} file fails these checks: {reasons}.") from None
+    except format_inspector.ImageFormatError:
+        raise FormatMismatch(f"Image content is cut short: its {found} header is not whole.") from None
+    if found == "qcow2":
+        try:
+            qcow2.check_whole(path)
+        except qcow2.CutShort:
+            message = "Image content is cut short: the qcow2 file refers to data beyond its end."
+            raise FormatMismatch(message) from None
+    return Facts(found, int(inspector.virtual_size))
+
+
+def _detect(path: Path) -> format_inspector.FileInspector:
+    with path.open("rb") as file:
+        wrapper = format_inspector.InspectWrapper(file)
+        try:
+            read = 0
+            while read < _LOOKED_AT and (chunk := wrapper.read(_CHUNK)):
+                read += len(chunk)
+        finally:
+            wrapper.close()
+        try:
+            found = wrapper.format
+        except format_inspector.ImageFormatError:
+            raise FormatMismatch("Image content matches several formats at once.") from None
+    if found is None:
+        raise FormatMismatch("Image content is of no format that is known.")
+    return found
+
+
+def _archive(path: Path) -> Facts:
+    """Check that an OCI or docker archive has its index; its layers are unpacked, bounded, on the host."""
+    try:
+        with tarfile.open(path, "r:*") as archive:
+            names = {member.name.removeprefix("./") for member in archive}
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise FormatMismatch(
+            f"Image content is not a whole tar archive ({error}); container_format docker needs one."
+        ) from None
+    if not names & {"index.json", "manifest.json"}:
+        raise FormatMismatch("Image content is a tar archive with neither index.json (OCI) nor manifest.json (docker).")
+    return Facts("raw", path.stat().st_size)
