@@ -285,6 +285,15 @@ def overdue(session: Session, limit: int = 100) -> list[Operation]:
     )
 
 
+def seize(session: Session, operation: Operation, owner: str) -> Work | None:
+    """Take one unfinished operation that nobody is at work on, as :func:`overdue` listed it; None: it has changed since.
+
+    In the caller's transaction, so that it ends there or is as before.
+    """
+    won = _win(session, [(operation.id, operation.state, operation.lease_until)], owner)
+    return won[0] if won else None
+
+
 def new_owner(name: str) -> str:
     """Make the name of a worker's one life: *name* and a random part, so that a restart is somebody else."""
     return f"{name}:{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,57 @@
+"""Every message that there is, in one table.
+
+A cast is a hint: lost, doubled or late, it changes nothing but how soon work begins. A call asks one agent for what
+only its host knows, and has an answer within its time-out class or none.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+SCHEDULER = "scheduler"
+AGENT = "agent"
+EXCHANGE = "nova_lite"
+
+
+class Kind(enum.Enum):
+    """Whether the sender waits for an answer."""
+
+    CAST = "cast"
+    CALL = "call"
+
+
+class Patience(enum.Enum):
+    """How long a caller waits, in units of ``[compute] rpc_timeout``; a cast waits for nothing."""
+
+    NONE = 0
+    SHORT = 1
+    LONG = 6
+
+
+@dataclass(frozen=True)
+class Message:
+    """One kind of message: who gets it, how it is sent, and what it is for."""
+
+    name: str
+    topic: str
+    kind: Kind
+    patience: Patience
+    doc: str
+
+
+MESSAGES: dict[tuple[str, str], Message] = {
+    (row.topic, row.name): row
+    for row in (
+        Message("wake", SCHEDULER, Kind.CAST, Patience.NONE, "Some scheduler: look at the queue of servers to place."),
+        Message("wake", AGENT, Kind.CAST, Patience.NONE, "The agent of one host: look at the operations of this host."),
+        Message(
+            "console_output",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "server_id, length (lines; null: all that is kept) → the last lines of the console log, as text.",
+        ),
+    )
+}
+"""Keyed by topic and name."""

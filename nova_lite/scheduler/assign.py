@@ -1,0 +1,118 @@
+"""Give one server its host: place, claim, bind its ports and hand the operation to that host's agent."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from nova_lite.compute import claims, lifecycle
+from nova_lite.compute.transitions import TRANSITIONS, VmState
+from nova_lite.db import operations
+from nova_lite.db.models import Operation, Port, Server
+from nova_lite.db.operations import Work
+from nova_lite.db.store import Store
+from nova_lite.db.types import now
+from nova_lite.scheduler.place import Placement, Refusal, Request, Weights, place
+from nova_lite.scheduler.snapshot import Snapshot, request_of
+
+LOG = logging.getLogger(__name__)
+
+SCHEDULING = TRANSITIONS["create"].during
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Where the server went."""
+
+    host: str
+
+
+class _Full(Exception):
+    """The host has no room any more; rolls the claim's transaction back."""
+
+
+class _Gone(Exception):
+    """The server is not to be placed any more (deleted, or asked to stop); rolls back."""
+
+
+def assign(store: Store, work: Work, snapshot: Snapshot, weights: Weights) -> Assigned | Refusal | None:
+    """Find *work*'s server a host and hand it over there, or end it with a fault; None when it need not be placed.
+
+    Each try is one transaction, so a scheduler that dies leaves the server either unplaced and this operation to be
+    taken again, or placed and handed over.
+
+    :raises nova_lite.errors.StaleState: somebody else holds the operation; nothing was done.
+    """
+    with store.read() as session:
+        server = session.get(Server, work.target_id)
+    if server is None or server.deleted:
+        store.transact(lambda session: operations.finish(session, work, "cancelled"))
+        return None
+    request = request_of(server, work.arguments.get("host"))
+    while True:
+        choice = place(request, snapshot.hosts(), weights)
+        if isinstance(choice, Refusal):
+            store.transact(partial(lifecycle.fail, work=work, message=choice.message, code=500))
+            return choice
+        outcome = _claim_one_of(store, work, request, choice, snapshot)
+        if outcome is not None:
+            return outcome if isinstance(outcome, Assigned) else None
+
+
+def _claim_one_of(
+    store: Store, work: Work, request: Request, choice: Placement, snapshot: Snapshot
+) -> Assigned | bool | None:
+    """Try the placement's hosts in turn; None: all were full; False: the server is gone."""
+    for host in choice.hosts:
+        try:
+            store.transact(partial(_bind, work=work, host=host))
+        except _Full:
+            snapshot.note_full(request, host)
+            LOG.info("server=%s host=%s event=claim-lost operation=%d", work.target_id, host, work.id)
+            continue
+        except _Gone:
+            store.transact(lambda session: lifecycle.cancel(session, work))
+            return False
+        snapshot.note_claim(request, host)
+        LOG.info(
+            "server=%s host=%s event=placed request=%s operation=%d", work.target_id, host, work.request_id, work.id
+        )
+        return Assigned(host)
+    return None
+
+
+def _bind(session: Session, work: Work, host: str) -> None:
+    server = session.get(Server, work.target_id)
+    if server is None or server.deleted:
+        raise _Gone
+    if session.scalar(select(Operation.cancel_requested).where(Operation.id == work.id)):
+        raise _Gone
+    if not claims.claim(session, server, host):
+        raise _Full
+    moment = now()
+    bound = session.execute(
+        update(Server)
+        .where(
+            Server.id == server.id,
+            Server.deleted.is_(False),
+            Server.vm_state == VmState.BUILDING.value,
+            Server.task_state == SCHEDULING,
+        )
+        .values(host=host, updated_at=moment)
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(bound, CursorResult)
+    if not bound.rowcount:
+        raise _Gone
+    session.execute(
+        update(Port)
+        .where(Port.device_id == server.id)
+        .values(host=host, updated_at=moment)
+        .execution_options(synchronize_session=False)
+    )
+    operations.hand_over(session, work, queue="agent", host=host)

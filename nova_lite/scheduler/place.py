@@ -1,0 +1,148 @@
+"""Choose a host: filters, then weights. Pure: a request and a snapshot in, a placement or a refusal out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+ALTERNATIVES = 4
+"""Next best hosts that a placement names, for when the best one's room is taken meanwhile."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a server needs: vCPUs, MiB, GiB. ``availability_zone`` and ``host`` None: any."""
+
+    server_id: str
+    kind: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    availability_zone: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True)
+class HostView:
+    """A host as the snapshot saw it. Capacities are what may be claimed: ratios and reserves are in them already."""
+
+    name: str
+    availability_zone: str
+    kinds: frozenset[str]
+    enabled: bool
+    up: bool
+    vcpus: float
+    memory_mb: float
+    disk_gb: float
+    used_vcpus: int = 0
+    used_memory_mb: int = 0
+    used_disk_gb: int = 0
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Above 0: the freest host first (spread); below 0: the fullest (pack); 0: of no matter."""
+
+    memory: float = 1.0
+    vcpus: float = 1.0
+
+
+@dataclass(frozen=True)
+class Placement:
+    """``hosts``: the best first, then the next best ones; never empty."""
+
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why no host will do: for each filter that removed any, its words and how many; their sum is ``total``."""
+
+    total: int
+    counts: tuple[tuple[str, int], ...]
+
+    @property
+    def message(self) -> str:
+        """A sentence for the server's fault, beginning as Nova's does."""
+        if not self.total:
+            return "No valid host was found. There is no compute host."
+        reasons = ", ".join(f"{count} {words}" for words, count in self.counts)
+        return f"No valid host was found. 0 of {self.total} hosts: {reasons}."
+
+
+@dataclass(frozen=True)
+class Filter:
+    """``passes`` says whether a host will do; ``words`` says what is wrong with those that will not."""
+
+    name: str
+    passes: Callable[[HostView, Request], bool]
+    words: Callable[[Request], str]
+
+
+FILTERS = (
+    Filter(
+        "host",
+        lambda host, request: request.host is None or host.name == request.host,
+        lambda request: f"other than {request.host}, which was asked for",
+    ),
+    Filter("enabled", lambda host, request: host.enabled, lambda request: "disabled"),
+    Filter("up", lambda host, request: host.up, lambda request: "down"),
+    Filter(
+        "kind",
+        lambda host, request: request.kind in host.kinds,
+        lambda request: f"without kind {request.kind}",
+    ),
+    Filter(
+        "availability_zone",
+        lambda host, request: request.availability_zone in (None, host.availability_zone),
+        lambda request: f"outside availability zone {request.availability_zone}",
+    ),
+    Filter(
+        "vcpus",
+        lambda host, request: host.used_vcpus + request.vcpus <= host.vcpus,
+        lambda request: f"without {request.vcpus} free vCPUs",
+    ),
+    Filter(
+        "memory",
+        lambda host, request: host.used_memory_mb + request.memory_mb <= host.memory_mb,
+        lambda request: f"without {request.memory_mb} MiB of free memory",
+    ),
+    Filter(
+        "disk",
+        lambda host, request: host.used_disk_gb + request.disk_gb <= host.disk_gb,
+        lambda request: f"without {request.disk_gb} GiB of free disk",
+    ),
+)
+"""In this order; a host counts for the first one that removes it."""
+
+
+def place(request: Request, hosts: Iterable[HostView], weights: Weights | None = None) -> Placement | Refusal:
+    """Choose the best of *hosts* for *request*, or say how many each filter removed."""
+    removed: dict[str, int] = {}
+    fit: list[HostView] = []
+    total = 0
+    for host in hosts:
+        total += 1
+        obstacle = next((row for row in FILTERS if not row.passes(host, request)), None)
+        if obstacle is None:
+            fit.append(host)
+        else:
+            removed[obstacle.name] = removed.get(obstacle.name, 0) + 1
+    if not fit:
+        counts = tuple((row.words(request), removed[row.name]) for row in FILTERS if row.name in removed)
+        return Refusal(total, counts)
+    chosen = weights or Weights()
+    fit.sort(key=lambda host: (-_weigh(host, chosen), _spread(request.server_id, host.name)))
+    return Placement(tuple(host.name for host in fit[: ALTERNATIVES + 1]))
+
+
+def _weigh(host: HostView, weights: Weights) -> float:
+    memory = (host.memory_mb - host.used_memory_mb) / host.memory_mb if host.memory_mb > 0 else 0.0
+    vcpus = (host.vcpus - host.used_vcpus) / host.vcpus if host.vcpus > 0 else 0.0
+    return weights.memory * memory + weights.vcpus * vcpus
+
+
+def _spread(server_id: str, host: str) -> int:
+    """Order equal hosts differently for each server, so that schedulers side by side do not all pick the same one."""
+    return zlib.crc32(f"{server_id}{host}".encode())

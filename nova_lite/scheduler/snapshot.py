@@ -1,0 +1,102 @@
+"""The hosts as the scheduler sees them, in one query, and what a server's row asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nova_lite.db.models import Host, Server
+from nova_lite.db.types import epoch
+from nova_lite.scheduler.place import HostView, Request
+
+
+class Snapshot:
+    """What one round of placements decides on; it learns of its own claims, not of others'."""
+
+    def __init__(self, hosts: Iterable[HostView]) -> None:
+        self._hosts = {host.name: host for host in hosts}
+
+    def hosts(self) -> list[HostView]:
+        """List the hosts."""
+        return list(self._hosts.values())
+
+    def note_claim(self, request: Request, name: str) -> None:
+        """Remember that *request* was claimed on the host *name*."""
+        host = self._hosts[name]
+        self._hosts[name] = dataclasses.replace(
+            host,
+            used_vcpus=host.used_vcpus + request.vcpus,
+            used_memory_mb=host.used_memory_mb + request.memory_mb,
+            used_disk_gb=host.used_disk_gb + request.disk_gb,
+        )
+
+    def note_full(self, request: Request, name: str) -> None:
+        """Remember that the host *name* had no room for *request*: others claimed it meanwhile.
+
+        Only as much is taken as full as makes *request* not fit; what exactly was claimed, the next snapshot tells.
+        """
+        host = self._hosts[name]
+        self._hosts[name] = dataclasses.replace(
+            host, used_memory_mb=max(host.used_memory_mb, int(host.memory_mb) - request.memory_mb + 1)
+        )
+
+
+def read_hosts(session: Session, down_after: float) -> Snapshot:
+    """Read every host. *down_after*: seconds of silence after which one counts as down."""
+    moment = epoch()
+    rows = session.execute(
+        select(
+            Host.name,
+            Host.availability_zone,
+            Host.kinds,
+            Host.enabled,
+            Host.forced_down,
+            Host.last_seen,
+            Host.vcpus,
+            Host.vcpus_ratio,
+            Host.memory_mb,
+            Host.reserved_memory_mb,
+            Host.memory_ratio,
+            Host.disk_gb,
+            Host.disk_ratio,
+            Host.used_vcpus,
+            Host.used_memory_mb,
+            Host.used_disk_gb,
+        )
+    ).all()
+    return Snapshot(
+        HostView(
+            name=row.name,
+            availability_zone=row.availability_zone,
+            kinds=frozenset(row.kinds),
+            enabled=row.enabled,
+            up=not row.forced_down and moment - row.last_seen <= down_after,
+            vcpus=row.vcpus * row.vcpus_ratio,
+            memory_mb=(row.memory_mb - row.reserved_memory_mb) * row.memory_ratio,
+            disk_gb=row.disk_gb * row.disk_ratio,
+            used_vcpus=row.used_vcpus,
+            used_memory_mb=row.used_memory_mb,
+            used_disk_gb=row.used_disk_gb,
+        )
+        for row in rows
+    )
+
+
+def request_of(server: Server, host: str | None = None) -> Request:
+    """Say what *server* needs; *host*: the one that it must go to.
+
+    An availability zone may name its host, ``zone:host`` as Nova's administrators write it.
+    """
+    zone, _, named = (server.availability_zone or "").partition(":")
+    return Request(
+        server_id=server.id,
+        kind=server.kind,
+        vcpus=server.vcpus,
+        memory_mb=server.memory_mb,
+        disk_gb=server.disk_gb,
+        availability_zone=zone or None,
+        host=host or named.partition(":")[0] or None,
+    )
