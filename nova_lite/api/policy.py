@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oslo_policy import policy as oslo
@@ -38,14 +38,14 @@ COMMON_RULES = (
     ),
 )
 
-_FOLDERS = ("identity", "compute", "image", "network")
+FOLDERS = ("identity", "compute", "image", "network")
 _RELOAD_S = 5.0
 
 
-def list_rules() -> list[Any]:
+def list_rules(folders: Sequence[str] = FOLDERS) -> list[Any]:
     """Give every rule with its default; for the policy itself and for oslopolicy-sample-generator."""
     rules: list[Any] = list(COMMON_RULES)
-    for folder in _FOLDERS:
+    for folder in folders:
         rules.extend(importlib.import_module(f"nova_lite.api.{folder}.policies").RULES)
     return rules
 
@@ -61,11 +61,11 @@ def rule(name: str, check: str, description: str, *operations: tuple[str, str]) 
 
 
 class Policy:
-    """The rules in force. :param conf: names ``[api] policy_file``."""
+    """The rules in force. :param conf: names ``[api] policy_file``. :param folders: the APIs whose rules are known."""
 
-    def __init__(self, conf: Any) -> None:
+    def __init__(self, conf: Any, folders: Sequence[str] = FOLDERS) -> None:
         self._enforcer = oslo.Enforcer(conf, policy_file=conf.api.policy_file)
-        self._enforcer.register_defaults(list_rules())
+        self._enforcer.register_defaults(list_rules(folders))
         self._enforcer.suppress_default_change_warnings = True
         self._enforcer.suppress_deprecation_warnings = True
         self._enforcer.load_rules()

@@ -36,7 +36,7 @@ class Reply:
 class Route:
     """One method on one path.
 
-    :ivar path: below the mount, in Routes' syntax: ``/v2.1/servers/{id}``.
+    :ivar path: below the mount, in Routes' syntax: ``/v2.1/servers/{id}``; of two that fit, the earlier in the table wins.
     :ivar handler: takes the :class:`Call` and returns a dict (JSON), a :class:`Reply` or None (no body).
     :ivar rule: the policy rule. It is enforced before the handler with the caller's own project as target; with
         ``late`` the handler itself calls ``call.authorize(row)`` once it has the row, and the front door sees that it did.
@@ -95,16 +95,16 @@ class Table:
 
     def __init__(self, mounts: tuple[Mount, ...]) -> None:
         self.mounts = mounts
-        self._mappers = {mount.prefix: _mapper(mount) for mount in mounts}
+        self._compiled = {mount.prefix: (mount, *_compile(mount)) for mount in mounts}
 
     def match(self, path: str) -> Match | None:
         """Find what answers *path* (percent-decoded, beginning with a slash); None: nothing does."""
         first, slash, rest = path[1:].partition("/")
         prefix = f"/{first}"
-        mapper = self._mappers.get(prefix)
-        if mapper is None:
+        compiled = self._compiled.get(prefix)
+        if compiled is None:
             return None
-        mount = next(mount for mount in self.mounts if mount.prefix == prefix)
+        mount, mapper, by_path = compiled
         inner = slash + rest or "/"
         legacy = False
         version = inner[1:].partition("/")[0]
@@ -116,20 +116,21 @@ class Table:
         found = mapper.match(inner)
         if found is None:
             return None
-        methods = found.pop("methods")
-        found.pop("controller", None)
+        methods = by_path[found.pop("controller")]
         found.pop("action", None)
         return Match(mount, methods, {key: value for key, value in found.items() if value is not None}, legacy)
 
 
-def _mapper(mount: Mount) -> Any:
+def _compile(mount: Mount) -> tuple[Any, dict[str, dict[str, tuple[Route, ...]]]]:
+    """Return the mapper of a mount's paths, and the routes by path and method."""
     by_path: dict[str, dict[str, tuple[Route, ...]]] = {}
     for route in mount.routes:
         methods = by_path.setdefault(route.path, {})
         methods[route.method] = (*methods.get(route.method, ()), route)
     mapper = Mapper(register=False)
     mapper.minimization = False
-    for path, methods in by_path.items():
-        mapper.connect(None, path, methods=methods)
+    for path in by_path:
+        # Routes turns whatever it is given into text, so a path leads to its own template.
+        mapper.connect(None, path, controller=path)
     mapper.create_regs()
-    return mapper
+    return mapper, by_path

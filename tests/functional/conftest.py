@@ -1,0 +1,133 @@
+"""A front door in this process: the real application and store, with tokens that simply name people."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import webob
+
+from nova_lite import conf as configuration
+from nova_lite.api.app import make_app
+from nova_lite.api.context import Services
+from nova_lite.api.policy import Policy
+from nova_lite.api.routes import Mount, Table
+from nova_lite.db.models import Base
+from nova_lite.db.store import Store, connect
+from nova_lite.errors import Unauthenticated, Unavailable
+from nova_lite.identity.principal import Principal
+
+_ROLES = {"admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",)}
+
+
+def principal(user: str, project: str, role: str = "member") -> Principal:
+    """Make somebody with *role* (and what it implies) on *project*."""
+    moment = datetime.datetime(2030, 1, 1)
+    return Principal(
+        user_id=user,
+        user_name=user,
+        user_domain_id="default",
+        user_domain_name="Default",
+        methods=("password",),
+        audit_ids=("audit",),
+        issued_at=moment,
+        expires_at=moment,
+        roles=_ROLES[role],
+        project_id=project,
+        project_name=project,
+        project_domain_id="default",
+        project_domain_name="Default",
+    )
+
+
+class Tokens:
+    """An authenticator whose tokens are ``user:project:role``."""
+
+    def validate(self, token: str) -> Principal:
+        parts = token.split(":")
+        if len(parts) != 3 or parts[2] not in _ROLES:
+            raise Unauthenticated("The request you have made requires authentication.")
+        return principal(*parts)
+
+
+@dataclass
+class Wakes:
+    """Remembers who was woken."""
+
+    seen: list[tuple[str, str | None]] = field(default_factory=list)
+
+    def wake(self, topic: str, host: str | None = None) -> None:
+        self.seen.append((topic, host))
+
+
+@dataclass
+class Agents:
+    """Answers for the agents: ``answers`` by method; a host of the name ``dead`` never does."""
+
+    answers: dict[str, Any] = field(default_factory=dict)
+
+    def call(self, host: str, method: str, **arguments: Any) -> Any:
+        if host == "dead" or method not in self.answers:
+            raise Unavailable(f"Host {host} does not answer.")
+        answer = self.answers[method]
+        return answer(**arguments) if callable(answer) else answer
+
+
+@dataclass
+class Door:
+    """The application, and short ways to ask it."""
+
+    services: Services
+    app: Any
+    store: Store
+    wakes: Wakes
+    agents: Agents
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, token: str | None = "demo:demo:member", **headers: str
+    ) -> webob.Response:
+        """Send a request; *body* bytes go out as they are, anything else as JSON; ``_`` in header names is ``-``."""
+        request = webob.Request.blank(path, method=method)
+        if token:
+            request.headers["X-Auth-Token"] = token
+        if isinstance(body, bytes):
+            request.body = body
+            request.content_type = "application/octet-stream"
+        elif body is not None:
+            request.body = json.dumps(body).encode()
+            request.content_type = "application/json"
+        for name, value in headers.items():
+            request.headers[name.replace("_", "-")] = value
+        return request.get_response(self.app)
+
+
+def open_door(directory: Path, mounts: tuple[Mount, ...], **overrides: Any) -> Door:
+    """Build a front door with *mounts* over a fresh SQLite database in *directory*."""
+    conf = configuration.load([], {"state_path": str(directory), **overrides})
+    store = Store(connect(f"sqlite:///{directory}/test.db"))
+    Base.metadata.create_all(store.engine)
+    wakes, agents = Wakes(), Agents()
+    services = Services(
+        conf=conf,
+        store=store,
+        authenticator=Tokens(),
+        policy=Policy(conf, [mount.prefix.strip('/') for mount in mounts]),
+        waker=wakes,
+        agents=agents,
+    )
+    return Door(services, make_app(services, Table(mounts)), store, wakes, agents)
+
+
+@pytest.fixture
+def image_door(tmp_path: Path) -> Iterator[Door]:
+    """A front door with the image API."""
+    from nova_lite.api.image import MOUNT
+
+    door = open_door(tmp_path, (MOUNT,), **{"image.keep_free_bytes": 0})
+    yield door
+    door.store.close()

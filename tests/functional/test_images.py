@@ -1,0 +1,205 @@
+"""The image API end to end: records, data, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import webob
+
+from nova_lite.db.models import Image
+from nova_lite.db.types import now
+
+MEBIBYTE = 1024 * 1024
+
+
+def make(door: Any, **members: Any) -> dict[str, Any]:
+    body = {"name": "an image", "disk_format": "raw", "container_format": "bare", **members}
+    reply = door.ask("POST", "/image/v2/images", body)
+    assert reply.status_int == 201, reply.text
+    return reply.json
+
+
+def qcow2(directory: Path, *options: str, size: str = "8M") -> bytes:
+    path = directory / "made.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, str(path), size], check=True)
+    return path.read_bytes()
+
+
+def test_an_image_goes_in_and_comes_out_again(image_door):
+    image = make(image_door, properties_of_mine="yes", tags=["b", "a", "b"])
+    assert image["status"] == "queued" and image["tags"] == ["a", "b"] and image["properties_of_mine"] == "yes"
+    data = os.urandom(3 * MEBIBYTE + 17)
+    assert image_door.ask("PUT", image["file"].replace("/v2", "/image/v2"), data).status_int == 204
+    shown = image_door.ask("GET", f"/image/v2/images/{image['id']}").json
+    assert shown["status"] == "active" and shown["size"] == len(data) == shown["virtual_size"]
+    assert shown["checksum"] == hashlib.md5(data).hexdigest()
+    assert shown["os_hash_value"] == hashlib.sha512(data).hexdigest()
+    whole = image_door.ask("GET", f"/image/v2/images/{image['id']}/file")
+    assert whole.body == data and whole.headers["Content-MD5"] == shown["checksum"]
+    part = image_door.ask("GET", f"/image/v2/images/{image['id']}/file", Range="bytes=10-19")
+    assert part.status_int == 206 and part.body == data[10:20] and part.headers["Content-Range"] == f"bytes 10-19/{len(data)}"
+
+
+def test_a_real_qcow2_is_taken_with_its_virtual_size(image_door, tmp_path):
+    image = make(image_door, disk_format="qcow2")
+    assert image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", qcow2(tmp_path)).status_int == 204
+    assert image_door.ask("GET", f"/image/v2/images/{image['id']}").json["virtual_size"] == 8 * MEBIBYTE
+
+
+def _hollow(tmp_path):
+    return {"disk_format": "qcow2"}, b"not a qcow2 at all" * 100
+
+
+def _disguised(tmp_path):
+    return {"disk_format": "raw"}, qcow2(tmp_path)
+
+
+def _backed(tmp_path):
+    (tmp_path / "base").write_bytes(bytes(MEBIBYTE))
+    return {"disk_format": "qcow2"}, qcow2(tmp_path, "-b", str(tmp_path / "base"), "-F", "raw", size="1M")
+
+
+def _outside(tmp_path):
+    return {"disk_format": "qcow2"}, qcow2(tmp_path, "-o", f"data_file={tmp_path / 'data.raw'}")
+
+
+def _cut(tmp_path):
+    path = tmp_path / "full.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "8M"], check=True)
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 4M", str(path)], check=True, stdout=subprocess.DEVNULL)
+    return {"disk_format": "qcow2"}, path.read_bytes()[: 2 * MEBIBYTE]
+
+
+def _no_archive(tmp_path):
+    return {"container_format": "docker"}, b"\x7fELF" + bytes(4000)
+
+
+@pytest.mark.parametrize("case", [_hollow, _disguised, _backed, _outside, _cut, _no_archive])
+def test_bytes_that_are_not_what_they_claim_are_refused_and_nothing_stays(image_door, tmp_path, case):
+    members, data = case(tmp_path)
+    image = make(image_door, **members)
+    reply = image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", data)
+    assert reply.status_int == 400 and "Image content" in reply.text, reply.text
+    shown = image_door.ask("GET", f"/image/v2/images/{image['id']}").json
+    assert shown["status"] == "queued" and shown["size"] is None and shown["checksum"] is None
+    assert list((tmp_path / "images").iterdir()) == []
+
+
+def test_data_that_breaks_off_leaves_the_image_queued(image_door, tmp_path):
+    image = make(image_door)
+    request = webob.Request.blank(f"/image/v2/images/{image['id']}/file", method="PUT")
+    request.headers["X-Auth-Token"] = "demo:demo:member"
+    request.content_type = "application/octet-stream"
+    request.environ["wsgi.input"] = io.BytesIO(b"half")
+    request.environ["CONTENT_LENGTH"] = "8"
+    reply = request.get_response(image_door.app)
+    assert reply.status_int == 400 and "4 of the 8 bytes" in reply.text
+    assert image_door.ask("GET", f"/image/v2/images/{image['id']}").json["status"] == "queued"
+    assert list((tmp_path / "images").iterdir()) == []
+
+
+def test_a_second_upload_is_refused_unless_the_first_one_died(image_door):
+    image = make(image_door)
+    path = f"/image/v2/images/{image['id']}/file"
+
+    def leave_it_saving(age_s: float) -> None:
+        def work(session):
+            row = session.get(Image, image["id"])
+            row.status, row.upload_owner = "saving", "somebody"
+            row.updated_at = now() - __import__("datetime").timedelta(seconds=age_s)
+
+        image_door.store.transact(work)
+
+    leave_it_saving(1)
+    assert image_door.ask("PUT", path, b"data").status_int == 409
+    leave_it_saving(3600)
+    assert image_door.ask("PUT", path, b"data").status_int == 204
+    assert image_door.ask("PUT", path, b"again").status_int == 409
+
+
+def test_patch_is_all_or_nothing(image_door):
+    image = make(image_door, colour="red")
+    path = f"/image/v2/images/{image['id']}"
+    good = [
+        {"op": "replace", "path": "/name", "value": "renamed"},
+        {"op": "add", "path": "/shape", "value": "round"},
+        {"op": "remove", "path": "/colour"},
+    ]
+    reply = image_door.ask("PATCH", path, good, Content_Type="application/openstack-images-v2.1-json-patch")
+    assert reply.status_int == 200 and reply.json["name"] == "renamed" and "colour" not in reply.json
+    bad = [{"op": "replace", "path": "/name", "value": "again"}, {"op": "remove", "path": "/colour"}]
+    assert image_door.ask("PATCH", path, bad).status_int == 409
+    assert image_door.ask("GET", path).json["name"] == "renamed"
+    assert image_door.ask("PATCH", path, [{"op": "add", "path": "/status", "value": "active"}]).status_int == 403
+    assert image_door.ask("PATCH", path, [{"op": "replace", "path": "/min_ram", "value": -1}]).status_int == 400
+
+
+def test_others_see_only_what_is_public_and_change_nothing(image_door):
+    other = "eve:other:member"
+    image = make(image_door)
+    path = f"/image/v2/images/{image['id']}"
+    assert image_door.ask("GET", path, token=other).status_int == 404
+    assert image_door.ask("PATCH", path, [{"op": "replace", "path": "/visibility", "value": "public"}]).status_int == 403
+    made_public = [{"op": "replace", "path": "/visibility", "value": "public"}]
+    assert image_door.ask("PATCH", path, made_public, token="root:admin:admin").status_int == 200
+    assert image_door.ask("GET", path, token=other).status_int == 200
+    assert image_door.ask("DELETE", path, token=other).status_int == 403
+    assert image_door.ask("PUT", f"{path}/file", b"x", token=other).status_int == 403
+    assert image_door.ask("GET", path, token=None).status_int == 401
+
+
+def test_pages_hold_every_image_once_in_order(image_door):
+    made = {make(image_door, name=f"image {number % 3}")["id"] for number in range(11)}
+    seen: list[str] = []
+    path = "/image/v2/images?limit=3&sort=name:asc,created_at:desc"
+    while path:
+        page = image_door.ask("GET", path).json
+        seen += [image["id"] for image in page["images"]]
+        path = "/image" + page["next"] if "next" in page else ""
+    assert len(seen) == 11 and set(seen) == made
+
+
+def test_filters_find_what_they_name(image_door):
+    tagged = make(image_door, name="x", tags=["one", "two"], nova_lite_kind="unikernel")["id"]
+    make(image_door, name="y", tags=["one"])
+
+    def found(query: str) -> list[str]:
+        return [image["id"] for image in image_door.ask("GET", f"/image/v2/images?{query}").json["images"]]
+
+    assert found("name=x") == found("tag=one&tag=two") == found("nova_lite_kind=unikernel") == [tagged]
+    assert len(found("status=queued")) == 2 and found("status=active") == [] and len(found("name=in:x,y")) == 2
+    for bad in ("limit=-1", "sort_key=colour", "visibility=odd", "created_at=gt:yesterday", "protected=maybe"):
+        assert image_door.ask("GET", f"/image/v2/images?{bad}").status_int == 400, bad
+    assert image_door.ask("GET", "/image/v2/images?marker=unknown").status_int == 400
+
+
+def test_a_protected_image_stays_and_a_deleted_one_leaves_no_bytes(image_door, tmp_path):
+    image = make(image_door, protected=True)
+    path = f"/image/v2/images/{image['id']}"
+    image_door.ask("PUT", f"{path}/file", b"bytes")
+    assert image_door.ask("DELETE", path).status_int == 403
+    image_door.ask("PATCH", path, [{"op": "replace", "path": "/protected", "value": False}])
+    assert image_door.ask("DELETE", path).status_int == 204
+    assert image_door.ask("GET", path).status_int == 404 and list((tmp_path / "images").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b"{no json", "Malformed"),
+        ({"name": "n" * 300}, "name"),
+        ({"disk_format": "vmdk"}, "disk_format"),
+        ({"visibility": "odd"}, "visibility"),
+        ({"id": "../../etc/passwd"}, "id"),
+        ({"a_property": {"not": "text"}}, "a_property"),
+    ],
+)
+def test_bad_bodies_are_told_what_is_wrong(image_door, body, named):
+    reply = image_door.ask("POST", "/image/v2/images", body, Content_Type="application/json")
+    assert reply.status_int == 400 and named in reply.text and reply.content_type == "text/html"
