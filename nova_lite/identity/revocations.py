@@ -160,16 +160,10 @@ def revoke_all(session: Session, lifetime_s: int, *, user_id: str | None = None,
 
 def is_revoked(session: Session, principal: Principal) -> bool:
     """Ask the database itself, for what must not be a few seconds late: making a new token from this one."""
-    rows = session.scalars(
-        select(Revocation).where(
-            or_(
-                Revocation.audit_id == principal.audit_id,
-                Revocation.user_id == principal.user_id,
-                Revocation.project_id == principal.project_id,
-            )
-        )
-    )
-    return arrange(rows).ends(principal)
+    about = [Revocation.audit_id == principal.audit_id, Revocation.user_id == principal.user_id]
+    if principal.project_id is not None:
+        about.append(Revocation.project_id == principal.project_id)
+    return arrange(session.scalars(select(Revocation).where(or_(*about)))).ends(principal)
 
 
 def _prune(session: Session) -> None:

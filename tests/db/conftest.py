@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, make_url, text
+
 from nova_lite.db import migrate
 from nova_lite.db.store import Store, connect
-from sqlalchemy import create_engine, make_url, text
 
 BACKENDS = ("sqlite", "postgresql", "mariadb")
 VARIABLES = {"postgresql": "TEST_POSTGRESQL_URL", "mariadb": "TEST_MARIADB_URL"}

@@ -10,15 +10,16 @@ import sys
 import time
 from pathlib import Path
 
-import nova_lite.conf
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, select, text
+
+import nova_lite.conf
 from nova_lite.db import migrate
 from nova_lite.db.models import Base, Project
 from nova_lite.db.models.identity import Domain
 from nova_lite.db.store import Store, connect
-from sqlalchemy import inspect, select, text
 
 
 def test_models_and_migrated_schema_agree(store: Store) -> None:
@@ -100,8 +101,9 @@ def test_names_compare_byte_by_byte(store: Store) -> None:
 
 
 def test_downgrade_leaves_nothing(store: Store) -> None:
-    from alembic import command
     from alembic.config import Config
+
+    from alembic import command
 
     config = Config()
     config.set_main_option("script_location", str(migrate.directory()))
