@@ -116,7 +116,7 @@ def open_door(directory: Path, mounts: tuple[Mount, ...], **overrides: Any) -> D
         conf=conf,
         store=store,
         authenticator=Tokens(),
-        policy=Policy(conf, [mount.prefix.strip('/') for mount in mounts]),
+        policy=Policy(conf, [mount.prefix.strip("/") for mount in mounts]),
         waker=wakes,
         agents=agents,
     )

@@ -43,7 +43,11 @@ def test_an_image_goes_in_and_comes_out_again(image_door):
     whole = image_door.ask("GET", f"/image/v2/images/{image['id']}/file")
     assert whole.body == data and whole.headers["Content-MD5"] == shown["checksum"]
     part = image_door.ask("GET", f"/image/v2/images/{image['id']}/file", Range="bytes=10-19")
-    assert part.status_int == 206 and part.body == data[10:20] and part.headers["Content-Range"] == f"bytes 10-19/{len(data)}"
+    assert (
+        part.status_int == 206
+        and part.body == data[10:20]
+        and part.headers["Content-Range"] == f"bytes 10-19/{len(data)}"
+    )
 
 
 def test_a_real_qcow2_is_taken_with_its_virtual_size(image_door, tmp_path):
@@ -72,7 +76,9 @@ def _outside(tmp_path):
 def _cut(tmp_path):
     path = tmp_path / "full.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "8M"], check=True)
-    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 4M", str(path)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 4M", str(path)], check=True, stdout=subprocess.DEVNULL
+    )
     return {"disk_format": "qcow2"}, path.read_bytes()[: 2 * MEBIBYTE]
 
 
@@ -145,7 +151,9 @@ def test_others_see_only_what_is_public_and_change_nothing(image_door):
     image = make(image_door)
     path = f"/image/v2/images/{image['id']}"
     assert image_door.ask("GET", path, token=other).status_int == 404
-    assert image_door.ask("PATCH", path, [{"op": "replace", "path": "/visibility", "value": "public"}]).status_int == 403
+    assert (
+        image_door.ask("PATCH", path, [{"op": "replace", "path": "/visibility", "value": "public"}]).status_int == 403
+    )
     made_public = [{"op": "replace", "path": "/visibility", "value": "public"}]
     assert image_door.ask("PATCH", path, made_public, token="root:admin:admin").status_int == 200
     assert image_door.ask("GET", path, token=other).status_int == 200
