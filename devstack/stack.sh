@@ -63,7 +63,7 @@ make_resources() {
 
 boot_demo() {
     "$DEST/venv/bin/python" "$DEVSTACK_DIR/demo.py" --clouds "$CONF_DIR/clouds.yaml" \
-        --cloud nova-lite-demo --report "$RUN_DIR/demo.txt"
+        --cloud nova-lite-demo --admin nova-lite --report "$RUN_DIR/demo.txt"
 }
 
 # What a user wants to know at the end.

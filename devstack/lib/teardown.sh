@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# Taking down what stack.sh put up. Each step can be repeated, and finds nothing to do the second time.
+
+readonly OUR_DATABASE=nova_lite OUR_TEST_DATABASE=nova_lite_test
+
+teardown_begin() {
+    [ "$EUID" = 0 ] || die "this needs root" "run: sudo $0"
+    settings_load
+    settings_recall
+    mkdir -p "$RUN_DIR"
+    exec 8>"$RUN_DIR/stack.lock"
+    flock -n 8 || die "another stack.sh, unstack.sh or clean.sh is at work" "wait until it has ended"
+}
+
+# Destroy guests and remove bridges, namespaces, DHCP servers, rules and mounts: the agent's own
+# code knows which of them are ours. It needs libvirtd to find the guests.
+guests_remove() {
+    if [ ! -x "$DEST/venv/bin/nova-lite-manage" ] || [ ! -e "$CONF_DIR/nova-lite.conf" ]; then return 0; fi
+    if command -v virsh >/dev/null; then libvirt_start; fi
+    "$DEST/venv/bin/nova-lite-manage" --config-file "$CONF_DIR/nova-lite.conf" host clean >&2 ||
+        die "guests, bridges or rules could not all be removed" "the lines above say why; mend that and run $0 again"
+}
+
+# Drop our users, databases and virtual hosts, those of the tests too, where their servers run.
+accounts_remove() {
+    local name
+    for name in "$OUR_DATABASE" "$OUR_TEST_DATABASE"; do
+        if command -v pg_lsclusters >/dev/null && postgresql_running; then postgresql_forget "$name"; fi
+        if command -v mariadb >/dev/null && mariadb_running; then mariadb_forget "$name" also; fi
+        if command -v rabbitmqctl >/dev/null && rabbitmq_listening; then rabbitmq_forget "$name"; fi
+    done
+}
+
+# Stop those servers that we started, and no others.
+system_services_stop() {
+    rabbitmq_stop
+    mariadb_stop
+    postgresql_stop
+    libvirt_stop
+    libvirt_forget_hostname
+}
+
+# remove_tree PATH: remove a directory of ours; what is mounted below it is never followed.
+remove_tree() {
+    case "$1" in
+        / | /etc | /opt | /run | /var | /var/lib | /var/log | /usr | /home | /root)
+            die "refusing to remove $1" "set DATA and DEST in local.conf to directories of nova_lite's own"
+            ;;
+    esac
+    if [ -d "$1" ]; then rm -rf --one-file-system "$1"; fi
+}
+
+files_remove() {
+    local link
+    for link in nova-lite nova-lite-manage; do
+        if [ "$(readlink "/usr/local/bin/$link")" = "$DEST/venv/bin/$link" ]; then rm -f "/usr/local/bin/$link"; fi
+    done
+    if [ -e "$RABBIT_DROPIN" ]; then
+        rm -f "$RABBIT_DROPIN"
+        rmdir --ignore-fail-on-non-empty "$(dirname "$RABBIT_DROPIN")"
+    fi
+    policy_restore
+    remove_tree "$DATA"
+    remove_tree "$DEST"
+    remove_tree "$LOG_DIR"
+    remove_tree "$CONF_DIR"
+    remove_tree "$RUN_DIR"
+}
