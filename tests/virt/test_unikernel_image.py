@@ -259,23 +259,23 @@ def test_ring_indices_wrap(guest: Guest) -> None:
     _assert_serves(guest)
 
 
-def test_idle_guest_takes_no_cpu(guest: Guest, record_property: Any) -> None:
+def test_idle_guest_takes_no_cpu(guest: Guest, record_testsuite_property: Any) -> None:
     time.sleep(3)
     before, began = guest.cpu_seconds(), time.monotonic()
     time.sleep(4)
     share = (guest.cpu_seconds() - before) / (time.monotonic() - began)
-    record_property("idle_cpu_share", share)
+    record_testsuite_property("idle_cpu_share", share)
     assert share < 0.05
 
 
-def test_boots_fast(image: Path, tmp_path: Path, record_property: Any) -> None:
+def test_boots_fast(image: Path, tmp_path: Path, record_testsuite_property: Any) -> None:
     seconds = []
     for attempt in range(5):
         folder = tmp_path / str(attempt)
         folder.mkdir()
         with _guest(image, folder, (*PC, *TRANSITIONAL)) as running:
             seconds.append(running.seconds_to_line)
-    record_property("seconds_to_first_line", statistics.median(seconds))
+    record_testsuite_property("seconds_to_first_line", statistics.median(seconds))
     assert min(seconds) < 0.4, seconds
 
 

@@ -238,11 +238,16 @@ static void check_bad_luck(void) {
     uint32_t start;
 
     shake_hands(&client, 50);
-    client.next += 5;
-    say(&client, TCP_ACK, request + 5, count - 5);          /* comes too early, and proves no handshake */
-    client.next -= 5;
-    shake_hands(&client, 51);
     start = client.next;
+    say(&client, TCP_ACK, "", 0);
+    CHECK(!answer_count && !tcp_needs_ticks());
+    client.next = start - 1;
+    say(&client, TCP_ACK, "", 0);                           /* a keep-alive probe */
+    CHECK(answer_segment()[13] == TCP_ACK && wire_get32(answer_segment() + 8) == start);
+    client.next = start + 5;
+    say(&client, TCP_ACK, request + 5, count - 5);          /* the first piece was lost */
+    CHECK(answer_segment()[13] == TCP_ACK && wire_get32(answer_segment() + 8) == start && !tcp_needs_ticks());
+    client.next = start;
     say(&client, TCP_ACK, request, 5);
     client.next = start + 10;
     say(&client, TCP_ACK, request + 10, count - 10);    /* a hole */
@@ -288,6 +293,31 @@ static void check_strangers(void) {
     ask(61, "GET / HTTP/1.1\r\n\r\n", 100, "HTTP/1.1 200 ");
     pass_ticks(18 * 30);
     CHECK(!tcp_needs_ticks());
+}
+
+static void check_small_things(void) {
+    static const uint8_t example[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};      /* RFC 1071, 3 */
+    static const uint8_t echo[] = {8, 0, 0xf7, 0xff, 0, 0, 0, 0};
+    uint8_t frame[DATA_AT];
+
+    CHECK(checksum_end(checksum_add(0, example, 8)) == 0x220d && checksum_end(checksum_add(0, example, 7)) == 0x2304);
+    for (uint8_t words = 0; words < 6; words++) {           /* an IPv4 header of fewer than 5 words is none */
+        memcpy(frame + TCP_AT, echo, sizeof echo);
+        finish_ip(frame, IPV4_ICMP, PEER_IP, sizeof echo);
+        frame[ETHERNET_HEADER] = 0x40 | words;
+        wire_put16(frame + ETHERNET_HEADER + 10, 0);
+        wire_put16(frame + ETHERNET_HEADER + 10, checksum_end(checksum_add(0, frame + ETHERNET_HEADER, words * 4u)));
+        answer_count = 0;
+        deliver(frame, TCP_AT + sizeof echo);
+        CHECK(answer_count == (words == 5));
+    }
+    for (size_t length = 0; length < sizeof echo; length++) {
+        finish_ip(frame, IPV4_ICMP, PEER_IP, length);
+        deliver(frame, TCP_AT + length);
+        finish_ip(frame, IPV4_TCP, PEER_IP, length);
+        deliver(frame, TCP_AT + length);
+    }
+    CHECK(answer_count == 1);
 }
 
 static void damage(uint8_t *frame, size_t *length) {
@@ -384,6 +414,7 @@ static void check_command_line(void) {
 int main(void) {
     syn_cookie_set_secret(0x0123456789abcdef);
     check_command_line();
+    check_small_things();
     check_requests();
     check_bad_luck();
     check_strangers();

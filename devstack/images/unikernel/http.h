@@ -23,13 +23,13 @@ enum http_answer {
 
 /* Zeroed, it waits for a request's first byte. */
 struct http_request {
+    char line[HTTP_LINE_MAX];           /* not last, or the sanitizers would take it for one of open length */
     uint8_t where;
     uint8_t answer;                     /* enum http_answer; once it is not HTTP_NONE it stays */
     uint8_t verdict;                    /* the answer that the first line calls for, if the fields are well-formed */
     bool head;                          /* the answer has no body */
     uint16_t taken;                     /* bytes of the request so far */
     uint16_t line_length;
-    char line[HTTP_LINE_MAX];
 };
 
 /* Read on. Bytes after the request's headers are ignored. */

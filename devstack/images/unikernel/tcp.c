@@ -203,7 +203,7 @@ static void answer_syn(const struct ipv4_peer *from, const struct tcp_segment *s
     struct tcp_segment answer = {
         .source = PORT,
         .destination = segment->source,
-        .sequence = syn_cookie(from->ip, segment->source, segment->sequence),
+        .sequence = segment->sequence + syn_cookie(from->ip, segment->source),
         .acknowledgement = segment->sequence + 1,
         .flags = TCP_SYN | TCP_ACK,
     };
@@ -223,36 +223,38 @@ static void open(const struct ipv4_peer *from, const struct tcp_segment *segment
     receive_on_connection(connection, segment);
 }
 
-/* Say whether the segment acknowledges the cookie that a SYN with this sequence number got. */
-static bool proves_handshake(const struct ipv4_peer *from, const struct tcp_segment *segment, uint32_t syn_sequence) {
-    return segment->acknowledgement - 1 == syn_cookie(from->ip, segment->source, syn_sequence);
+/* Answer a segment of a connection that has sent us nothing yet, by saying where it stands. */
+static void answer_early(const struct ipv4_peer *from, const struct tcp_segment *segment, uint32_t expected) {
+    struct tcp_segment answer = {
+        .source = PORT,
+        .destination = segment->source,
+        .sequence = segment->acknowledgement,
+        .acknowledgement = expected,
+        .flags = TCP_ACK,
+    };
+
+    tcp_segment_send(from, &answer);
 }
 
 static void receive_without_connection(const struct ipv4_peer *from, const struct tcp_segment *segment) {
-    bool acknowledges = segment->flags & TCP_ACK;
+    /* If the segment acknowledges our SYN, this is how far its data is from the first byte that the peer may send. */
+    uint32_t ahead = syn_cookie(from->ip, segment->source) - (segment->acknowledgement - segment->sequence);
 
     if (segment->flags & TCP_RST)
         return;
-    if (segment->flags & TCP_SYN && !acknowledges) {
+    if ((segment->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
         answer_syn(from, segment);
-    } else if (acknowledges && !(segment->flags & TCP_SYN) && proves_handshake(from, segment, segment->sequence - 1)) {
-        if (segment->length || segment->flags & TCP_FIN)
-            open(from, segment);
-    } else if (acknowledges && segment->length <= 1 && proves_handshake(from, segment, segment->sequence)) {
-        /* A keep-alive probe repeats the sequence number before the next (RFC 9293, 3.8.4); or it is our SYN-ACK that is
-         * acknowledged once more. */
-        struct tcp_segment answer = {
-            .source = PORT,
-            .destination = segment->source,
-            .sequence = segment->acknowledgement,
-            .acknowledgement = segment->sequence + 1,
-            .flags = TCP_ACK,
-        };
-
-        tcp_segment_send(from, &answer);
-    } else {
+    else if ((segment->flags & (TCP_SYN | TCP_ACK)) != TCP_ACK)
         tcp_segment_refuse(from, segment);
-    }
+    else if (ahead == 0 && (segment->length || segment->flags & TCP_FIN))
+        open(from, segment);
+    else if (ahead == 0)
+        return;                         /* the end of a handshake */
+    else if (ahead == (uint32_t)-1 || ahead < TCP_WINDOW)
+        /* A keep-alive probe, which repeats the sequence number before the next (RFC 9293, 3.8.4); or something was lost. */
+        answer_early(from, segment, segment->sequence - ahead);
+    else
+        tcp_segment_refuse(from, segment);
 }
 
 void tcp_receive(const struct ipv4_peer *from, const uint8_t *bytes, size_t length) {
