@@ -32,14 +32,17 @@ print_env() {
     local secret
     secret="$(password TEST_PASSWORD)"
     if postgresql_running; then
+        account_keep postgresql "$TEST_NAME"
         postgresql_provision "$TEST_NAME" "$secret" CREATEDB >&2
         printf 'export TEST_POSTGRESQL_URL=%q\n' "$(postgresql_url "$TEST_NAME" "$secret")"
     fi
     if mariadb_running; then
+        account_keep mariadb "$TEST_NAME"
         mariadb_provision "$TEST_NAME" "$secret" % >&2
         printf 'export TEST_MARIADB_URL=%q\n' "$(mariadb_url "$TEST_NAME" "$secret")"
     fi
     if rabbitmq_running; then
+        account_keep rabbitmq "$TEST_NAME"
         rabbitmq_provision "$TEST_NAME" "$secret" >&2
         printf 'export TEST_RABBIT_URL=%q\n' "$(rabbitmq_url "$TEST_NAME" "$secret")"
     fi

@@ -65,7 +65,11 @@ configuration_write() {
     configuration_text | file_replace "$CONF_DIR/nova-lite.conf" 600
     settings_keep
     if [ "$DATABASE" != sqlite ]; then
+        account_keep "$DATABASE" nova_lite
         "${DATABASE}_provision" nova_lite "$(password DATABASE_PASSWORD)"
     fi
-    if [ "$BUS" = rabbit ]; then rabbitmq_provision nova_lite "$(password RABBIT_PASSWORD)"; fi
+    if [ "$BUS" = rabbit ]; then
+        account_keep rabbitmq nova_lite
+        rabbitmq_provision nova_lite "$(password RABBIT_PASSWORD)"
+    fi
 }

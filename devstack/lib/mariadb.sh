@@ -8,6 +8,8 @@ mariadb_admin() { mariadb --no-defaults --user=root --protocol=socket --socket=/
 
 mariadb_running() { mariadb_admin -e 'SELECT 1' >/dev/null 2>&1; }
 
+mariadb_installed() { command -v mariadbd >/dev/null; }
+
 mariadb_units() { printf 'mariadb.service\n'; }
 
 mariadb_start() {

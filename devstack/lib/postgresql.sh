@@ -17,6 +17,8 @@ postgresql_admin() {
 
 postgresql_running() { [ "$(postgresql_admin -d postgres -tAc 'SELECT 1' 2>/dev/null)" = 1 ]; }
 
+postgresql_installed() { command -v pg_ctlcluster >/dev/null; }
+
 postgresql_units() {
     local version name rest
     read -r version name rest <<<"$(postgresql_cluster)"

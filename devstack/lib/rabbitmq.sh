@@ -34,6 +34,8 @@ UNIT
     systemctl daemon-reload
 }
 
+rabbitmq_installed() { command -v rabbitmqctl >/dev/null; }
+
 rabbitmq_units() { printf 'rabbitmq-server.service\n'; }
 
 rabbitmq_start() {

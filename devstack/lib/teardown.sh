@@ -1,8 +1,6 @@
 # shellcheck shell=bash
 # Taking down what stack.sh put up. Each step can be repeated, and finds nothing to do the second time.
 
-readonly OUR_DATABASE=nova_lite OUR_TEST_DATABASE=nova_lite_test
-
 teardown_begin() {
     [ "$EUID" = 0 ] || die "this needs root" "run: sudo $0"
     settings_load
@@ -21,14 +19,16 @@ guests_remove() {
         die "guests, bridges or rules could not all be removed" "the lines above say why; mend that and run $0 again"
 }
 
-# Drop our users, databases and virtual hosts, those of the tests too, where their servers run.
+# Drop our users, databases and virtual hosts, those of the tests too; a server that has one and
+# does not run is started for it (and stopped with the others that we started).
 accounts_remove() {
-    local name
-    for name in "$OUR_DATABASE" "$OUR_TEST_DATABASE"; do
-        if command -v pg_lsclusters >/dev/null && postgresql_running; then postgresql_forget "$name"; fi
-        if command -v mariadb >/dev/null && mariadb_running; then mariadb_forget "$name" also; fi
-        if command -v rabbitmqctl >/dev/null && rabbitmq_listening; then rabbitmq_forget "$name"; fi
-    done
+    local server name
+    [ -e "$DATA/accounts" ] || return 0
+    while read -r server name <&7; do
+        if ! "${server}_installed"; then continue; fi
+        "${server}_start"
+        "${server}_forget" "$name" also
+    done 7<"$DATA/accounts"
 }
 
 # Stop those servers that we started, and no others.

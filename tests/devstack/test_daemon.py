@@ -1,0 +1,52 @@
+"""Daemons are started once, ended by their own pid, and a pid that is somebody else's now is left alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from shell import Shell
+
+
+def test_start_is_idempotent_and_stop_ends_it(shell: Shell, tmp_path: Path) -> None:
+    log = tmp_path / "log" / "sleeper.log"
+    start = f"daemon_start sleeper {log} sh -c 'echo begun; exec sleep 300'; daemon_pid sleeper"
+    first = shell.run(start, "daemon")
+    pid = int(first.stdout)
+    try:
+        assert int(shell.run(start, "daemon").stdout) == pid
+        assert os.getsid(pid) == pid, "it must outlive the terminal"
+        descriptors = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        assert descriptors == {0, 1, 2}
+    finally:
+        assert shell.run("daemon_stop sleeper 5", "daemon").returncode == 0
+    assert not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    assert log.read_text() == "begun\n"
+    assert shell.run("daemon_stop sleeper 5", "daemon").returncode == 0
+
+
+def test_one_that_does_not_listen_is_killed(shell: Shell, tmp_path: Path) -> None:
+    code = (
+        f"daemon_start deaf {tmp_path}/deaf.log sh -c 'trap \"\" TERM; echo begun; while :; do sleep 0.2; done'\n"
+        f"wait_until 5 grep -q begun {tmp_path}/deaf.log\ndaemon_stop deaf 1\n! daemon_pid deaf"
+    )
+    done = shell.run(code, "daemon")
+    assert done.returncode == 0
+    assert "did not end within 1 s" in done.stderr
+
+
+def test_a_pid_that_was_given_to_another_program_is_not_ended(shell: Shell, tmp_path: Path) -> None:
+    other = subprocess.Popen(["sleep", "300"])
+    try:
+        run = tmp_path / "run"
+        run.mkdir()
+        (run / "ghost.pid").write_text(f"{other.pid}\n")
+        (run / "ghost.start").write_text("1\n")
+        assert shell.run("daemon_pid ghost", "daemon").returncode == 1
+        assert shell.run("daemon_stop ghost 1", "daemon").returncode == 0
+        assert other.poll() is None
+        assert not (run / "ghost.pid").exists()
+    finally:
+        other.kill()
+        other.wait()
