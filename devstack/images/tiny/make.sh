@@ -103,12 +103,9 @@ make_root() {
     lz4 -q -l -9 "$out/root.cpio" "$out/tiny-ramdisk"
 }
 
-# An empty ext4 file system: the guest keeps its data there, at /mnt.
+# An empty ext4 file system: the guest keeps its data there, at /mnt. (Files put in by -d would carry today's ctime.)
 make_data_disk() {
-    mkdir "$out/data"
-    printf 'The disk of a tiny guest. What is written here stays.\n' >"$out/data/README"
-    find "$out/data" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
-    E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -F -t ext4 -d "$out/data" -L tiny -U "$disk_uuid" \
+    E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -F -t ext4 -L tiny -U "$disk_uuid" \
         -m 0 -O ^has_journal -E "hash_seed=$disk_uuid,lazy_itable_init=1,root_owner=0:0" "$out/tiny.img" 8M
 }
 
@@ -130,7 +127,7 @@ make_boot_disk() {
     printf "\x80\xfe\xff\xff\x0e\xfe\xff\xff$(le32 2048)$(le32 $((mib * 2048)))" |
         dd of="$disk" bs=1 seek=446 conv=notrunc status=none
     printf '\x55\xaa' | dd of="$disk" bs=1 seek=510 conv=notrunc status=none
-    mformat -i "$part" -N 74696e79 -v TINY -h 64 -s 32 -H 2048 -T $((mib * 2048)) ::
+    mformat -i "$part" -c 8 -N 74696e79 -v TINY -h 64 -s 32 -H 2048 -T $((mib * 2048)) ::
     printf 'DEFAULT tiny\nPROMPT 0\nTIMEOUT 0\nLABEL tiny\n  LINUX /kernel\n  INITRD /ramdisk\n  APPEND %s\n' \
         "$(cat "$here/cmdline")" >"$out/syslinux.cfg"
     syslinux --install --offset "$offset" "$disk"
@@ -149,4 +146,4 @@ make_root
 make_data_disk
 make_boot_disk
 cd "$out"
-rm -rf root kernel data modules root.cpio kernel.bin syslinux.cfg tiny-disk.raw
+rm -rf root kernel modules root.cpio kernel.bin syslinux.cfg tiny-disk.raw
