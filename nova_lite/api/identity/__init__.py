@@ -1,0 +1,44 @@
+"""The Identity API v3: https://docs.openstack.org/api-ref/identity/v3/"""
+
+from __future__ import annotations
+
+from nova_lite.api.identity import catalog, domains, projects, roles, tokens, users, versions
+from nova_lite.api.routes import Mount, Route
+
+ROUTES = (
+    Route("GET", "/", versions.index, open=True),
+    Route("GET", "/v3", versions.show, open=True),
+    Route("POST", "/v3/auth/tokens", tokens.create, status=201, open=True, body=tokens.CREATE),
+    Route("GET", "/v3/auth/tokens", tokens.show, "identity:validate_token", late=True),
+    Route("DELETE", "/v3/auth/tokens", tokens.revoke, "identity:revoke_token", status=204, late=True),
+    Route("GET", "/v3/auth/catalog", catalog.show_catalog, "identity:get_auth_catalog"),
+    Route("GET", "/v3/auth/projects", projects.mine, "identity:get_auth_projects"),
+    Route("GET", "/v3/auth/domains", domains.mine, "identity:get_auth_domains"),
+    Route("GET", "/v3/auth/system", roles.my_system, "identity:get_auth_system"),
+    Route("GET", "/v3/projects", projects.index, "identity:list_projects"),
+    Route("GET", "/v3/projects/{id}", projects.show, "identity:get_project", late=True),
+    Route("GET", "/v3/users", users.index, "identity:list_users"),
+    Route("GET", "/v3/users/{id}", users.show, "identity:get_user", late=True),
+    Route("GET", "/v3/users/{id}/projects", projects.of_user, "identity:list_user_projects", late=True),
+    Route(
+        "POST",
+        "/v3/users/{id}/password",
+        users.change_password,
+        status=204,
+        open=True,
+        body=users.CHANGE_PASSWORD,
+    ),
+    Route("GET", "/v3/roles", roles.index, "identity:list_roles"),
+    Route("GET", "/v3/roles/{id}", roles.show, "identity:get_role"),
+    Route("GET", "/v3/role_assignments", roles.assignments, "identity:list_role_assignments"),
+    Route("GET", "/v3/domains", domains.index, "identity:list_domains"),
+    Route("GET", "/v3/domains/{id}", domains.show, "identity:get_domain"),
+    Route("GET", "/v3/services", catalog.list_services, "identity:list_services"),
+    Route("GET", "/v3/services/{id}", catalog.show_service, "identity:get_service"),
+    Route("GET", "/v3/endpoints", catalog.list_endpoints, "identity:list_endpoints"),
+    Route("GET", "/v3/endpoints/{id}", catalog.show_endpoint, "identity:get_endpoint"),
+    Route("GET", "/v3/regions", catalog.list_regions, "identity:list_regions"),
+    Route("GET", "/v3/regions/{id}", catalog.show_region, "identity:get_region"),
+)
+
+MOUNT = Mount("/identity", "identity", ROUTES)
