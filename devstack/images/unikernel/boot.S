@@ -72,7 +72,11 @@ interrupt_common:
         addl    $4, %esp
         popal
         addl    $8, %esp                        /* vector and error code */
-        iret
+        /* Interrupts are let in at two places only, x86.h's interrupts_take and interrupts_wait, which want them off again
+         * afterwards and keep nothing in the flags. So drop code segment and flags and simply return. An `iret` would do as
+         * well, but where KVM runs 32-bit code by its instruction emulator (a host that is itself a guest without hardware
+         * nesting) there is none: "iret from protected mode unimplemented", Linux, arch/x86/kvm/emulate.c. */
+        ret     $8
 
         .section .rodata
         .balign 4

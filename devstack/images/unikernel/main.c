@@ -92,13 +92,12 @@ __attribute__((noreturn)) static void serve(bool interrupts) {
                 announcements++;
             }
         }
-        interrupts_off();
         if (!interrupts || announcements < ANNOUNCEMENTS || tcp_needs_ticks())
             timer_request_tick();
         if (virtio_net_has_frames() || timer_ticks() != seen)
-            interrupts_on();
+            interrupts_take();
         else
-            interrupts_on_and_wait();
+            interrupts_wait();
     }
 }
 

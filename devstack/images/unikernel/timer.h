@@ -6,7 +6,7 @@
 
 void timer_start(void);
 
-/* Have a tick come within 55 ms; asking again before it came changes nothing. Call with interrupts off. */
+/* Have a tick come within 55 ms; asking again before it came changes nothing. */
 void timer_request_tick(void);
 
 uint32_t timer_ticks(void);

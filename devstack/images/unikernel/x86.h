@@ -34,18 +34,16 @@ static inline uint32_t port_read32(uint16_t port) {
     return value;
 }
 
-static inline void interrupts_off(void) {
-    __asm__ volatile("cli" : : : "memory");
+/* Interrupts are off, always, but for these two; boot.S returns from a handler with interrupts off. */
+
+/* Take an interrupt that is due, if there is one. `sti` lets it in only after the instruction that follows. */
+static inline void interrupts_take(void) {
+    __asm__ volatile("sti; nop; cli" : : : "memory", "cc");
 }
 
-static inline void interrupts_on(void) {
-    __asm__ volatile("sti" : : : "memory");
-}
-
-/* An interrupt that comes between a check and `hlt` would be slept through; `sti` holds it back until `hlt` has begun
- * (Intel SDM volume 2, STI), so the pair must stay in one statement. */
-static inline void interrupts_on_and_wait(void) {
-    __asm__ volatile("sti; hlt" : : : "memory");
+/* Sleep until an interrupt has come. None can slip in between `sti` and `hlt` and be slept through (Intel SDM volume 2, STI). */
+static inline void interrupts_wait(void) {
+    __asm__ volatile("sti; hlt; cli" : : : "memory", "cc");
 }
 
 __attribute__((noreturn)) static inline void stop_forever(void) {
