@@ -24,10 +24,13 @@ fetch_kernel() {
         rmdir "$out/download"
     fi
     mkdir "$out/kernel"
-    dpkg-deb --fsys-tarfile "$deb" | tar -xf - -C "$out/kernel" --exclude='./usr/share/*'
+    # A package that a power failure cut short is fetched again by the next run.
+    if ! dpkg-deb --fsys-tarfile "$deb" | tar -xf - -C "$out/kernel" --exclude='./usr/share/*'; then
+        rm -f "$deb"
+        return 1
+    fi
     release=${package#linux-image-}
     release=$(cd "$out/kernel/lib/modules" && ls -d "$release"*)
-    # The time of the download and of the unpacking must not show in the image.
     cp "$out/kernel/boot/vmlinuz-$release" "$out/tiny-kernel"
 }
 
