@@ -89,11 +89,15 @@ def _compiled(schema: dict[str, Any]) -> Callable[[Any], Any]:
     return found[1]
 
 
+_SECRET = frozenset({"password", "original_password", "adminPass", "token", "user_data"})
+"""Fields whose values, and whatever lies in them, are not repeated in a message."""
+
+
 def _explain(error: Any, where: str) -> str:
     path = [str(part) for part in error.path[1:]]
     name = ".".join(path) or where
     value = error.value
-    shown = repr(value)
+    shown = "(hidden)" if _SECRET.intersection(path) else repr(value)
     if len(shown) > 200:
         shown = shown[:200] + "…"
     if error.rule == "additionalProperties" and isinstance(value, dict):
