@@ -145,7 +145,7 @@ def test_container_ends_at_once_when_told(container: Container, number: int) -> 
     begun = time.monotonic()
     os.kill(container.init, number)
     assert container.process.wait(timeout=PATIENCE) == 0
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 2
 
 
 def test_container_ends_with_its_server(container: Container) -> None:
@@ -159,7 +159,7 @@ def test_two_builds_have_the_same_bytes_and_the_second_of_one_is_instant(archive
     assert (tmp_path / index["busybox"]["file"]).read_bytes() == archive.read_bytes()
     begun = time.monotonic()
     assert "nothing to do" in run(BUILD, "--out", tmp_path, "busybox")
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     assert read_index(tmp_path) == index
 
 
