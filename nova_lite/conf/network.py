@@ -10,6 +10,21 @@ OPTIONS = [
         "mac_prefix", default="fa:16:3e", regex=r"^[0-9a-f]{2}(:[0-9a-f]{2}){2}$", help="How MAC addresses begin."
     ),
     cfg.IntOpt("mtu", default=1500, min=576, max=65_535, help="The MTU of new networks."),
-    cfg.BoolOpt("nat", default=True, help="Let guests out through the host's own address."),
+    cfg.BoolOpt(
+        "nat",
+        default=True,
+        help="Let guests out through the host's own address; off: they reach their own network only.",
+    ),
     cfg.IntOpt("dhcp_lease_time", default=86_400, min=120, help="Seconds that a DHCP lease holds."),
+    cfg.StrOpt(
+        "dns_domain",
+        default="openstacklocal",
+        help="The domain of guests' names, which DNS on each network's gateway answers for.",
+    ),
+    cfg.ListOpt(
+        "uplinks",
+        default=[],
+        sample_default="<the interfaces of the default routes>",
+        help="Interfaces of this host that guests get out by when nat is on; IPv4 forwarding is turned on for these.",
+    ),
 ]

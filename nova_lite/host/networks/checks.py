@@ -1,0 +1,115 @@
+"""Refuse what must never reach the kernel, dnsmasq or nft (CVE-2021-40085: a newline in a value is a new option).
+
+The database's values were checked when they came in. They are checked again here, where a slip would be a command:
+every value has a type, and what is not of it is refused with a :class:`HostError`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+
+from nova_lite.host.ports import HostError, NetworkSpec, PortSpec, SubnetSpec
+
+MAX_NUMBER = 9_999_999_999
+"""``nl-br`` and ten digits are the 15 characters that a device's name may have."""
+
+KINDS = ("tap", "veth")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", re.ASCII)
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII | re.IGNORECASE)
+_DOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*", re.ASCII | re.IGNORECASE)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def uuid(value: str, what: str) -> str:
+    """Return *value* if it is a UUID in its canonical lower-case form: it becomes part of a path or a device's name."""
+    if not _UUID.fullmatch(value):
+        raise HostError(f"{what} is not a UUID: {value[:64]!r}", code="host.refused_value")
+    return value
+
+
+def domain(value: str) -> str:
+    """Return *value* if it is a domain name."""
+    if len(value) > 253 or not _DOMAIN.fullmatch(value):
+        raise HostError(f"This is not a domain name: {value[:64]!r}", code="host.refused_value")
+    return value
+
+
+def label(hostname: str) -> str:
+    """Return the first label of a host name, in lower case.
+
+    The rest is not for the tenant to choose: a guest called www.example.com must not answer for it.
+    """
+    return domain(hostname).partition(".")[0].lower()
+
+
+def network(spec: NetworkSpec) -> None:
+    """Check a network and its subnets. :raises HostError: a value is not of its type."""
+    uuid(spec.network_id, "The network's id")
+    if not 0 < spec.number <= MAX_NUMBER:
+        raise HostError(f"A network's number must be 1 to {MAX_NUMBER}, not {spec.number}", code="host.refused_value")
+    if not 68 <= spec.mtu <= 65_535:
+        raise HostError(f"An MTU must be 68 to 65535, not {spec.mtu}", code="host.refused_value")
+    for subnet in spec.subnets:
+        _subnet(subnet)
+
+
+def _subnet(subnet: SubnetSpec) -> None:
+    uuid(subnet.subnet_id, "The subnet's id")
+    cidr = network_of(subnet.cidr)
+    if subnet.gateway is not None and _address(subnet.gateway) not in cidr:
+        raise HostError(f"The gateway {subnet.gateway} is not in {cidr}", code="host.refused_value")
+    for server in subnet.dns:
+        _address(server)
+    for destination, next_hop in subnet.routes:
+        network_of(destination)
+        _address(next_hop)
+
+
+def port(spec: PortSpec, on: NetworkSpec) -> None:
+    """Check a port against the network that it is on. :raises HostError: a value is not of its type."""
+    uuid(spec.port_id, "The port's id")
+    if spec.network_id != on.network_id:
+        raise HostError(f"Port {spec.port_id} is not on network {on.network_id}", code="host.refused_value")
+    if not _MAC.fullmatch(spec.mac):
+        raise HostError(f"This is not a MAC address: {spec.mac[:64]!r}", code="host.refused_value")
+    if spec.kind not in KINDS:
+        raise HostError(f"A port's kind is tap or veth, not {spec.kind[:64]!r}", code="host.refused_value")
+    label(spec.hostname)
+    cidrs = {subnet.subnet_id: network_of(subnet.cidr) for subnet in on.subnets}
+    for subnet_id, address in spec.addresses:
+        # A subnet that this record of the network does not know yet is not served, so the address alone must be one.
+        if _address(address) not in cidrs.get(subnet_id, _address_range(address)):
+            raise HostError(f"{address} is not in {cidrs[subnet_id]}", code="host.refused_value")
+
+
+def ports(specs: Sequence[PortSpec], on: NetworkSpec) -> None:
+    """Check each of *specs*."""
+    for spec in specs:
+        port(spec, on)
+
+
+def network_of(cidr: str) -> Network:
+    """Return *cidr* as a network. :raises HostError: it is none, or has host bits set."""
+    try:
+        return ipaddress.ip_network(cidr)
+    except ValueError as error:
+        raise HostError(f"This is not a network: {cidr[:64]!r}", code="host.refused_value") from error
+
+
+def _address_range(address: str) -> Network:
+    return ipaddress.ip_network(address)
+
+
+def _address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError as error:
+        raise HostError(f"This is not an IP address: {value[:64]!r}", code="host.refused_value") from error
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        # A scope is free text: fe80::1%<anything>.
+        raise HostError(f"An address must have no scope: {value[:64]!r}", code="host.refused_value")
+    return address

@@ -1,0 +1,157 @@
+"""One dnsmasq process: started, told of changes, ended. It outlives the agent and is found again by its pid file.
+
+A pid proves nothing, since pids are used again: a process is ours only if its command line names our directory's pid file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from nova_lite.host.networks import leases, names
+from nova_lite.host.networks.namespace import Namespace
+from nova_lite.host.ports import HostError
+
+READY_S = 1.0
+END_S = 2.0
+
+
+class Dnsmasq:
+    """The dnsmasq of one network, whose files are in *directory*. The caller sees to it that one thread at a time calls."""
+
+    def __init__(self, namespace: Namespace, directory: Path) -> None:
+        self._namespace = namespace
+        self._directory = directory
+        self._pid_file = directory / "dnsmasq.pid"
+
+    def ensure(self, argv: Sequence[str], allowed: set[tuple[str, str]], *, restart: bool = False) -> bool:
+        """Have it run with exactly *argv*; True: it was started now.
+
+        :param allowed: (MAC, address) pairs whose leases it may take up from its lease file.
+        :param restart: even if it runs: the interface that it is bound to is a new one.
+        :raises HostError: it could not be started; its own words are in the message.
+        """
+        running = self._running()
+        if running is not None and running[1] == list(argv) and not restart:
+            return False
+        self.stop()
+        leases.keep(self._directory / "leases", allowed)
+        # It answers requests when its parent has ended: dnsmasq goes into the background when its sockets are bound.
+        done = self._namespace.run(argv)
+        if done.returncode != 0:
+            raise HostError(f"dnsmasq did not start: {done.stderr.strip()[-500:]}")
+        return True
+
+    def reload(self) -> None:
+        """Have it read its hosts and names again."""
+        running = self._running()
+        if running is not None:
+            _send(running[0], signal.SIGHUP, self._pid_file)
+
+    def release(self, stale: Sequence[leases.Lease], server: str, bridge: str) -> None:
+        """Give leases back whose guests are gone."""
+        for lease in stale:
+            with contextlib.suppress(OSError), self._namespace.udp_socket() as opened:
+                leases.release(opened, lease, server, bridge)
+
+    def wait(self, server: str, name: str, address: str) -> bool:
+        """Wait until it knows that *name* has *address*, a second at the most."""
+        began = time.monotonic()
+        reload_after = 0.05
+        with self._namespace.udp_socket() as opened:
+            while not names.knows(opened, server, name, address, 0.1):
+                waited = time.monotonic() - began
+                if waited > READY_S:
+                    return False
+                if waited > reload_after:
+                    # The files were written by somebody who died before the signal.
+                    self.reload()
+                    reload_after *= 2
+                time.sleep(0.001)
+        return True
+
+    def stop(self) -> None:
+        """End it and wait until it is gone; not running is success.
+
+        :raises HostError: it does not end, even when killed.
+        """
+        running = self._running()
+        if running is not None:
+            end(running[0], self._pid_file)
+        self._pid_file.unlink(missing_ok=True)
+
+    def _running(self) -> tuple[int, list[str]] | None:
+        """Return the pid and command line of the process, if it runs."""
+        try:
+            pid = int(self._pid_file.read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+        argv = command_line(pid)
+        return (pid, argv) if _is_ours(argv, self._pid_file) else None
+
+
+def command_line(pid: int) -> list[str]:
+    """Return a process's arguments; empty: no such process, or a zombie."""
+    try:
+        raw = Path("/proc", str(pid), "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return raw.decode(errors="replace").split("\0")[:-1]
+
+
+def below(directory: Path) -> list[tuple[int, Path]]:
+    """Return (pid, pid file) of each dnsmasq that was started for a network below *directory*, pid file or none."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        argv = command_line(int(entry.name))
+        if argv and Path(argv[0]).name == "dnsmasq":
+            for argument in argv:
+                path = Path(argument.removeprefix("--pid-file="))
+                if argument.startswith("--pid-file=") and path.parent.parent == directory:
+                    found.append((int(entry.name), path))
+    return found
+
+
+def end(pid: int, pid_file: Path) -> None:
+    """End the process if it is the dnsmasq of *pid_file*: SIGTERM, after 2 s SIGKILL; wait until it is gone.
+
+    :raises HostError: it is still there 2 s after SIGKILL.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not _send(pid, number, pid_file, wait_s=END_S):
+            return
+    raise HostError(f"dnsmasq (pid {pid}) does not end")
+
+
+def _is_ours(argv: Sequence[str], pid_file: Path) -> bool:
+    return bool(argv) and Path(argv[0]).name == "dnsmasq" and f"--pid-file={pid_file}" in argv
+
+
+def _send(pid: int, number: signal.Signals, pid_file: Path, wait_s: float = 0.0) -> bool:
+    """Send a signal to the process that was just looked at, and to no later one of the same pid; True: it is there still.
+
+    :param wait_s: how long to wait for its end. By its handle, which tells when its sockets are closed: its command line
+        vanishes before that.
+    """
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if not _is_ours(command_line(pid), pid_file):
+            return False
+        signal.pidfd_send_signal(handle, number)
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        return not waiting.poll(wait_s * 1000)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
