@@ -39,20 +39,17 @@ def begin(
     _check(server, transition)
     if transition.interrupts:
         operations.ask_to_stop(session, "server", server.id)
-    condition = [Server.id == server.id, Server.deleted.is_(False), Server.vm_state == server.vm_state]
-    if not transition.interrupts:
-        condition.append(Server.task_state.is_(None))
     values: dict[str, Any] = {
         "task_state": transition.during,
         "generation": Server.generation + 1,
         "updated_at": now(),
     }
-    if not _swap(session, server, condition, values):
+    while not _swap(session, server, _unchanged(server, transition), values):
+        # Something was first. If the action may begin from where the server stands now, it does.
         session.refresh(server)
         if server.deleted:
             raise NotFound(f"Instance {server.id} could not be found.", "server.not_found")
         _check(server, transition)
-        raise Conflict(_refusal(server, transition), "server.wrong_state")
     _log(server.id, action, "begun", caller.request_id)
     if action == "delete" and server.host is None:
         end_deleted(session, server.id)
@@ -69,6 +66,17 @@ def begin(
         arguments=arguments,
         deadline_s=transition.deadline_s,
     )
+
+
+def _unchanged(server: Server, transition: Transition) -> list[Any]:
+    """Say that *server* still stands where it was read: its state, and its host, which decides who does the work."""
+    condition = [
+        Server.id == server.id,
+        Server.deleted.is_(False),
+        Server.vm_state == server.vm_state,
+        Server.host.is_not_distinct_from(server.host),
+    ]
+    return condition if transition.interrupts else [*condition, Server.task_state.is_(None)]
 
 
 def _record_done(session: Session, caller: Caller, server: Server) -> None:
