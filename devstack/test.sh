@@ -85,7 +85,7 @@ main() {
     eval "$urls"
     export NOVA_LITE_CI_STRICT="${NOVA_LITE_CI_STRICT-1}"
     # Its own summary is the last thing that is said, also when a check before it failed.
-    pytest -m 'not slow' "$@" tests </dev/null 8>&- || status=$?
+    pytest -m 'not slow' "$@" </dev/null 8>&- || status=$?
     stop_servers >"$RUN_DIR/test-stop.log" 2>&1
     trap - EXIT
     [ "$status" = 0 ] && [ "$FAILED" = 0 ]

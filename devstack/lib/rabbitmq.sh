@@ -15,10 +15,13 @@ rabbitmq_node() {
 
 rabbitmq_control() { timeout 60 rabbitmqctl -q -n "$(rabbitmq_node)" "$@"; }
 
-rabbitmq_running() { rabbitmq_control await_startup --timeout 5 >/dev/null 2>&1; }
-
 rabbitmq_listening() {
     { exec 9<>"/dev/tcp/127.0.0.1/$RABBIT_PORT" && exec 9>&-; } 2>/dev/null
+}
+
+# The port first: rabbitmqctl takes a second, and starts Erlang's port mapper as a side effect.
+rabbitmq_running() {
+    rabbitmq_listening && rabbitmq_control await_startup --timeout 5 >/dev/null 2>&1
 }
 
 # Debian's unit listens on every address. Called before the package is installed for the first
@@ -39,7 +42,7 @@ rabbitmq_installed() { command -v rabbitmqctl >/dev/null; }
 rabbitmq_units() { printf 'rabbitmq-server.service\n'; }
 
 rabbitmq_start() {
-    if rabbitmq_listening && rabbitmq_running; then return 0; fi
+    if rabbitmq_running; then return 0; fi
     mkdir -p "$RUN_DIR"
     if systemd_is_init; then
         unit_start rabbitmq "$(rabbitmq_units)"
