@@ -10,12 +10,18 @@ mariadb_running() { mariadb_admin -e 'SELECT 1' >/dev/null 2>&1; }
 
 mariadb_installed() { command -v mariadbd >/dev/null; }
 
-mariadb_units() { printf 'mariadb.service\n'; }
+# Where Debian's socket unit waits, a stopped server would be woken by its next client.
+mariadb_units() {
+    printf 'mariadb.service\n'
+    if systemctl is-active --quiet mariadb.socket; then printf 'mariadb.socket\n'; fi
+}
 
 mariadb_start() {
+    local units
     if mariadb_running; then return 0; fi
     if systemd_is_init; then
-        unit_start mariadb "$(mariadb_units)"
+        mapfile -t units < <(mariadb_units)
+        unit_start mariadb "${units[@]}"
     else
         install -d -o mysql -g mysql -m 755 /run/mysqld
         [ -d /var/lib/mysql/mysql ] || mariadb-install-db --user=mysql --skip-test-db >/dev/null
