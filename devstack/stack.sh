@@ -41,18 +41,19 @@ start_system_services() {
 
 manage() { "$DEST/venv/bin/nova-lite-manage" --config-file "$CONF_DIR/nova-lite.conf" "$@"; }
 
-# password_file NAME: print the path of a file that holds password NAME; for root's eyes only.
-password_file() {
-    (umask 077 && password "$1" >"$RUN_DIR/$1")
-    printf '%s\n' "$RUN_DIR/$1"
-}
+# Passwords go by files that only root can read, and that are gone afterwards.
+bootstrap_accounts() (
+    umask 077
+    trap 'rm -f "$RUN_DIR"/*_PASSWORD' EXIT
+    password ADMIN_PASSWORD >"$RUN_DIR/ADMIN_PASSWORD"
+    password DEMO_PASSWORD >"$RUN_DIR/DEMO_PASSWORD"
+    manage bootstrap --admin-password-file "$RUN_DIR/ADMIN_PASSWORD" \
+        --demo-password-file "$RUN_DIR/DEMO_PASSWORD"
+)
 
 prepare_database() {
     manage db sync
-    trap 'rm -f "$RUN_DIR"/*_PASSWORD' EXIT
-    manage bootstrap --admin-password-file "$(password_file ADMIN_PASSWORD)" \
-        --demo-password-file "$(password_file DEMO_PASSWORD)"
-    rm -f "$RUN_DIR"/*_PASSWORD
+    bootstrap_accounts
     /usr/bin/python3 "$DEVSTACK_DIR/credentials.py" "$CONF_DIR" "$(endpoint)" "$DATA/passwords"
 }
 

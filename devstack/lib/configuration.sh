@@ -2,6 +2,8 @@
 # /etc/nova-lite/nova-lite.conf, made from the settings; the database servers' and the broker's
 # accounts that it names.
 
+readonly LOGROTATE=/etc/logrotate.d/nova-lite
+
 # file_replace FILE MODE: write stdin to FILE in one step; leave it alone when nothing changed.
 file_replace() {
     local new
@@ -58,12 +60,28 @@ virt_type = $VIRT_TYPE
 CONF
 }
 
+# Our logs stay bounded where logrotate is installed, as it is on an ordinary Debian.
+logs_bound() {
+    [ -d "$(dirname "$LOGROTATE")" ] || return 0
+    file_replace "$LOGROTATE" 644 <<ROTATE
+$LOG_DIR/*.log {
+    size 20M
+    rotate 3
+    compress
+    copytruncate
+    missingok
+    notifempty
+}
+ROTATE
+}
+
 configuration_write() {
     install -d -m 755 "$CONF_DIR" "$LOG_DIR"
     install -d -m 711 "$DATA"
     configuration_passwords
     configuration_text | file_replace "$CONF_DIR/nova-lite.conf" 600
     settings_keep
+    logs_bound
     if [ "$DATABASE" != sqlite ]; then
         account_keep "$DATABASE" nova_lite
         "${DATABASE}_provision" nova_lite "$(password DATABASE_PASSWORD)"

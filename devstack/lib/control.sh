@@ -43,7 +43,7 @@ services_key() {
 unit_write() {
     local name="$1" command
     command="$(service_command "$name" | tr '\n' ' ')"
-    sed -e "s|@NAME@|$name|" -e "s|@COMMAND@|${command% }|" \
+    sed -e "s|@NAME@|$name|" -e "s|@COMMAND@|${command% }|" -e "s|@LOG@|$LOG_DIR/$name.log|" \
         "$DEVSTACK_DIR/files/service.template" | file_replace "$UNIT_DIR/$name.service" 644
 }
 
@@ -92,7 +92,7 @@ services_wait() {
         while read -r name; do
             if ! service_running "$name"; then
                 tail -n 15 "$LOG_DIR/$name.log" 2>/dev/null || true
-                die "$name ended while it started" "read $LOG_DIR/$name.log (systemd: journalctl -u $name)"
+                die "$name ended while it started" "read $LOG_DIR/$name.log"
             fi
         done < <(services_wanted)
         [ "$SECONDS" -lt "$deadline" ] || die "the API at $(endpoint) did not answer within 60 s" "read $LOG_DIR/"

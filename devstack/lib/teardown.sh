@@ -59,6 +59,7 @@ files_remove() {
         rm -f "$RABBIT_DROPIN"
         rmdir --ignore-fail-on-non-empty "$(dirname "$RABBIT_DROPIN")"
     fi
+    rm -f "$LOGROTATE"
     policy_restore
     remove_tree "$DATA"
     remove_tree "$DEST"
