@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 import types
 import warnings
 from collections.abc import Callable, Mapping
@@ -114,17 +115,20 @@ class Listener:
         """Stop hearing; bounded by ``STOP_S``."""
         if not self._ready.is_set():
             return
-        stopper = threading.Thread(target=self._stop, name=f"bus-stop-{self._name}", daemon=True)
-        stopper.start()
-        inprocess.ARRIVALS.announce()
-        stopper.join(STOP_S)
+        deaf = threading.Event()
+        threading.Thread(target=self._stop, args=(deaf,), name=f"bus-stop-{self._name}", daemon=True).start()
+        deadline = time.monotonic() + STOP_S
+        while not deaf.wait(0.02) and time.monotonic() < deadline:
+            inprocess.ARRIVALS.interrupt()
 
-    def _stop(self) -> None:
+    def _stop(self, deaf: threading.Event) -> None:
         try:
             self._server.stop()
-            self._server.wait()
-        except Exception:
-            LOG.exception("listener=%s event=stop-failed", self._name)
+            deaf.set()
+            self._server.wait()  # its pool's idle threads end within a second, which nobody need wait for
+        except Exception as error:
+            LOG.info("listener=%s event=stop-failed reason=%r", self._name, str(error))
+            deaf.set()
 
 
 def _hear(function: Callable[..., Any], _context: Any, **arguments: Any) -> None:

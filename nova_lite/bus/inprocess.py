@@ -22,6 +22,7 @@ class _Arrivals:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
+        self._interrupts = 0
         self.count = 0
 
     def announce(self) -> None:
@@ -29,9 +30,18 @@ class _Arrivals:
             self.count += 1
             self._condition.notify_all()
 
-    def wait_beyond(self, seen: int, timeout: float | None) -> bool:
+    def interrupt(self) -> None:
+        """End every wait under way as if its time were over, so that a listener sees that it is to stop."""
         with self._condition:
-            return self._condition.wait_for(lambda: self.count != seen, timeout)
+            self._interrupts += 1
+            self._condition.notify_all()
+
+    def wait_beyond(self, seen: int, timeout: float | None) -> bool:
+        """Wait for a message beyond the first *seen* ones; False: none came in *timeout* seconds, or an interrupt did."""
+        with self._condition:
+            before = self._interrupts
+            self._condition.wait_for(lambda: self.count != seen or self._interrupts != before, timeout)
+            return self.count != seen
 
 
 ARRIVALS = _Arrivals()

@@ -25,5 +25,20 @@ OPTIONS = [
     cfg.BoolOpt("force_config_drive", default=True, help="Give every VM a config drive, asked for or not."),
     cfg.IntOpt("max_count", default=100, min=1, help="The most servers that one request may make."),
     cfg.IntOpt("console_log_bytes", default=1_048_576, min=4096, help="How much of each guest's console log is kept."),
+    cfg.StrOpt("address", default="", help="The address that other hosts reach this one by; empty: none is shown."),
+    cfg.BoolOpt(
+        "resume_guests_state_on_host_boot",
+        default=False,
+        help="After a boot of the host, start the guests again that ran before; else they are shown as stopped.",
+    ),
+    cfg.FloatOpt(
+        "stop_timeout",
+        default=20.0,
+        min=0,
+        help="Seconds that a stopping agent waits for the operations under way; the rest is handed back.",
+    ),
+    cfg.IntOpt(
+        "max_attempts", default=4, min=1, help="Tries of an operation whose host or hypervisor fails now and then."
+    ),
     cfg.FloatOpt("rpc_timeout", default=10.0, min=0.5, help="Seconds that the API waits for an agent's answer."),
 ]

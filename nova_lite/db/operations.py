@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, exists, or_, select, update
+from sqlalchemy import and_, exists, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session, aliased
 
@@ -85,6 +85,32 @@ def submit(
     return operation
 
 
+def submit_many(
+    session: Session,
+    caller: Caller,
+    *,
+    action: str,
+    target_type: str,
+    target_ids: Sequence[str],
+    queue: str,
+    arguments: JsonDict | None = None,
+    deadline_s: float,
+) -> None:
+    """Add the same operation for each of *target_ids*, in one statement; see :func:`submit`."""
+    common = {
+        "request_id": caller.request_id,
+        "project_id": caller.project_id,
+        "user_id": caller.user_id,
+        "action": action,
+        "target_type": target_type,
+        "arguments": arguments or {},
+        "queue": queue,
+        "state": "pending",
+        "deadline": epoch() + deadline_s,
+    }
+    session.execute(insert(Operation), [{**common, "target_id": target_id} for target_id in target_ids])
+
+
 def take(store: Store, queue: str, owner: str, *, host: str | None = None, limit: int = 8) -> list[Work]:
     """Take up to *limit* operations of *queue* (of *host*, for agents) for *owner*, oldest first.
 
@@ -106,7 +132,7 @@ def _due(queue: str, host: str | None, moment: float) -> Any:
         and_(Operation.state == "running", Operation.lease_until < moment),
     )
     query = (
-        select(Operation.id, Operation.state, Operation.lease_until)
+        select(Operation.id, Operation.state, Operation.lease_until, Operation.queue, Operation.attempt)
         .where(Operation.queue == queue, Operation.state.in_(UNFINISHED), ready)
         .where(
             ~exists().where(
@@ -124,10 +150,17 @@ def _due(queue: str, host: str | None, moment: float) -> Any:
 def _win(session: Session, candidates: Sequence[Any], owner: str) -> list[Work]:
     moment = epoch()
     won: list[Work] = []
-    for identifier, state, lease_until in candidates:
+    for identifier, state, lease_until, queue, attempt in candidates:
         result = session.execute(
             update(Operation)
-            .where(Operation.id == identifier, Operation.state == state, Operation.lease_until == lease_until)
+            .where(
+                Operation.id == identifier,
+                Operation.state == state,
+                Operation.lease_until == lease_until,
+                # What was taken, handed over to another queue or put back meanwhile is pending again too.
+                Operation.queue == queue,
+                Operation.attempt == attempt,
+            )
             .values(
                 state="running",
                 owner=owner,
@@ -201,19 +234,20 @@ def note_step(store: Store, work: Work, step: str) -> bool:
 
     :raises StaleState: somebody else took the operation; the worker must let go without another effect.
     """
+    return store.transact(lambda session: record_step(session, work, step))
 
-    def record(session: Session) -> bool:
-        result = session.execute(
-            update(Operation)
-            .where(Operation.id == work.id, Operation.owner == work.owner, Operation.state == "running")
-            .values(step=step, lease_until=epoch() + LEASE_S, updated_at=now())
-            .execution_options(synchronize_session=False)
-        )
-        if not _count(result):
-            raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
-        return session.execute(select(Operation.cancel_requested).where(Operation.id == work.id)).scalar_one()
 
-    return store.transact(record)
+def record_step(session: Session, work: Work, step: str) -> bool:
+    """Do what :func:`note_step` does in the caller's transaction, for a step that also shows in its target's state."""
+    result = session.execute(
+        update(Operation)
+        .where(Operation.id == work.id, Operation.owner == work.owner, Operation.state == "running")
+        .values(step=step, lease_until=epoch() + LEASE_S, updated_at=now())
+        .execution_options(synchronize_session=False)
+    )
+    if not _count(result):
+        raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
+    return session.execute(select(Operation.cancel_requested).where(Operation.id == work.id)).scalar_one()
 
 
 def hand_over(session: Session, work: Work, *, queue: str, host: str | None) -> None:
@@ -290,7 +324,8 @@ def seize(session: Session, operation: Operation, owner: str) -> Work | None:
 
     In the caller's transaction, so that it ends there or is as before.
     """
-    won = _win(session, [(operation.id, operation.state, operation.lease_until)], owner)
+    seen = (operation.id, operation.state, operation.lease_until, operation.queue, operation.attempt)
+    won = _win(session, [seen], owner)
     return won[0] if won else None
 
 

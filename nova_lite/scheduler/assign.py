@@ -23,6 +23,8 @@ from nova_lite.scheduler.snapshot import Snapshot, request_of
 LOG = logging.getLogger(__name__)
 
 SCHEDULING = TRANSITIONS["create"].during
+NETWORKING = "networking"
+"""What a server's task state shows from here until its agent spawns it; set here, the agent saves a transaction."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def _bind(session: Session, work: Work, host: str) -> None:
             Server.vm_state == VmState.BUILDING.value,
             Server.task_state == SCHEDULING,
         )
-        .values(host=host, updated_at=moment)
+        .values(host=host, task_state=NETWORKING, updated_at=moment)
         .execution_options(synchronize_session=False)
     )
     assert isinstance(bound, CursorResult)

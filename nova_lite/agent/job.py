@@ -1,0 +1,147 @@
+"""One operation's work in hand, and the steps that several actions share."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oslo_config import cfg
+
+from nova_lite.agent import config_drive, rows, spec
+from nova_lite.agent.rows import ServerRows
+from nova_lite.db.models import Server
+from nova_lite.db.operations import Work
+from nova_lite.db.store import Store
+from nova_lite.host.ports import Images, Networks
+from nova_lite.virt.driver import VM, Driver, GuestSpec, LocalImage, Nic
+
+
+class Locks:
+    """A lock for each name."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        """Hold the lock called *name*."""
+        with self._guard:
+            lock = self._locks[name]
+        with lock:
+            yield
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What an agent works with: its host's driver, networks and images, and the state store."""
+
+    conf: cfg.ConfigOpts
+    store: Store
+    driver: Driver
+    networks: Networks
+    images: Images
+    host: str
+    network_locks: Locks = field(default_factory=Locks)
+    """What a network's DHCP answers is the list of its ports here: to read that list and to apply it is one step."""
+
+
+@dataclass
+class Job:
+    """One operation under way on one server; the steps fill in what later ones need."""
+
+    tools: Tools
+    work: Work
+    rows: ServerRows
+    image: LocalImage | None = None
+    nics: list[Nic] = field(default_factory=list)
+    drive: Path | None = None
+
+    @property
+    def server(self) -> Server:
+        """The server's row as it was when the operation was taken."""
+        return self.rows.server
+
+    def spec(self) -> GuestSpec:
+        """Make the guest's spec from what the steps have prepared.
+
+        :raises nova_lite.agent.spec.SpecError: it can't be made.
+        """
+        assert self.image is not None
+        return spec.guest_spec(self.server, self.image, self.nics, self.drive)
+
+    def grace_s(self) -> float:
+        """Return how long the guest may take to shut down: the image's ``os_shutdown_timeout`` or the host's default."""
+        asked = str(self.server.image_properties.get("os_shutdown_timeout", ""))
+        return float(asked) if asked.isdecimal() else float(self.tools.conf.compute.shutdown_timeout)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One idempotent piece of an action. ``noted``: written down before it begins, with ``task_state`` if there is one.
+
+    A note costs a transaction, so only what may take long, or what a delete should be able to prevent, is noted.
+    """
+
+    name: str
+    do: Callable[[Job], None]
+    noted: bool = False
+    task_state: str | None = None
+
+
+def fetch(job: Job) -> None:
+    """Have the image in the host's cache."""
+    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images))
+
+
+def plug(job: Job) -> None:
+    """Have a device on the host for each port, and DHCP that answers it."""
+    job.nics = plug_ports(job.tools, job.rows)
+
+
+def plug_ports(tools: Tools, server: ServerRows) -> list[Nic]:
+    """Plug every port of *server* on this host; done already is well."""
+    nics = []
+    for port in server.ports:
+        network = server.networks[port.network_id]
+        with tools.network_locks.hold(network.network_id):
+            with tools.store.read() as session:
+                bound = rows.read_ports(session, tools.host, network.network_id).get(network.network_id, [])
+            if all(other.port_id != port.port_id for other in bound):
+                bound.append(port)
+            nics.append(tools.networks.plug(network, port, bound))
+    return nics
+
+
+def unplug(job: Job) -> None:
+    """Remove the ports' devices and leases from the host."""
+    unplug_ports(job.tools, job.rows)
+
+
+def unplug_ports(tools: Tools, server: ServerRows) -> None:
+    """Unplug every port of *server* from this host; gone already is well."""
+    for port in server.ports:
+        network = server.networks[port.network_id]
+        with tools.network_locks.hold(network.network_id):
+            with tools.store.read() as session:
+                bound = rows.read_ports(session, tools.host, network.network_id).get(network.network_id, [])
+            remaining = [other for other in bound if other.server_id != server.server.id]
+            tools.networks.unplug(network.number, port.port_id, remaining)
+
+
+def make_config_drive(job: Job) -> None:
+    """Write the config drive of a VM that has one."""
+    server = job.server
+    if server.kind != VM or not (server.config_drive or job.tools.conf.compute.force_config_drive):
+        return
+    networks = [job.rows.networks[port.network_id] for port in job.rows.ports]
+    files = config_drive.files(server, job.nics, networks, job.tools.conf.compute.availability_zone)
+    job.drive = job.tools.images.config_drive(server.id, files)
+
+
+PREPARE = (Step("fetch", fetch), Step("plug", plug), Step("config-drive", make_config_drive))
+"""What a guest needs before it is defined: done anew each time, and quick when it is there already."""

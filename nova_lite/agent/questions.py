@@ -1,0 +1,40 @@
+"""What the API may ask this host's agent over the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from nova_lite.agent.job import Tools
+from nova_lite.errors import NotFound, Unavailable
+from nova_lite.virt.driver import DriverError, GuestNotFound
+
+
+class Questions:
+    """Answers calls; each is quick and changes nothing."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def answers(self) -> Mapping[str, Callable[..., Any]]:
+        """Return the functions by message name (``nova_lite.bus.catalogue``)."""
+        return {"console_output": self.console_output}
+
+    def console_output(self, server_id: str, length: int | None = None) -> str:
+        """Return the last *length* lines of a guest's console log, or all that is kept of it.
+
+        What a guest wrote is hostile text: bytes that are no UTF-8 become U+FFFD.
+
+        :raises NotFound: the host has no such guest.
+        :raises Unavailable: the hypervisor did not answer.
+        """
+        try:
+            log = self._tools.driver.console(server_id, self._tools.conf.compute.console_log_bytes)
+        except GuestNotFound as error:
+            raise NotFound(f"Instance {server_id} has no console log on its host.", "console.not_found") from error
+        except DriverError as error:
+            raise Unavailable(error.message, error.code) from error
+        text = log.decode("utf-8", "replace")
+        if length is None or length < 0:
+            return text
+        return "".join(text.splitlines(keepends=True)[-length:]) if length else ""

@@ -1,0 +1,134 @@
+"""Compare what the hypervisor has with what the database says. Pure: two lists in, decisions out.
+
+What can't be seen is unknown, never "stopped". What the database does not know is reported, never touched. A server
+with an operation under way is left to that operation.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nova_lite.compute.transitions import PowerState, VmState
+from nova_lite.virt.driver import Observed
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A server of this host as the database has it, or one whose guest was seen here.
+
+    ``busy``: an operation of it is unfinished. ``elsewhere``: its row names another host. ``generation`` tells later
+    whether the row has changed since.
+    """
+
+    server_id: str
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    generation: int
+    busy: bool = False
+    deleted: bool = False
+    elsewhere: bool = False
+
+
+class Do(enum.Enum):
+    """What to do about a difference."""
+
+    SHOW = "show"
+    """Show what was observed: ``vm_state`` where given, and ``power``."""
+    LOST = "lost"
+    """The guest is gone though the hypervisor answers: ERROR with a fault."""
+    STRANDED = "stranded"
+    """A transitional state with no operation behind it: end it."""
+    REMOVE = "remove"
+    """The server was deleted: remove its guest from the host."""
+    RESTART = "restart"
+    """It ran before the host went down: start it again."""
+    RECOVER = "recover"
+    """It runs: take it up again after the agent's start."""
+    REPORT = "report"
+    """Not ours to touch: tell the operator."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing to do. ``wanted`` is None for a guest that the database does not know."""
+
+    do: Do
+    name: str
+    wanted: Wanted | None = None
+    vm_state: VmState | None = None
+    power: PowerState | None = None
+
+
+_RUNS = (VmState.ACTIVE, VmState.PAUSED)
+
+_SEEN_AS: dict[tuple[VmState, PowerState], VmState] = {
+    (VmState.ACTIVE, PowerState.SHUTDOWN): VmState.STOPPED,
+    (VmState.ACTIVE, PowerState.CRASHED): VmState.STOPPED,
+    (VmState.PAUSED, PowerState.SHUTDOWN): VmState.STOPPED,
+    (VmState.PAUSED, PowerState.CRASHED): VmState.STOPPED,
+    (VmState.PAUSED, PowerState.RUNNING): VmState.ACTIVE,
+    (VmState.STOPPED, PowerState.RUNNING): VmState.ACTIVE,
+    (VmState.SUSPENDED, PowerState.RUNNING): VmState.ACTIVE,
+}
+"""Where the guest is plainly in another state than its row. Nova's sync_power_states stops a guest that runs though it is
+marked stopped; here its row follows it, since nothing that runs is ever ended on a guess."""
+
+
+def diff(
+    observed: Sequence[Observed] | None, wanted: Sequence[Wanted], *, starting: bool = False, resume: bool = False
+) -> list[Decision]:
+    """Decide what to do about each server and each guest.
+
+    *observed* None: the hypervisor does not answer. *starting*: the agent has just started, so what runs is taken up.
+    *resume*: the host was booted since, and what ran then shall run again.
+    """
+    decisions: list[Decision] = []
+    guests = {} if observed is None else {guest.server_id: guest for guest in observed if guest.server_id}
+    known = set()
+    for row in wanted:
+        known.add(row.server_id)
+        if row.busy:
+            continue
+        decision = (
+            _unseen(row)
+            if observed is None
+            else _compare(row, guests.get(row.server_id), starting=starting, resume=resume)
+        )
+        if decision is not None:
+            decisions.append(decision)
+    for guest in observed or ():
+        if guest.server_id is None or guest.server_id not in known:
+            decisions.append(Decision(Do.REPORT, guest.name))
+    return decisions
+
+
+def _unseen(row: Wanted) -> Decision | None:
+    if row.deleted or row.elsewhere or row.power_state == PowerState.NOSTATE:
+        return None
+    return Decision(Do.SHOW, row.server_id, row, power=PowerState.NOSTATE)
+
+
+def _compare(row: Wanted, guest: Observed | None, *, starting: bool, resume: bool) -> Decision | None:
+    if row.deleted:
+        return Decision(Do.REMOVE, row.server_id, row) if guest is not None else None
+    if row.elsewhere:
+        return Decision(Do.REPORT, guest.name, row) if guest is not None else None
+    state = VmState(row.vm_state)
+    if row.task_state is not None or state is VmState.BUILDING:
+        return Decision(Do.STRANDED, row.server_id, row)
+    runs_now = guest is not None and guest.power in (PowerState.RUNNING, PowerState.PAUSED)
+    if resume and state in _RUNS and not runs_now:
+        return Decision(Do.RESTART, row.server_id, row)
+    if guest is None:
+        return Decision(Do.LOST, row.server_id, row) if state in _RUNS else None
+    if guest.power is PowerState.NOSTATE:
+        return _unseen(row)
+    seen_as = _SEEN_AS.get((state, guest.power))
+    if seen_as is not None or int(guest.power) != row.power_state:
+        return Decision(Do.SHOW, row.server_id, row, vm_state=seen_as, power=guest.power)
+    if starting and runs_now:
+        return Decision(Do.RECOVER, row.server_id, row)
+    return None

@@ -1,0 +1,219 @@
+"""Run one operation: its action's steps in order, and its end in one transaction with the server's state.
+
+Dying anywhere in here is harmless: the operation's lease runs out (or the agent's next start ends it), and the steps are
+done again from the first, each of which finds its work done or does it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from nova_lite.agent.actions import ACTIONS, Action
+from nova_lite.agent.job import Job, Step, Tools
+from nova_lite.agent.rows import read_server
+from nova_lite.compute import lifecycle
+from nova_lite.compute.transitions import PowerState
+from nova_lite.db import operations
+from nova_lite.db.models import Server
+from nova_lite.db.operations import Work
+from nova_lite.db.types import epoch
+from nova_lite.errors import NovaLiteError, StaleState, Unavailable
+from nova_lite.host.ports import HostError
+from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound
+
+LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Hook = Callable[[Work, str], None]
+"""Called with the operation and the name of what comes next: each step, then ``finish``. For the chaos tests."""
+
+LIVES = 10
+"""Attempts, each cut off by the agent's death, after which an operation is taken for their cause."""
+
+_TRANSIENT_CODES = {"host.failed", "host.timeout"}
+
+
+class _Stop(Exception):
+    """A later operation asked this one to stop."""
+
+
+class _Deleted(Exception):
+    """The server was deleted while its guest was being made."""
+
+
+def no_hook(_work: Work, _step: str) -> None:
+    """Do nothing between the steps."""
+
+
+class Runner:
+    """Runs operations of one host; one call of :meth:`run` an operation, from any thread."""
+
+    def __init__(self, tools: Tools, stopping: Callable[[], bool], hook: Hook = no_hook) -> None:
+        self._tools = tools
+        self._store = tools.store
+        self._stopping = stopping
+        self._hook = hook
+
+    def run(self, work: Work) -> None:
+        """Do *work* to its end: done, failed, cancelled or put back for another try. Raises nothing but what a hook does."""
+        began = time.monotonic()
+        try:
+            event = self._run(work)
+        except StaleState:
+            event = "lost"  # somebody else holds the operation now, and does it
+        except DBAPIError as error:
+            event = f"database-failed:{type(error.orig).__name__}"  # its lease will run out
+        except Exception:
+            LOG.exception("server=%s action=%s event=crashed operation=%d", work.target_id, work.action, work.id)
+            event = "crashed"
+        LOG.info(
+            "server=%s action=%s event=%s request=%s operation=%d attempt=%d seconds=%.3f",
+            work.target_id,
+            work.action,
+            event,
+            work.request_id,
+            work.id,
+            work.attempt,
+            time.monotonic() - began,
+        )
+
+    def _run(self, work: Work) -> str:
+        action = ACTIONS.get(work.action) if work.target_type == "server" else None
+        if action is None:
+            message = f"This host's agent does not know the action {work.action}."
+            self._persist(partial(operations.finish, work=work, state="failed", error=message))
+            return "unknown"
+        with self._store.read() as session:
+            rows = read_server(session, work.target_id)
+        if rows is None or (rows.server.deleted and not action.for_deleted):
+            self._persist(partial(operations.finish, work=work, state="cancelled"))
+            return "gone"
+        job = Job(self._tools, work, rows)
+        try:
+            self._check(action, job)
+            for step in action.steps:
+                self._step(job, step)
+            self._hook(work, "finish")
+            self._persist(partial(_complete, action=action, job=job))
+        except _Stop:
+            self._persist(partial(lifecycle.cancel, work=work))
+            return "cancelled"
+        except _Deleted:
+            self._undo(action, job)
+            self._persist(partial(lifecycle.cancel, work=work))
+            return "deleted-meanwhile"
+        except (StaleState, DBAPIError):
+            raise
+        except Exception as error:
+            return self._failed(action, job, error)
+        return "done"
+
+    def _check(self, action: Action, job: Job) -> None:
+        work = job.work
+        if work.attempt > LIVES:
+            raise DriverError(f"The {action.name} was begun {work.attempt - 1} times and cut off each time.")
+        if epoch() > work.deadline and not action.for_deleted:
+            raise DriverError(f"The {action.name} was not done in time: host {self._tools.host} came to it too late.")
+        if action.needs_guest and job.server.launched_at is None:
+            raise GuestNotFound(f"The server was never built, so there is nothing to {action.name}; delete it.")
+
+    def _step(self, job: Job, step: Step) -> None:
+        if step.noted and self._store.transact(partial(_note, work=job.work, step=step)):
+            raise _Stop
+        self._hook(job.work, step.name)
+        step.do(job)
+
+    def _failed(self, action: Action, job: Job, error: Exception) -> str:
+        work = job.work
+        if self._may_retry(work, error):
+            delay = min(30.0, 0.5 * 2**work.attempt)
+            self._persist(partial(operations.retry_later, work=work, delay_s=delay, error=str(error)))
+            LOG.warning(
+                "server=%s action=%s event=retry in_s=%.1f reason=%r", work.target_id, work.action, delay, str(error)
+            )
+            return "retry"
+        clean = self._undo(action, job)
+        self._hook(work, "fail")
+        power = None if action.name == "create" else self._power(work.target_id)
+        self._persist(partial(_fail, action=action, job=job, error=error, power=power, clean=clean))
+        return "failed"
+
+    def _may_retry(self, work: Work, error: Exception) -> bool:
+        if isinstance(error, DriverTimeout):
+            passing = True
+        elif isinstance(error, HostError):
+            passing = error.code in _TRANSIENT_CODES
+        else:
+            passing = isinstance(error, Unavailable)
+        return passing and work.attempt < self._tools.conf.compute.max_attempts and epoch() < work.deadline
+
+    def _undo(self, action: Action, job: Job) -> bool:
+        """Undo what the action left on the host; False when that did not go, so that its room stays taken."""
+        try:
+            action.undo(job)
+        except Exception as error:
+            LOG.error("server=%s action=%s event=undo-failed reason=%r", job.work.target_id, action.name, str(error))
+            return False
+        return True
+
+    def _power(self, server_id: str) -> PowerState | None:
+        try:
+            return self._tools.driver.power(server_id)
+        except GuestNotFound:
+            return None
+        except DriverError:
+            return PowerState.NOSTATE
+
+    def _persist(self, work: Callable[[Session], T]) -> T:
+        """Write an operation's end, again and again while the database is away: what was done is done.
+
+        :raises StaleState: the operation is not ours any more, or an earlier try was committed after all.
+        """
+        delay = 0.1
+        while True:
+            try:
+                return self._store.transact(work)
+            except (DBAPIError, Unavailable) as error:
+                if self._stopping():
+                    raise
+                LOG.warning("event=database-away reason=%r", str(error)[:200])
+                time.sleep(delay)
+                delay = min(2.0, delay * 2)
+
+
+def _note(session: Session, work: Work, step: Step) -> bool:
+    """Record that *step* begins; True: the operation was asked to stop."""
+    if operations.record_step(session, work, step.name):
+        return True
+    if step.task_state is not None:
+        try:
+            lifecycle.step(session, work.target_id, work.action, step.task_state)
+        except StaleState:
+            return True  # deleted, or being deleted
+    return False
+
+
+def _complete(session: Session, action: Action, job: Job) -> None:
+    work = job.work
+    if not action.for_deleted and session.scalar(select(Server.deleted).where(Server.id == work.target_id)):
+        raise _Deleted
+    lifecycle.complete(session, work)
+    action.on_ok(session, job)
+
+
+def _fail(session: Session, action: Action, job: Job, error: Exception, power: PowerState | None, clean: bool) -> None:
+    if isinstance(error, NovaLiteError):
+        message, details = error.message, error.code
+    else:
+        message, details = f"The {action.name} failed unexpectedly on host {job.tools.host}.", repr(error)
+    lifecycle.fail(session, job.work, message, details=details, power=power)
+    if clean:
+        action.on_fail(session, job)

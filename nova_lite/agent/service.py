@@ -1,0 +1,215 @@
+"""The agent's threads: it takes its host's operations, renews their leases, reports, reconciles, answers questions."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from nova_lite.agent.job import Tools
+from nova_lite.agent.lock import HostLock
+from nova_lite.agent.questions import Questions
+from nova_lite.agent.report import Reporter
+from nova_lite.agent.runner import Hook, Runner, no_hook
+from nova_lite.agent.sync import Reconciler
+from nova_lite.bus import AGENT, Bus, Listener
+from nova_lite.db import operations
+from nova_lite.db.operations import LEASE_S, Work
+from nova_lite.db.store import Store
+from nova_lite.errors import StaleState
+from nova_lite.host.ports import Images, Networks
+from nova_lite.virt.driver import Driver
+
+LOG = logging.getLogger(__name__)
+
+RENEW_S = LEASE_S / 3
+COLLISION_S = 1.0
+"""After how long an operation is tried again whose server this agent is still at work on for an older one."""
+
+
+class Agent:
+    """The worker of one host.
+
+    :param host: the host's name; None: ``[DEFAULT] host``.
+    :param bus: None: no messages, only polling.
+    :param hook: called between steps (chaos tests).
+    """
+
+    def __init__(
+        self,
+        conf: cfg.ConfigOpts,
+        store: Store,
+        driver: Driver,
+        networks: Networks,
+        images: Images,
+        bus: Bus | None,
+        *,
+        host: str | None = None,
+        hook: Hook = no_hook,
+    ) -> None:
+        self.host = host or conf.host
+        self._conf = conf
+        self._store = store
+        self._bus = bus
+        self._tools = Tools(conf, store, driver, networks, images, self.host)
+        self._stopping = threading.Event()
+        self._runner = Runner(self._tools, self._stopping.is_set, hook)
+        self._reporter = Reporter(conf, store, driver, self.host)
+        self._reconciler = Reconciler(self._tools, self._try_hold, self._let_go, self._stopping.is_set)
+        self._lock = HostLock(Path(conf.state_path), self.host)
+        self._owner = operations.new_owner(f"agent-{self.host}")
+        self._pool = ThreadPoolExecutor(conf.compute.workers, thread_name_prefix="operation")
+        self._hint = threading.Event()
+        self._guard = threading.Lock()
+        self._held: set[str] = set()
+        self._under_way: dict[int, Work] = {}
+        self._threads: list[threading.Thread] = []
+        self._listener: Listener | None = None
+
+    def start(self) -> None:
+        """Take the host's lock, take up what was left, begin to work; returns when operations are being taken.
+
+        :raises nova_lite.errors.Conflict: another agent of this host is running.
+        """
+        self._lock.take()
+        left = operations.release_queue(self._store, AGENT, self.host)
+        if left:
+            LOG.info("host=%s event=taken-up operations=%d", self.host, left)
+        self._reconciler.prepare_networks()
+        self._reporter.report()
+        if self._bus is not None:
+            answers = {"wake": self.wake, **Questions(self._tools).answers()}
+            self._listener = self._bus.listen(AGENT, self.host, answers)
+        self._spawn("taker", self._take)
+        self._spawn("leases", self._renew)
+        self._spawn("report", self._report)
+        self._spawn("reconcile", self._reconcile)
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._hint.set()
+
+    def stop(self) -> None:
+        """End well: take nothing more, give what is under way ``stop_timeout`` seconds, hand the rest back."""
+        self._stopping.set()
+        self._hint.set()
+        if self._listener is not None:
+            self._listener.stop()
+        deadline = time.monotonic() + self._conf.compute.stop_timeout
+        while self._under_way and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._hand_back()
+        try:
+            self._reporter.silence()
+        except Exception:
+            LOG.exception("host=%s event=not-silenced", self.host)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let everything go as a death would: nothing is finished and nothing handed back. For :meth:`stop`, and tests."""
+        self._stopping.set()
+        self._hint.set()
+        if self._listener is not None:
+            self._listener.stop()
+        for thread in self._threads:
+            thread.join(5.0)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._lock.release()
+
+    def reconcile(self) -> None:
+        """Compare and act once, now."""
+        self._reconciler.run()
+
+    def _hand_back(self) -> None:
+        for work in list(self._under_way.values()):
+            self._put_back(work, 0.0, "the agent was stopped")
+
+    def _put_back(self, work: Work, delay_s: float, reason: str) -> None:
+        try:
+            self._store.transact(lambda session: operations.retry_later(session, work, delay_s, reason))
+        except StaleState:
+            return  # it ended after all
+        except Exception:
+            LOG.exception("operation=%d event=not-handed-back", work.id)
+
+    def _spawn(self, name: str, function: Callable[[], Any]) -> None:
+        thread = threading.Thread(target=function, name=f"agent-{name}", daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _take(self) -> None:
+        while not self._stopping.is_set():
+            self._hint.clear()
+            try:
+                taken = self._take_some()
+            except Exception:
+                LOG.exception("host=%s event=take-failed", self.host)
+                # Perhaps something was taken and we were not told: under a new name its lease is renewed by nobody.
+                self._owner = operations.new_owner(f"agent-{self.host}")
+                self._stopping.wait(min(1.0, self._conf.compute.poll_interval))
+                continue
+            if not taken:
+                self._hint.wait(self._conf.compute.poll_interval)
+
+    def _take_some(self) -> int:
+        free = self._conf.compute.workers - len(self._under_way)
+        if free <= 0:
+            return 0  # the end of one of them sets the hint
+        works = operations.take(self._store, AGENT, self._owner, host=self.host, limit=free)
+        for work in works:
+            if not self._try_hold(work.target_id):
+                self._put_back(work, COLLISION_S, "the agent is still at work on this server")
+                continue
+            self._under_way[work.id] = work
+            self._pool.submit(self._run, work)
+        return len(works)
+
+    def _run(self, work: Work) -> None:
+        try:
+            self._runner.run(work)
+        finally:
+            self._under_way.pop(work.id, None)
+            self._let_go(work.target_id)
+            self._hint.set()  # a worker is free, and the server's next operation may begin
+
+    def _try_hold(self, server_id: str) -> bool:
+        with self._guard:
+            if server_id in self._held:
+                return False
+            self._held.add(server_id)
+            return True
+
+    def _let_go(self, server_id: str) -> None:
+        with self._guard:
+            self._held.discard(server_id)
+
+    def _renew(self) -> None:
+        while not self._stopping.wait(RENEW_S):
+            for owner in {work.owner for work in list(self._under_way.values())}:
+                try:
+                    operations.renew(self._store, owner)
+                except Exception:
+                    LOG.exception("host=%s event=renew-failed", self.host)
+
+    def _report(self) -> None:
+        while not self._stopping.wait(self._conf.compute.report_interval):
+            try:
+                self._reporter.report()
+            except Exception:
+                LOG.exception("host=%s event=report-failed", self.host)
+
+    def _reconcile(self) -> None:
+        starting = True
+        while not self._stopping.is_set():
+            try:
+                self._reconciler.run(starting=starting)
+                starting = False
+            except Exception:
+                LOG.exception("host=%s event=reconcile-failed", self.host)
+            self._stopping.wait(self._conf.compute.reconcile_interval)

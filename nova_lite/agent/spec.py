@@ -1,0 +1,221 @@
+"""Turn database rows into what drivers, networks and the image cache are given. Pure: rows in, plain data out."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nova_lite.db.models import Image, Network, Port, Server, Subnet
+from nova_lite.errors import NovaLiteError
+from nova_lite.host.ports import ImageSpec, NetworkSpec, PortSpec, SubnetSpec
+from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, GuestSpec, LocalImage, Nic
+
+PROCESS = "process"
+DEFAULT_TEMPLATE = "ip={address}/{prefix} gw={gateway} name={hostname}"
+TEMPLATE_WITHOUT_ADDRESS = "name={hostname}"
+PLACEHOLDERS = ("address", "prefix", "gateway", "dns", "hostname", "mac")
+
+
+class SpecError(NovaLiteError):
+    """What was asked for can't be made into a guest; the sentence is fit for the server's fault."""
+
+    default_code = "server.spec_invalid"
+
+
+def network_spec(network: Network, subnets: Sequence[Subnet]) -> NetworkSpec:
+    """Make a network's spec."""
+    return NetworkSpec(
+        network_id=network.id,
+        number=network.segmentation_id,
+        mtu=network.mtu,
+        subnets=tuple(
+            SubnetSpec(
+                subnet_id=subnet.id,
+                cidr=subnet.cidr,
+                gateway=subnet.gateway_ip,
+                enable_dhcp=subnet.enable_dhcp,
+                dns=tuple(subnet.dns_nameservers),
+                routes=tuple((route["destination"], route["nexthop"]) for route in subnet.host_routes),
+            )
+            for subnet in subnets
+        ),
+    )
+
+
+def port_spec(port: Port, server: Server, addresses: Sequence[tuple[str, str]]) -> PortSpec:
+    """Make the spec of one of *server*'s ports; *addresses*: (subnet id, address)."""
+    return PortSpec(
+        port_id=port.id,
+        server_id=server.id,
+        network_id=port.network_id,
+        mac=port.mac_address,
+        hostname=server.hostname,
+        addresses=tuple(addresses),
+        kind=device_kind(server.kind, isolation(server.kind, server.flavor, server.image_properties)),
+    )
+
+
+def device_kind(kind: str, isolated_by: str) -> str:
+    """Say what device a guest's port is: a veth for what libvirt-LXC runs, else the tap that QEMU opens."""
+    return "veth" if kind == CONTAINER and isolated_by == PROCESS else "tap"
+
+
+def isolation(kind: str, flavor: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
+    """Return a container's isolation, ``process`` or ``vm``: the flavor decides before the image does."""
+    if kind != CONTAINER:
+        return PROCESS
+    specs = flavor.get("extra_specs") or {}
+    return str(specs.get("nova_lite:isolation") or properties.get("nova_lite_isolation") or PROCESS)
+
+
+def image_spec(server: Server, images: Mapping[str, Image]) -> ImageSpec:
+    """Make the spec of *server*'s image with its kernel and ramdisk.
+
+    An image that was deleted since is described by the copy that the server keeps: the host's cache still has it
+    while a guest of it is there.
+
+    :raises SpecError: the server has no image, or a part of it is missing.
+    """
+    if server.image_id is None:
+        raise SpecError("The server has no image to boot from.", "server.no_image")
+    properties: Mapping[str, Any] = server.image_properties
+    image = images.get(server.image_id)
+    if image is not None:
+        properties = image.properties
+        main = _one_image(image)
+    else:
+        main = _remembered_image(server)
+    parts: dict[str, ImageSpec] = {}
+    for name in ("kernel", "ramdisk"):
+        part_id = properties.get(f"{name}_id")
+        if not part_id:
+            continue
+        part = images.get(part_id)
+        if part is None:
+            raise SpecError(f"Image {server.image_id} names {name} {part_id}, which could not be found.")
+        parts[name] = _one_image(part)
+    return ImageSpec(
+        image_id=main.image_id,
+        disk_format=main.disk_format,
+        container_format=main.container_format,
+        size=main.size,
+        sha512=main.sha512,
+        kernel=parts.get("kernel"),
+        ramdisk=parts.get("ramdisk"),
+    )
+
+
+def _one_image(image: Image) -> ImageSpec:
+    if image.status != "active" or not image.os_hash_value or image.size is None:
+        raise SpecError(f"Image {image.id} is not active.", "image.not_active")
+    return ImageSpec(
+        image_id=image.id,
+        disk_format=image.disk_format or "raw",
+        container_format=image.container_format or "bare",
+        size=image.size,
+        sha512=image.os_hash_value,
+    )
+
+
+def _remembered_image(server: Server) -> ImageSpec:
+    assert server.image_id is not None
+    kept = server.image_properties
+    digest = kept.get("os_hash_value")
+    if not digest:
+        raise SpecError(f"Image {server.image_id} could not be found.", "image.not_found")
+    return ImageSpec(
+        image_id=server.image_id,
+        disk_format=str(kept.get("disk_format") or "raw"),
+        container_format=str(kept.get("container_format") or "bare"),
+        size=int(kept.get("size") or 0),
+        sha512=str(digest),
+    )
+
+
+def guest_spec(server: Server, image: LocalImage, nics: Sequence[Nic], config_drive: Path | None) -> GuestSpec:
+    """Make the guest's spec, the same from the same rows each time.
+
+    :raises SpecError: the command line's template names what there is not.
+    """
+    flavor = server.flavor
+    return GuestSpec(
+        server_id=server.id,
+        name=server.name,
+        hostname=server.hostname,
+        project_id=server.project_id,
+        user_id=server.user_id,
+        kind=server.kind,
+        vcpus=server.vcpus,
+        memory_mb=server.memory_mb,
+        disk_gb=server.disk_gb,
+        image=image,
+        nics=tuple(nics),
+        command_line=command_line(server, nics),
+        config_drive=config_drive,
+        isolation=isolation(server.kind, flavor, server.image_properties),
+        properties={key: str(value) for key, value in server.image_properties.items() if value is not None},
+        extra_specs={key: str(value) for key, value in (flavor.get("extra_specs") or {}).items()},
+    )
+
+
+def command_line(server: Server, nics: Sequence[Nic]) -> str:
+    """Render the kernel's command line: a unikernel's from its template, a VM's as the image gives it.
+
+    :raises SpecError: see :func:`render`.
+    """
+    properties = server.image_properties
+    if server.kind == VM:
+        return str(properties.get("os_command_line") or "")
+    if server.kind != UNIKERNEL:
+        return ""
+    values = _values(server, nics)
+    default = DEFAULT_TEMPLATE if values["address"] else TEMPLATE_WITHOUT_ADDRESS
+    return render(str(properties.get("nova_lite_cmdline") or default), values)
+
+
+def render(template: str, values: Mapping[str, str]) -> str:
+    """Fill *template*'s ``{name}`` placeholders.
+
+    Not ``str.format``: a tenant writes the template, and must not reach into objects.
+
+    :raises SpecError: a placeholder is not one of :data:`PLACEHOLDERS`, or a line break would be in the result.
+    """
+
+    def fill(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in values:
+            known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+            raise SpecError(
+                f"The image's nova_lite_cmdline has the unknown placeholder {{{name[:64]}}}; there are {known}.",
+                "server.cmdline_placeholder",
+            )
+        return values[name]
+
+    rendered = re.sub(r"\{([^{}]*)\}", fill, template)
+    if any(ord(character) < 32 for character in rendered):
+        raise SpecError("The image's nova_lite_cmdline has control characters.", "server.cmdline_invalid")
+    return rendered
+
+
+def _values(server: Server, nics: Sequence[Nic]) -> dict[str, str]:
+    values = dict.fromkeys(PLACEHOLDERS, "")
+    values["hostname"] = server.hostname
+    for nic in nics:
+        fours = [ipaddress.ip_interface(text) for text in nic.addresses]
+        four = next((interface for interface in fours if interface.version == 4), None)
+        if four is None:
+            continue
+        values |= {
+            "address": str(four.ip),
+            "prefix": str(four.network.prefixlen),
+            "gateway": nic.gateway or "",
+            "dns": ",".join(nic.dns),
+            "mac": nic.mac,
+        }
+        return values
+    if nics:
+        values["mac"] = nics[0].mac
+    return values

@@ -1,0 +1,250 @@
+"""Carry out what reconcile decided, each by a compare-and-swap on the row that it was decided on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from nova_lite.agent import rows, spec
+from nova_lite.agent.job import Tools, plug_ports, unplug_ports
+from nova_lite.agent.reconcile import Decision, Do, Wanted, diff
+from nova_lite.compute import lifecycle
+from nova_lite.compute.transitions import PowerState, VmState
+from nova_lite.db.models import Operation, Server
+from nova_lite.db.operations import UNFINISHED, Caller
+from nova_lite.db.types import JsonDict, new_id, now
+from nova_lite.errors import Conflict, NotFound, NovaLiteError
+from nova_lite.virt.driver import DriverError, Observed
+
+LOG = logging.getLogger(__name__)
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Reconciler:
+    """Keeps the rows of one host's servers and its guests in step.
+
+    :param try_hold: takes a server for this thread, False when an operation works on it; *release* lets it go.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        try_hold: Callable[[str], bool],
+        release: Callable[[str], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._tools = tools
+        self._try_hold = try_hold
+        self._release = release
+        self._stopping = stopping
+        self._reported: set[str] = set()
+
+    def prepare_networks(self) -> None:
+        """Make the host have exactly the networks and ports that the database wants here."""
+        with self._tools.store.read() as session:
+            ports = rows.read_ports(session, self._tools.host)
+            networks = rows.read_networks(session, ports)
+        try:
+            self._tools.networks.sync([(networks[network], bound) for network, bound in ports.items()])
+        except NovaLiteError as error:
+            LOG.error("host=%s event=networks-not-synced reason=%r", self._tools.host, error.message)
+
+    def run(self, *, starting: bool = False) -> list[Decision]:
+        """Compare once and act; return what was decided."""
+        resume = starting and self._was_booted() and bool(self._tools.conf.compute.resume_guests_state_on_host_boot)
+        wanted = self._wanted()
+        observed = self._observe()
+        if observed is not None:
+            wanted += self._others(observed, {row.server_id for row in wanted})
+        decisions = diff(observed, wanted, starting=starting, resume=resume)
+        for decision in decisions:
+            if self._stopping():
+                break
+            self._act(decision)
+        return decisions
+
+    def _was_booted(self) -> bool:
+        """Tell whether the host was booted since the agent's last start, and remember this boot."""
+        current = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
+        kept = Path(self._tools.conf.state_path, f"boot-id-{self._tools.host}")
+        before = kept.read_text().strip() if kept.exists() else current
+        kept.write_text(current + "\n")
+        return before != current
+
+    def _wanted(self) -> list[Wanted]:
+        condition = (Server.host == self._tools.host, Server.deleted.is_(False))
+        return self._read(condition)
+
+    def _others(self, observed: list[Observed], known: Collection[str]) -> list[Wanted]:
+        """Read the rows of guests that were seen here and are not wanted here.
+
+        A server that came to this host after the first look is left out by being called busy.
+        """
+        seen = [guest.server_id for guest in observed if guest.server_id and guest.server_id not in known]
+        found: list[Wanted] = []
+        for start in range(0, len(seen), 500):
+            found += self._read((Server.id.in_(seen[start : start + 500]),), late=True)
+        return found
+
+    def _read(self, condition: tuple[Any, ...], *, late: bool = False) -> list[Wanted]:
+        busy = exists().where(
+            Operation.target_type == "server", Operation.target_id == Server.id, Operation.state.in_(UNFINISHED)
+        )
+        query = select(
+            Server.id,
+            Server.vm_state,
+            Server.task_state,
+            Server.power_state,
+            Server.generation,
+            Server.deleted,
+            Server.host,
+            busy.label("busy"),
+        ).where(*condition)
+        with self._tools.store.read() as session:
+            found = session.execute(query).all()
+        return [
+            Wanted(
+                server_id=row.id,
+                vm_state=row.vm_state,
+                task_state=row.task_state,
+                power_state=row.power_state,
+                generation=row.generation,
+                busy=bool(row.busy) or (late and not row.deleted and row.host == self._tools.host),
+                deleted=row.deleted,
+                elsewhere=row.host != self._tools.host,
+            )
+            for row in found
+        ]
+
+    def _observe(self) -> list[Observed] | None:
+        try:
+            return list(self._tools.driver.observe())
+        except DriverError as error:
+            LOG.error("host=%s event=not-observed reason=%r", self._tools.host, error.message)
+            return None
+
+    def _act(self, decision: Decision) -> None:
+        if decision.do is Do.REPORT:
+            self._report(decision)
+            return
+        assert decision.wanted is not None
+        if not self._try_hold(decision.wanted.server_id):
+            return
+        try:
+            _ACTS[decision.do](self, decision, decision.wanted)
+        except NovaLiteError as error:
+            LOG.error(
+                "server=%s event=reconcile-failed do=%s reason=%r", decision.name, decision.do.value, error.message
+            )
+        except Exception:
+            LOG.exception("server=%s event=reconcile-failed do=%s", decision.name, decision.do.value)
+        finally:
+            self._release(decision.wanted.server_id)
+
+    def _report(self, decision: Decision) -> None:
+        if decision.name not in self._reported:
+            self._reported.add(decision.name)
+            LOG.warning("host=%s guest=%s event=stranger (it is not touched)", self._tools.host, decision.name)
+
+    def _show(self, decision: Decision, row: Wanted) -> None:
+        values: dict[str, Any] = {}
+        if decision.power is not None:
+            values["power_state"] = int(decision.power)
+        if decision.vm_state is not None:
+            values["vm_state"] = decision.vm_state.value
+        if self._tools.store.transact(partial(swap, row=row, values=values)) and decision.vm_state is not None:
+            LOG.info("server=%s event=observed vm_state=%s power=%s", row.server_id, decision.vm_state, decision.power)
+
+    def _lose(self, _decision: Decision, row: Wanted) -> None:
+        message = "The guest is no longer on its host, though the hypervisor answers."
+        values = {"vm_state": VmState.ERROR.value, "power_state": int(PowerState.NOSTATE), "fault": _fault(message)}
+        if self._tools.store.transact(partial(swap, row=row, values=values)):
+            LOG.error("server=%s event=lost host=%s", row.server_id, self._tools.host)
+
+    def _strand(self, _decision: Decision, row: Wanted) -> None:
+        message = f"Nothing was at work on the server any more, though its task state was {row.task_state}."
+        values = {"task_state": None, "vm_state": VmState.ERROR.value, "fault": _fault(message)}
+        if self._tools.store.transact(partial(swap, row=row, values=values)):
+            LOG.error("server=%s event=stranded task_state=%s", row.server_id, row.task_state)
+
+    def _remove(self, _decision: Decision, row: Wanted) -> None:
+        with self._tools.store.read() as session:
+            server = rows.read_server(session, row.server_id)
+        self._tools.driver.destroy(row.server_id)
+        if server is not None:
+            unplug_ports(self._tools, server)
+        LOG.info("server=%s event=leftover-removed host=%s", row.server_id, self._tools.host)
+
+    def _restart(self, _decision: Decision, row: Wanted) -> None:
+        def begin(session: Session) -> bool:
+            values = {"vm_state": VmState.STOPPED.value, "power_state": int(PowerState.SHUTDOWN)}
+            if not swap(session, row, values):
+                return False
+            server = session.get_one(Server, row.server_id, populate_existing=True)
+            lifecycle.begin(session, Caller(f"req-{new_id()}", server.project_id, server.user_id), server, "start")
+            return True
+
+        try:
+            if self._tools.store.transact(begin):
+                LOG.info("server=%s event=restarted-after-boot host=%s", row.server_id, self._tools.host)
+        except (Conflict, NotFound):
+            return  # somebody was first
+
+    def _recover(self, _decision: Decision, row: Wanted) -> None:
+        with self._tools.store.read() as session:
+            server = rows.read_server(session, row.server_id)
+        if server is None or server.server.deleted or server.server.task_state is not None:
+            return
+        image = self._tools.images.fetch(spec.image_spec(server.server, server.images))
+        nics = plug_ports(self._tools, server)
+        self._tools.driver.recover(spec.guest_spec(server.server, image, nics, None))
+
+
+def swap(session: Session, row: Wanted, values: dict[str, Any]) -> bool:
+    """Change a server's row if it is still as it was decided on and nobody has asked for anything; tell whether it was."""
+    busy = exists().where(
+        Operation.target_type == "server", Operation.target_id == row.server_id, Operation.state.in_(UNFINISHED)
+    )
+    task = Server.task_state.is_(None) if row.task_state is None else Server.task_state == row.task_state
+    result = session.execute(
+        update(Server)
+        .where(
+            Server.id == row.server_id,
+            Server.deleted.is_(False),
+            Server.generation == row.generation,
+            Server.vm_state == row.vm_state,
+            task,
+            ~busy,
+        )
+        .values(generation=Server.generation + 1, updated_at=now(), **values)
+        .execution_options(synchronize_session=False)
+    )
+    assert isinstance(result, CursorResult)
+    return bool(result.rowcount)
+
+
+def _fault(message: str) -> JsonDict:
+    return {
+        "code": 500,
+        "message": message,
+        "details": "",
+        "created": now().isoformat(timespec="seconds") + "Z",
+    }
+
+
+_ACTS: dict[Do, Callable[[Reconciler, Decision, Wanted], None]] = {
+    Do.SHOW: Reconciler._show,
+    Do.LOST: Reconciler._lose,
+    Do.STRANDED: Reconciler._strand,
+    Do.REMOVE: Reconciler._remove,
+    Do.RESTART: Reconciler._restart,
+    Do.RECOVER: Reconciler._recover,
+}
