@@ -1,0 +1,58 @@
+"""Extensions: from before there were microversions; old clients look here for what is offered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nova_lite.api.context import Call
+from nova_lite.errors import NotFound
+
+_EXTENSIONS = {
+    "OS-DCF": ("DiskConfig", "Disk Management Extension."),
+    "OS-EXT-AZ": ("ExtendedAvailabilityZone", "Extended Availability Zone support."),
+    "OS-EXT-SRV-ATTR": ("ExtendedServerAttributes", "Extended Server Attributes support."),
+    "OS-EXT-STS": ("ExtendedStatus", "Extended Status support."),
+    "OS-SRV-USG": ("ServerUsage", "Adds launched_at and terminated_at on Servers."),
+    "os-attach-interfaces": ("AttachInterfaces", "Attach interface support."),
+    "os-availability-zone": ("AvailabilityZone", "1. Add availability_zone to the Create Server API. 2. List zones."),
+    "os-config-drive": ("ConfigDrive", "Config Drive Extension."),
+    "os-console-output": ("ConsoleOutput", "Console log output support, with tailing ability."),
+    "os-flavor-access": ("FlavorAccess", "Flavor access support."),
+    "os-flavor-extra-specs": ("FlavorExtraSpecs", "Flavors extra specs support."),
+    "os-flavor-manage": ("FlavorManage", "Flavor create/delete API support."),
+    "os-hypervisors": ("Hypervisors", "Admin-only hypervisor administration."),
+    "os-instance-actions": ("InstanceActions", "View a log of actions and events taken on an instance."),
+    "os-keypairs": ("Keypairs", "Keypair Support."),
+    "os-multiple-create": ("MultipleCreate", "Allow multiple create in the Create Server v2.1 API."),
+    "os-pause-server": ("PauseServer", "Enable pause/unpause server actions."),
+    "os-scheduler-hints": ("SchedulerHints", "Pass arbitrary key/value pairs to the scheduler."),
+    "os-services": ("Services", "Services support."),
+    "os-suspend-server": ("SuspendServer", "Enable suspend/resume server actions."),
+    "os-used-limits": ("UsedLimits", "Provide data on limited resource that are being used."),
+    "os-user-data": ("UserData", "Add user_data to the Create Server API."),
+}
+
+
+def _view(alias: str) -> dict[str, Any]:
+    name, description = _EXTENSIONS[alias]
+    return {
+        "alias": alias,
+        "name": name,
+        "description": description,
+        "links": [],
+        "namespace": "http://docs.openstack.org/compute/ext/fake_xml",
+        "updated": "2014-12-03T00:00:00Z",
+    }
+
+
+def index(_call: Call) -> dict[str, Any]:
+    """List what is offered."""
+    return {"extensions": [_view(alias) for alias in _EXTENSIONS]}
+
+
+def show(call: Call) -> dict[str, Any]:
+    """Show one extension."""
+    alias = call.params["alias"]
+    if alias not in _EXTENSIONS:
+        raise NotFound("The resource could not be found.", "extension.not_found")
+    return {"extension": _view(alias)}

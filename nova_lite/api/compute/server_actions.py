@@ -1,0 +1,149 @@
+"""``POST /servers/{id}/action``: one table says which actions there are, what they take and who may ask for them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nova_lite.api import validation
+from nova_lite.api.compute import access, policies
+from nova_lite.api.compute.remote_consoles import unavailable
+from nova_lite.api.context import Call
+from nova_lite.api.routes import Reply, Schema
+from nova_lite.compute import servers
+from nova_lite.compute.servers import ServerRecord
+from nova_lite.errors import Conflict, Invalid
+
+BODY: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1}
+"""Which of the actions it is, and so its schema, is found out afterwards."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action. ``argument`` is the schema of what stands under its name; ``until`` the last minor that has it."""
+
+    name: str
+    rule: str
+    run: Callable[[Call, ServerRecord, Any], Reply]
+    argument: Schema
+    since: int = 1
+    until: int = 10_000
+
+    @functools.cached_property
+    def schema(self) -> Schema:
+        """The whole body's schema."""
+        return {
+            "type": "object",
+            "properties": {self.name: self.argument},
+            "required": [self.name],
+            "additionalProperties": False,
+        }
+
+
+def run(call: Call) -> Reply:
+    """Do the action that the body names."""
+    name = next(iter(call.body))
+    action = ACTIONS.get(name)
+    if action is None or not action.since <= call.version.minor <= action.until:
+        raise Invalid(f"There is no such action: {name[:64]}", "server.no_such_action")
+    validation.validate(action.schema, call.body)
+    record = access.server(call, action.rule)
+    return action.run(call, record, call.body[name])
+
+
+def start(call: Call, record: ServerRecord, transition: str) -> Reply:
+    """Start an action of the table of transitions and wake the agent that has it."""
+    host = servers.act(call.store, call.caller, record.id, transition, override_lock=call.principal.is_admin)
+    if host is not None:
+        call.services.waker.wake("agent", host)
+    return Reply(status=202)
+
+
+def _plain(name: str, rule: str, transition: str) -> Action:
+    # Nova takes whatever stands under these names; clients send null, {} or "".
+    return Action(name, policies.PREFIX + rule, lambda call, record, _argument: start(call, record, transition), {})
+
+
+def _reboot(call: Call, record: ServerRecord, argument: Any) -> Reply:
+    return start(call, record, f"reboot-{argument['type'].lower()}")
+
+
+def _console_output(call: Call, record: ServerRecord, argument: Any) -> Reply:
+    if record.host is None:
+        raise Conflict(f"Instance {record.id} is not ready", "server.not_ready")
+    length = (argument or {}).get("length")
+    ask = functools.partial(
+        call.services.agents.call,
+        record.host,
+        "console_output",
+        server_id=record.id,
+        length=None if length is None or int(length) < 0 else int(length),
+    )
+    text = call.services.offload(ask)
+    return Reply({"output": _printable(text)}, 200, {"X-Content-Type-Options": "nosniff"})
+
+
+def _printable(text: str) -> str:
+    """Leave out what no console text needs and some clients choke on; escapes stay, they are the reader's to strip."""
+    return "".join(char for char in text if char >= " " or char in "\t\n\r\x1b\b")
+
+
+def _console(name: str, kinds: tuple[str, ...]) -> Action:
+    argument = {
+        "type": "object",
+        "properties": {"type": {"type": "string", "enum": list(kinds)}},
+        "required": ["type"],
+        "additionalProperties": False,
+    }
+    return Action(
+        name,
+        policies.PREFIX + "os-remote-consoles",
+        lambda _call, _record, asked: unavailable(asked["type"]),
+        argument,
+        until=5,
+    )
+
+
+ACTIONS: dict[str, Action] = {
+    action.name: action
+    for action in (
+        _plain("os-start", "servers:start", "start"),
+        _plain("os-stop", "servers:stop", "stop"),
+        _plain("suspend", "os-suspend-server:suspend", "suspend"),
+        _plain("resume", "os-suspend-server:resume", "resume"),
+        _plain("pause", "os-pause-server:pause", "pause"),
+        _plain("unpause", "os-pause-server:unpause", "unpause"),
+        Action(
+            "reboot",
+            policies.SERVERS + "reboot",
+            _reboot,
+            {
+                "type": "object",
+                "properties": {
+                    "type": {"type": "string", "enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]},
+                },
+                "required": ["type"],
+                "additionalProperties": False,
+            },
+        ),
+        Action(
+            "os-getConsoleOutput",
+            policies.PREFIX + "os-console-output",
+            _console_output,
+            {
+                "type": ["object", "null"],
+                "properties": {
+                    "length": {"type": ["integer", "string", "null"], "minimum": -1, "pattern": "^-?[0-9]{1,9}$"},
+                },
+                "additionalProperties": False,
+            },
+        ),
+        _console("os-getVNCConsole", ("novnc", "xvpvnc")),
+        _console("os-getSPICEConsole", ("spice-html5",)),
+        _console("os-getRDPConsole", ("rdp-html5",)),
+        _console("os-getSerialConsole", ("serial",)),
+    )
+}
+"""By the name that the body has; a later action is a line here and one in the table of transitions."""

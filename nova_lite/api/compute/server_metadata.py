@@ -1,0 +1,88 @@
+"""A server's metadata: its user's own words, one by one or all at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nova_lite.api.compute import access, parameters
+from nova_lite.api.compute.servers import MOST_METADATA
+from nova_lite.api.context import Call
+from nova_lite.api.routes import Schema
+from nova_lite.compute import servers
+from nova_lite.errors import Invalid, NotFound, OverLimit
+
+ALL: Schema = {
+    "type": "object",
+    "properties": {"metadata": parameters.METADATA},
+    "required": ["metadata"],
+    "additionalProperties": False,
+}
+ONE: Schema = {
+    "type": "object",
+    "properties": {"meta": {**parameters.METADATA, "minProperties": 1, "maxProperties": 1}},
+    "required": ["meta"],
+    "additionalProperties": False,
+}
+
+Items = dict[str, str]
+
+
+def index(call: Call) -> dict[str, Any]:
+    """List all items."""
+    return {"metadata": access.server(call).metadata}
+
+
+def show(call: Call) -> dict[str, Any]:
+    """Show one item."""
+    key = call.params["key"]
+    items = access.server(call).metadata
+    if key not in items:
+        raise _not_found()
+    return {"meta": {key: items[key]}}
+
+
+def create(call: Call) -> dict[str, Any]:
+    """Add items; those that are there already are overwritten."""
+    record = access.server(call)
+    added: Items = call.body["metadata"]
+    return {"metadata": servers.edit(call.store, record.id, "metadata_", lambda items: _limited({**items, **added}))}
+
+
+def replace(call: Call) -> dict[str, Any]:
+    """Put other items in the place of all."""
+    record = access.server(call)
+    wanted: Items = call.body["metadata"]
+    return {"metadata": servers.edit(call.store, record.id, "metadata_", lambda _items: _limited(wanted))}
+
+
+def update(call: Call) -> dict[str, Any]:
+    """Set one item."""
+    record = access.server(call)
+    wanted: Items = call.body["meta"]
+    if call.params["key"] not in wanted:
+        raise Invalid("Request body and URI mismatch", "server.metadata_mismatch")
+    servers.edit(call.store, record.id, "metadata_", lambda items: _limited({**items, **wanted}))
+    return {"meta": wanted}
+
+
+def delete(call: Call) -> None:
+    """Remove one item."""
+    record = access.server(call)
+    key = call.params["key"]
+
+    def without(items: Items) -> Items:
+        if key not in items:
+            raise _not_found()
+        return {name: value for name, value in items.items() if name != key}
+
+    servers.edit(call.store, record.id, "metadata_", without)
+
+
+def _limited(items: Items) -> Items:
+    if len(items) > MOST_METADATA:
+        raise OverLimit(f"Maximum number of metadata items exceeds {MOST_METADATA}", "server.metadata_limit")
+    return items
+
+
+def _not_found() -> NotFound:
+    return NotFound("Metadata item was not found", "server.metadata_not_found")

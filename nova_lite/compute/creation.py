@@ -1,0 +1,232 @@
+"""Creation of servers: everything is checked first, then one transaction writes servers, ports and operations."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from nova_lite.compute import flavors, hosts, images, interfaces, keypairs
+from nova_lite.compute.interfaces import PlannedNic, WantedNic
+from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
+from nova_lite.db import operations
+from nova_lite.db.models import Flavor, Server
+from nova_lite.db.operations import Caller
+from nova_lite.db.store import Store
+from nova_lite.db.types import JsonDict, new_id, now
+from nova_lite.errors import Conflict, Invalid, NotFound, OverLimit
+from nova_lite.network import ports
+
+_LONGEST_LABEL = 63
+
+
+@dataclass(frozen=True)
+class NewServer:
+    """What was asked for. Nothing in it decides where the server runs but ``host``, which only admins may name.
+
+    ``nics``: as :func:`nova_lite.compute.interfaces.plan` takes them. ``user_data`` is base64.
+    """
+
+    project_id: str
+    user_id: str
+    is_admin: bool
+    name: str
+    flavor_id: str
+    image_id: str
+    hostname: str | None = None
+    description: str | None = None
+    key_name: str | None = None
+    user_data: str | None = None
+    config_drive: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    nics: Sequence[WantedNic] | str | None = None
+    availability_zone: str | None = None
+    host: str | None = None
+    min_count: int = 1
+    max_count: int = 1
+    scheduler_hints: JsonDict = field(default_factory=dict)
+    disk_config: str = "MANUAL"
+    access_ip_v4: str = ""
+    access_ip_v6: str = ""
+
+
+@dataclass(frozen=True)
+class Created:
+    """What was made: the servers' ids in their order, and the request's reservation."""
+
+    server_ids: tuple[str, ...]
+    reservation_id: str
+
+
+@dataclass(frozen=True)
+class _Plan:
+    flavor: Flavor
+    image: images.BootImage
+    public_key: str | None
+    nics: tuple[PlannedNic, ...]
+
+
+def create(store: Store, caller: Caller, new: NewServer, *, max_count: int, mac_prefix: str) -> Created:
+    """Write the servers that *new* asks for, ready to be scheduled; all of them or none.
+
+    :raises Invalid: flavor, image, key, network, zone or host is not to be had, or does not fit.
+    :raises Conflict: no network was named and there are several; a port or an address is taken.
+    :raises OverLimit: more than *max_count* servers at once.
+    """
+    if new.max_count > max_count:
+        raise OverLimit(
+            f"Quota exceeded for instances: Requested {new.max_count}, but at most {max_count} are made by one request",
+            "server.max_count",
+        )
+    with store.read() as session:
+        plan = _prepare(session, new)
+    server_ids = [new_id() for _ in range(new.max_count)]
+    reservation_id = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
+
+    def work(session: Session) -> None:
+        session.execute(insert(Server), _rows(new, plan, server_ids, reservation_id))
+        _give_ports(session, new, plan, server_ids, mac_prefix)
+        operations.submit_many(
+            session,
+            caller,
+            action="create",
+            target_type="server",
+            target_ids=server_ids,
+            queue="scheduler",
+            arguments={"host": new.host} if new.host else {},
+            deadline_s=TRANSITIONS["create"].deadline_s,
+        )
+
+    try:
+        store.transact(work)
+    except IntegrityError as error:
+        raise Conflict(
+            "A network that the server was to be on has gone meanwhile; please try again.", "server.network_gone"
+        ) from error
+    return Created(tuple(server_ids), reservation_id)
+
+
+def _prepare(session: Session, new: NewServer) -> _Plan:
+    scope = None if new.is_admin else new.project_id
+    try:
+        flavor = flavors.read(session, new.flavor_id, scope)
+    except NotFound as error:
+        raise Invalid(error.message, error.code) from None
+    image = images.choose(session, new.image_id, scope, flavor)
+    public_key = None
+    if new.key_name is not None:
+        try:
+            public_key = keypairs.read(session, new.user_id, new.key_name).public_key
+        except NotFound:
+            raise Invalid("Invalid key_name provided.", "server.key_not_found") from None
+    if new.availability_zone is not None or new.host is not None:
+        _check_place(session, new.availability_zone, new.host)
+    nics = interfaces.plan(session, new.project_id, new.nics, count=new.max_count, is_admin=new.is_admin)
+    return _Plan(flavor, image, public_key, tuple(nics))
+
+
+def _check_place(session: Session, zone: str | None, host: str | None) -> None:
+    zones = hosts.zones(session)
+    if zone is not None and zone not in zones:
+        raise Invalid("The requested availability zone is not available", "server.zone_not_found")
+    named = [name for names in zones.values() for name in names] if zone is None else zones[zone]
+    if host is not None and host not in named:
+        raise Invalid(f"Compute host {host} could not be found.", "server.host_not_found")
+
+
+def _rows(new: NewServer, plan: _Plan, server_ids: Sequence[str], reservation_id: str) -> list[dict[str, Any]]:
+    flavor = plan.flavor
+    moment = now()
+    common = {
+        "project_id": new.project_id,
+        "user_id": new.user_id,
+        "description": new.description,
+        "kind": plan.image.kind,
+        "image_id": plan.image.image_id,
+        "image_properties": plan.image.properties,
+        "flavor": {
+            "id": flavor.flavorid,
+            "name": flavor.name,
+            "vcpus": flavor.vcpus,
+            "ram": flavor.memory_mb,
+            "disk": flavor.disk_gb,
+            "ephemeral": flavor.ephemeral_gb,
+            "swap": flavor.swap_mb,
+            "extra_specs": dict(flavor.extra_specs),
+        },
+        "vcpus": flavor.vcpus,
+        "memory_mb": flavor.memory_mb,
+        "disk_gb": flavor.disk_gb,
+        "key_name": new.key_name,
+        "public_key": plan.public_key,
+        "user_data": new.user_data,
+        "config_drive": new.config_drive,
+        "metadata_": dict(new.metadata),
+        "tags": list(dict.fromkeys(new.tags)),
+        "vm_state": VmState.BUILDING.value,
+        "task_state": TRANSITIONS["create"].during,
+        "power_state": int(PowerState.NOSTATE),
+        "availability_zone": new.availability_zone,
+        "reservation_id": reservation_id,
+        "scheduler_hints": new.scheduler_hints,
+        "disk_config": new.disk_config,
+        "access_ip_v4": new.access_ip_v4,
+        "access_ip_v6": new.access_ip_v6,
+        "created_at": moment,
+        "updated_at": moment,
+    }
+    many = len(server_ids) > 1
+    return [
+        {
+            **common,
+            "id": server_id,
+            "name": _numbered(new.name, index, 255) if many else new.name,
+            "hostname": _hostname(new, server_id, index if many else None),
+            "launch_index": index,
+        }
+        for index, server_id in enumerate(server_ids)
+    ]
+
+
+def _numbered(name: str, index: int, longest: int) -> str:
+    suffix = f"-{index + 1}"
+    return name[: longest - len(suffix)] + suffix
+
+
+def _hostname(new: NewServer, server_id: str, index: int | None) -> str:
+    base = new.hostname or host_label(new.name) or f"server-{server_id}"
+    return base if index is None else _numbered(base, index, _LONGEST_LABEL if "." not in base else 255)
+
+
+def host_label(name: str) -> str:
+    """Make a host name out of a server's name: letters, digits and hyphens, at most 63; may be empty."""
+    label = re.sub(r"[^a-z0-9-]", "", re.sub(r"[ _.]", "-", name.lower()))
+    return label.strip("-")[:_LONGEST_LABEL].strip("-")
+
+
+def _give_ports(session: Session, new: NewServer, plan: _Plan, server_ids: Sequence[str], mac_prefix: str) -> None:
+    wanted = [
+        ports.ServerPort(server_id, new.project_id, nic.network_id, position, nic.fixed_ip)
+        for server_id in server_ids
+        for position, nic in enumerate(plan.nics)
+        if nic.port_id is None
+    ]
+    try:
+        ports.create_for_servers(session, wanted, mac_prefix)
+    except Conflict as error:
+        if error.code == "network.ip_address_in_use":
+            # Nova has it so: the request names what it can't have.
+            raise Invalid(error.message, error.code) from error
+        raise
+    for position, nic in enumerate(plan.nics):
+        if nic.port_id is not None:
+            scope = None if new.is_admin else new.project_id
+            ports.bind_to_server(session, nic.port_id, server_ids[0], scope, position)

@@ -1,0 +1,90 @@
+"""The image that a server is booted from: may it be used, is it whole, does the flavor hold it, what kind of guest is it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from nova_lite.db.models import Flavor, Image
+from nova_lite.errors import Invalid
+
+GIB = 1 << 30
+VM, UNIKERNEL, CONTAINER = "vm", "unikernel", "container"
+
+
+@dataclass(frozen=True)
+class BootImage:
+    """What a server keeps of its image. ``properties``: the image's own, and its formats, as text."""
+
+    image_id: str
+    kind: str
+    properties: dict[str, str]
+
+
+def choose(session: Session, image_id: str, project_id: str | None, flavor: Flavor) -> BootImage:
+    """Return the image to boot *flavor* from. *project_id* None: an admin, who may use any.
+
+    :raises Invalid: it is not to be had, not active, larger than the flavor, or its kernel or ramdisk is missing.
+    """
+    image = _visible(session, image_id, project_id)
+    _check_active(image)
+    _check_fits(image, flavor)
+    properties = {key: str(value) for key, value in image.properties.items()}
+    for name in ("kernel_id", "ramdisk_id"):
+        if properties.get(name):
+            _check_active(_visible(session, properties[name], project_id))
+    properties |= {
+        "container_format": image.container_format or "",
+        "disk_format": image.disk_format or "",
+        "min_ram": str(image.min_ram),
+        "min_disk": str(image.min_disk),
+        # What a host needs to know its cached copy again after the image was deleted.
+        "size": str(image.size or 0),
+        "os_hash_value": image.os_hash_value or "",
+    }
+    return BootImage(image.id, _kind(image), properties)
+
+
+def _visible(session: Session, image_id: str, project_id: str | None) -> Image:
+    query = select(Image).where(Image.id == image_id)
+    if project_id is not None:
+        query = query.where(or_(Image.visibility.in_(("public", "community")), Image.owner == project_id))
+    image = session.scalar(query)
+    if image is None:
+        raise Invalid("Can not find requested image", "server.image_not_found")
+    return image
+
+
+def _check_active(image: Image) -> None:
+    if image.status != "active":
+        raise Invalid(f"Image {image.id} is not active.", "server.image_not_active")
+
+
+def _check_fits(image: Image, flavor: Flavor) -> None:
+    if image.min_ram > flavor.memory_mb:
+        raise Invalid("Flavor's memory is too small for requested image.", "server.flavor_memory_too_small")
+    if flavor.disk_gb == 0:
+        return
+    disk = flavor.disk_gb * GIB
+    size = max(image.size or 0, image.virtual_size or 0)
+    if size > disk:
+        raise Invalid(
+            f"Flavor's disk is too small for requested image. Flavor disk is {disk} bytes, image is {size} bytes.",
+            "server.flavor_disk_too_small",
+        )
+    if image.min_disk > flavor.disk_gb:
+        raise Invalid(
+            "Flavor's disk is smaller than the minimum size specified in image metadata. "
+            f"Flavor disk is {disk} bytes, minimum size is {image.min_disk * GIB} bytes.",
+            "server.flavor_disk_too_small",
+        )
+
+
+def _kind(image: Image) -> str:
+    if image.container_format == "docker":
+        return CONTAINER
+    if image.properties.get("nova_lite_kind") == UNIKERNEL:
+        return UNIKERNEL
+    return VM

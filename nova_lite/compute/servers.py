@@ -1,0 +1,279 @@
+"""Servers: read one with what is shown of it, change what its user may change, start an action on it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+from sqlalchemy.sql import Select
+
+from nova_lite.compute import lifecycle
+from nova_lite.compute.transitions import TRANSITIONS
+from nova_lite.db.models import FixedIp, Host, Network, Port, Server
+from nova_lite.db.operations import Caller
+from nova_lite.db.store import Store
+from nova_lite.db.types import JsonDict, now
+from nova_lite.errors import Conflict, NotFound
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRecord:
+    """A server's row and four columns of its host's; the names are the columns'. Moments are naive UTC."""
+
+    id: str
+    project_id: str
+    user_id: str
+    name: str
+    hostname: str
+    description: str | None
+    kind: str
+    image_id: str | None
+    image_properties: JsonDict
+    flavor: JsonDict
+    key_name: str | None
+    user_data: str | None
+    config_drive: bool
+    metadata: JsonDict
+    tags: list[str]
+    vm_state: str
+    task_state: str | None
+    power_state: int
+    fault: JsonDict | None
+    host: str | None
+    availability_zone: str | None
+    reservation_id: str
+    launch_index: int
+    disk_config: str
+    access_ip_v4: str
+    access_ip_v6: str
+    locked: bool
+    locked_reason: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime | None
+    launched_at: datetime.datetime | None
+    terminated_at: datetime.datetime | None
+    deleted: bool
+    host_zone: str | None
+    host_enabled: bool | None
+    host_forced_down: bool | None
+    host_last_seen: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Nic:
+    """An interface of a server: its port, and the addresses that the port holds."""
+
+    port_id: str
+    network_id: str
+    network_name: str
+    mac_address: str
+    status: str
+    addresses: tuple[tuple[str, str], ...]
+    """(subnet id, address)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A server with its interfaces."""
+
+    server: ServerRecord
+    nics: tuple[Nic, ...]
+
+
+_SERVER = (
+    Server.id,
+    Server.project_id,
+    Server.user_id,
+    Server.name,
+    Server.hostname,
+    Server.description,
+    Server.kind,
+    Server.image_id,
+    Server.image_properties,
+    Server.flavor,
+    Server.key_name,
+    Server.user_data,
+    Server.config_drive,
+    Server.metadata_,
+    Server.tags,
+    Server.vm_state,
+    Server.task_state,
+    Server.power_state,
+    Server.fault,
+    Server.host,
+    Server.availability_zone,
+    Server.reservation_id,
+    Server.launch_index,
+    Server.disk_config,
+    Server.access_ip_v4,
+    Server.access_ip_v6,
+    Server.locked,
+    Server.locked_reason,
+    Server.created_at,
+    Server.updated_at,
+    Server.launched_at,
+    Server.terminated_at,
+    Server.deleted,
+)
+_HOST = (Host.availability_zone, Host.enabled, Host.forced_down, Host.last_seen)
+
+
+def records() -> Select[Any]:
+    """Make the statement that :func:`to_records` reads; the caller adds its conditions."""
+    query: Any = select(*_SERVER, *_HOST)
+    joined: Select[Any] = query.outerjoin(Host, Host.name == Server.host)
+    return joined
+
+
+def to_records(session: Session, query: Select[Any]) -> list[ServerRecord]:
+    """Run a statement that was made of :func:`records`."""
+    return [ServerRecord(*row) for row in session.execute(query)]
+
+
+def not_found(server_id: str) -> NotFound:
+    """Make the error that says that there is no such server."""
+    return NotFound(f"Instance {server_id} could not be found.", "server.not_found")
+
+
+def read(session: Session, server_id: str, project_id: str | None, *, deleted: bool = False) -> ServerRecord:
+    """Return a server of *project_id* (None: any), a deleted one only if *deleted*.
+
+    :raises NotFound: there is none.
+    """
+    query = records().where(Server.id == server_id)
+    if project_id is not None:
+        query = query.where(Server.project_id == project_id)
+    if not deleted:
+        query = query.where(Server.deleted.is_(False))
+    found = to_records(session, query)
+    if not found:
+        raise not_found(server_id)
+    return found[0]
+
+
+def get(store: Store, server_id: str, project_id: str | None, *, deleted: bool = False) -> ServerRecord:
+    """See :func:`read`."""
+    with store.read() as session:
+        return read(session, server_id, project_id, deleted=deleted)
+
+
+def get_detail(store: Store, server_id: str, project_id: str | None) -> Detail:
+    """Return a server with its interfaces, in two queries. :raises NotFound: there is none."""
+    with store.read() as session:
+        record = read(session, server_id, project_id)
+        return Detail(record, tuple(nics(session, [server_id]).get(server_id, ())))
+
+
+def nics(session: Session, server_ids: Sequence[str]) -> dict[str, list[Nic]]:
+    """Return the interfaces of servers in their order, in one query."""
+    if not server_ids:
+        return {}
+    query = (
+        select(
+            Port.device_id,
+            Port.id,
+            Port.network_id,
+            Network.name,
+            Port.mac_address,
+            Port.status,
+            FixedIp.subnet_id,
+            FixedIp.address,
+        )
+        .join(Network, Network.id == Port.network_id)
+        .outerjoin(FixedIp, FixedIp.port_id == Port.id)
+        .where(Port.device_id.in_(list(server_ids)))
+        .order_by(Port.device_id, Port.position, Port.created_at, Port.id, FixedIp.address)
+    )
+    rows: dict[str, dict[str, tuple[Any, list[tuple[str, str]]]]] = {}
+    for row in session.execute(query):
+        _, held = rows.setdefault(row[0], {}).setdefault(row[1], (row, []))
+        if row[7] is not None:
+            held.append((row[6], row[7]))
+    return {
+        server_id: [Nic(row[1], row[2], row[3], row[4], row[5], tuple(held)) for row, held in ports.values()]
+        for server_id, ports in rows.items()
+    }
+
+
+def change(store: Store, server_id: str, values: dict[str, Any]) -> None:
+    """Change columns that its user owns (name, description, …). :raises NotFound: the server is gone."""
+
+    def work(session: Session) -> None:
+        result: Any = session.execute(
+            update(Server)
+            .where(Server.id == server_id, Server.deleted.is_(False))
+            .values(updated_at=now(), **values)
+            .execution_options(synchronize_session=False)
+        )
+        if not result.rowcount:
+            raise not_found(server_id)
+
+    store.transact(work)
+
+
+def edit(store: Store, server_id: str, column: str, make: Callable[[Any], Any]) -> Any:
+    """Replace a JSON column (``metadata_``, ``tags``) by what *make* makes of it; return the new value.
+
+    :raises NotFound: the server is gone. *make* may raise whatever fits.
+    """
+
+    def work(session: Session) -> Any:
+        attribute = getattr(Server, column)
+        query = select(attribute).where(Server.id == server_id, Server.deleted.is_(False)).with_for_update()
+        row = session.execute(query).first()
+        if row is None:
+            raise not_found(server_id)
+        value = make(row[0])
+        session.execute(
+            update(Server)
+            .where(Server.id == server_id)
+            .values({attribute: value, Server.updated_at: now()})
+            .execution_options(synchronize_session=False)
+        )
+        return value
+
+    return store.transact(work)
+
+
+def act(
+    store: Store,
+    caller: Caller,
+    server_id: str,
+    action: str,
+    arguments: JsonDict | None = None,
+    *,
+    override_lock: bool = False,
+) -> str | None:
+    """Start *action* of the table of transitions; return the host whose agent has the work (None: nobody need do it).
+
+    A delete of a server that is being deleted does nothing more: its operation is there and will end.
+
+    :raises NotFound: the server is gone.
+    :raises Conflict: its state does not allow it, or it is locked.
+    """
+
+    def work(session: Session) -> str | None:
+        server = session.scalar(
+            select(Server).where(Server.id == server_id, Server.deleted.is_(False)).with_for_update()
+        )
+        if server is None:
+            raise not_found(server_id)
+        if server.locked and not override_lock:
+            raise locked(server_id)
+        if action == "delete" and server.task_state == TRANSITIONS["delete"].during:
+            return server.host
+        operation = lifecycle.begin(session, caller, server, action, arguments)
+        return None if operation is None else server.host
+
+    return store.transact(work)
+
+
+def locked(server_id: str) -> Conflict:
+    """Make the error that says that a server is locked."""
+    return Conflict(f"Instance {server_id} is locked", "server.locked")

@@ -1,0 +1,144 @@
+"""Addresses: which are free, and holding one so that nobody else can.
+
+The primary key of ``fixed_ips`` decides. Whoever loses a race for an address tries another one in the same
+transaction; nothing is locked and nothing is counted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Table, select
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from nova_lite.db.models import FixedIp, Subnet
+from nova_lite.errors import Conflict, Invalid
+
+ATTEMPTS = 6
+SMALL_POOL = 1024
+"""Up to so many addresses, the held ones are read; beyond it, random ones are tried."""
+
+_FIXED_IPS: Table = FixedIp.__table__  # type: ignore[assignment]
+
+
+def insert_absent(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert those of *rows* whose unique keys nobody holds yet; the caller reads which went in."""
+    backend = session.get_bind().dialect.name
+    statement: Any
+    if backend == "sqlite":
+        statement = sqlite.insert(table).on_conflict_do_nothing()
+    elif backend == "postgresql":
+        statement = postgresql.insert(table).on_conflict_do_nothing()
+    else:
+        # Not INSERT IGNORE: that would also wave a broken foreign key through.
+        key = next(iter(table.primary_key.columns))
+        statement = mysql.insert(table).on_duplicate_key_update({key.name: key})
+    session.execute(statement, list(rows))
+
+
+def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[str, str]:
+    """Give each of *port_ids* a free address of *subnet*'s pools; return ``{port id: address}``.
+
+    :raises Conflict: fewer are free than are wanted; nothing of this transaction may be kept.
+    """
+    given: dict[str, str] = {}
+    missing = list(port_ids)
+    for attempt in range(ATTEMPTS):
+        candidates = _free(session, subnet, len(missing), thorough=attempt >= 2)
+        if len(candidates) < len(missing):
+            break
+        pairs = list(zip(missing, candidates, strict=False))
+        insert_absent(
+            session,
+            _FIXED_IPS,
+            [{"subnet_id": subnet.id, "address": address, "port_id": port_id} for port_id, address in pairs],
+        )
+        won = session.execute(
+            select(FixedIp.port_id, FixedIp.address).where(FixedIp.subnet_id == subnet.id, FixedIp.port_id.in_(missing))
+        )
+        given.update((port_id, address) for port_id, address in won)
+        missing = [port_id for port_id in missing if port_id not in given]
+        if not missing:
+            return given
+    raise Conflict(
+        f"No more IP addresses available on network {subnet.network_id}.", "network.ip_address_generation_failure"
+    )
+
+
+def hold(session: Session, subnet: Subnet, address: str, port_id: str) -> None:
+    """Give *port_id* just this *address*, which lies in *subnet*.
+
+    :raises Conflict: it is held already, or it is the gateway's.
+    :raises Invalid: it is not one that a host can have there.
+    """
+    parsed = ipaddress.ip_address(address)
+    network = ipaddress.ip_network(subnet.cidr)
+    if parsed not in network or (network.version == 4 and network.num_addresses > 2 and parsed in _edges(network)):
+        raise Invalid(
+            f"{address} is not a valid IP for the subnet {subnet.id} ({subnet.cidr}).", "network.invalid_ip_for_subnet"
+        )
+    if str(parsed) != subnet.gateway_ip:
+        row = {"subnet_id": subnet.id, "address": str(parsed), "port_id": port_id}
+        insert_absent(session, _FIXED_IPS, [row])
+        holder = session.scalar(
+            select(FixedIp.port_id).where(FixedIp.subnet_id == subnet.id, FixedIp.address == str(parsed))
+        )
+        if holder == port_id:
+            return
+    raise Conflict(f"IP address {parsed} already allocated in subnet {subnet.id}.", "network.ip_address_in_use")
+
+
+def _edges(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[Any, Any]:
+    return network.network_address, network.broadcast_address
+
+
+def pool_ranges(subnet: Subnet) -> list[tuple[int, int]]:
+    """Return the pools as pairs of numbers, both ends within."""
+    return [(int(ipaddress.ip_address(pool["start"])), int(ipaddress.ip_address(pool["end"]))) for pool in subnet.pools]
+
+
+def _free(session: Session, subnet: Subnet, count: int, *, thorough: bool) -> list[str]:
+    ranges = pool_ranges(subnet)
+    size = sum(last - first + 1 for first, last in ranges)
+    text = ipaddress.IPv4Address if subnet.ip_version == 4 else ipaddress.IPv6Address
+    if size > SMALL_POOL and not thorough:
+        # Random ones are seldom held, and two who allocate at once seldom want the same.
+        tried = {str(text(_nth(ranges, random.randrange(size)))) for _ in range(count * 2 + 8)}  # noqa: S311
+        held = set(
+            session.scalars(
+                select(FixedIp.address).where(FixedIp.subnet_id == subnet.id, FixedIp.address.in_(sorted(tried)))
+            )
+        )
+        found = [address for address in tried if address not in held]
+        if len(found) >= count:
+            return found[:count]
+    held = set(session.scalars(select(FixedIp.address).where(FixedIp.subnet_id == subnet.id)))
+    numbers = {int(text(address)) for address in held}
+    free: list[int] = []
+    for number in _gaps(ranges, numbers):
+        free.append(number)
+        if len(free) >= max(count * 4, SMALL_POOL):
+            break
+    return [str(text(number)) for number in random.sample(free, min(count, len(free)))]
+
+
+def _nth(ranges: Sequence[tuple[int, int]], index: int) -> int:
+    for first, last in ranges:
+        length = last - first + 1
+        if index < length:
+            return first + index
+        index -= length
+    raise IndexError(index)
+
+
+def _gaps(ranges: Sequence[tuple[int, int]], held: set[int]) -> Iterator[int]:
+    for first, last in ranges:
+        number = first
+        while number <= last:
+            if number not in held:
+                yield number
+            number += 1

@@ -1,0 +1,44 @@
+"""What a listing of networks, subnets or ports asks for, and the statement that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+from sqlalchemy.sql import ColumnElement, Select
+
+from nova_lite.db import paging
+from nova_lite.errors import Invalid
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One listing. ``filters``: column → the values of which one must be there. ``sort``: (column, descending).
+
+    ``project_id`` None: of every project (admins). ``limit`` None: all of them.
+    """
+
+    project_id: str | None
+    filters: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    sort: Sequence[tuple[str, bool]] = ()
+    limit: int | None = None
+    marker: str | None = None
+
+
+def apply(session: Session, query: Select[Any], model: Any, listing: Listing) -> Select[Any]:
+    """Filter by columns, sort and page. :raises Invalid: the marker is not there, or a column is none."""
+    conditions: list[ColumnElement[bool]] = [
+        getattr(model, name).in_(list(values)) for name, values in listing.filters.items()
+    ]
+    keys = [paging.order(getattr(model, name), descending=descending) for name, descending in listing.sort]
+    if not any(name == "id" for name, _ in listing.sort):
+        keys.append(paging.order(model.id, descending=False))
+    marker = None
+    if listing.marker is not None:
+        marker = paging.position(session, keys, model.id == listing.marker)
+        if marker is None:
+            raise Invalid(f"The marker {listing.marker} could not be found.", "network.bad_marker")
+    query = paging.after(query.where(*conditions), keys, marker)
+    return query if listing.limit is None else query.limit(listing.limit)
