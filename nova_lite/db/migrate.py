@@ -47,7 +47,8 @@ def _make_private(url: str) -> None:
     if path is None:
         return
     if not path.parent.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Passable, as the guests' unprivileged user opens its disks below it; not readable.
+        path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     # Also for a file that is there: -wal and -shm are made with the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     path.chmod(0o600)
@@ -113,8 +114,9 @@ def upgrade(engine: Engine) -> bool:
 
 
 def _run_alembic(engine: Engine) -> None:
-    from alembic import command
     from alembic.config import Config
+
+    from alembic import command
 
     config = Config()
     config.set_main_option("script_location", str(directory()).replace("%", "%%"))
