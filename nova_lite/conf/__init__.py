@@ -12,9 +12,9 @@ from typing import Any
 
 from oslo_config import cfg
 
-from nova_lite.conf import api, bus, compute, database, default, identity, image, libvirt, network, scheduler
+from nova_lite.conf import api, bus, compute, database, default, fake, identity, image, libvirt, network, scheduler
 
-GROUPS = (default, bus, api, identity, compute, scheduler, image, network, libvirt, database)
+GROUPS = (default, bus, api, identity, compute, scheduler, image, network, libvirt, fake, database)
 DEFAULT_FILES = ("/etc/nova-lite/nova-lite.conf",)
 
 

@@ -21,10 +21,24 @@ OPTIONS = [
         min=65_536,
         help="The first host uid and gid of containers' user namespaces.",
     ),
+    cfg.IntOpt(
+        "container_pids", default=1024, min=16, help="The most processes and threads that one container may have."
+    ),
+    cfg.IntOpt(
+        "container_disk_gb",
+        default=10,
+        min=1,
+        help="The most (GiB) that a container may write where its flavor's disk is 0; taken as it is written.",
+    ),
+    cfg.StrOpt(
+        "container_emulator",
+        default="/usr/lib/libvirt/libvirt_lxc",
+        help="libvirt's own program for LXC domains, which our launcher becomes.",
+    ),
     cfg.StrOpt(
         "cpu_mode",
         default="auto",
         choices=["auto", "host-model", "host-passthrough", "maximum", "none"],
-        help="The guests' CPU model.",
+        help="The guests' CPU model; auto: host-model under KVM, QEMU's default under emulation.",
     ),
 ]

@@ -1,0 +1,1 @@
+"""The libvirt driver: VMs and unikernels as QEMU domains, containers as LXC domains. ``driver`` puts the parts together."""

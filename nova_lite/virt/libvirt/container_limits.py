@@ -1,0 +1,73 @@
+"""Limits on a container that libvirt's LXC driver can't set, put on it once it runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from nova_lite.virt.driver import DriverError
+from nova_lite.virt.libvirt.identity import domain_name
+
+_V1_PIDS = Path("/sys/fs/cgroup/pids")
+_V1_GROUP = _V1_PIDS / "nova-lite"
+_V2_ROOT = Path("/sys/fs/cgroup")
+
+
+def apply(controller_pid: int, pids: int) -> None:
+    """Forbid further user namespaces inside, and on cgroup v2 limit the number of processes.
+
+    A nested user namespace would give the container's root every capability in it, and with them much more
+    of the kernel to attack. Its own root can't raise the number again: that takes a capability that it has not.
+
+    :param controller_pid: the pid of ``libvirt_lxc``; the container's first process is its child.
+    """
+    first = first_process(controller_pid)
+    if first is None:
+        return  # It ended already: an image whose program does one thing and exits.
+    command = ["nsenter", "--user", f"--target={first}", "--", "tee", "/proc/sys/user/max_user_namespaces"]
+    try:
+        subprocess.run(command, check=True, input=b"0\n", capture_output=True, timeout=10)
+    except FileNotFoundError as error:
+        raise DriverError("nsenter is missing; containers need the package util-linux") from error
+    except subprocess.SubprocessError as error:
+        if os.path.exists(f"/proc/{first}"):
+            raise DriverError(f"the container's user namespaces could not be limited: {error}") from error
+    if not _V1_PIDS.exists():
+        _limit_v2(first, pids)
+
+
+def first_process(controller_pid: int) -> int | None:
+    """Return the pid of the container's process 1 as the host numbers it: the controller's child in another user namespace."""
+    try:
+        own = os.readlink(f"/proc/{controller_pid}/ns/user")
+        for task in os.listdir(f"/proc/{controller_pid}/task"):
+            for child in Path(f"/proc/{controller_pid}/task/{task}/children").read_text(encoding="ascii").split():
+                if os.readlink(f"/proc/{child}/ns/user") != own:
+                    return int(child)
+    except OSError:
+        return None
+    return None
+
+
+def forget(server_id: str) -> None:
+    """Remove the container's pids cgroup (v1), which nobody is in any more; not there is success."""
+    try:
+        (_V1_GROUP / domain_name(server_id)).rmdir()
+    except FileNotFoundError:
+        return
+    except OSError:
+        # The last process is still on its way out; an empty group costs nothing, and the next start uses it.
+        return
+
+
+def _limit_v2(first: int, pids: int) -> None:
+    """Write pids.max into the cgroup that libvirt made for the container."""
+    for line in Path(f"/proc/{first}/cgroup").read_text(encoding="ascii").splitlines():
+        if not line.startswith("0::/"):
+            continue
+        group = _V2_ROOT / line.removeprefix("0::/")
+        limit = next((path / "pids.max" for path in (group, *group.parents) if (path / "pids.max").exists()), None)
+        if limit is None or "machine" not in str(limit):
+            raise DriverError("the pids controller is not there for containers (cgroup v2)")
+        limit.write_text(f"{pids}\n", encoding="ascii")

@@ -1,0 +1,122 @@
+"""A container's own files: its range of ids, the ext4 image it writes to, and the plan that its launcher follows."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nova_lite.virt.driver import DriverError, GuestSpec
+from nova_lite.virt.libvirt import seccomp
+from nova_lite.virt.libvirt.container import ID_COUNT
+from nova_lite.virt.libvirt.container_process import ContainerProcess
+from nova_lite.virt.libvirt.instances import Instance, Instances
+
+_LAST_ID = (1 << 32) - 2
+_GIB = 1 << 30
+_UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
+
+
+@dataclass(frozen=True)
+class ContainerLimits:
+    """What is the same for all containers of a host."""
+
+    uid_base: int
+    pids: int
+    default_disk_gb: int
+    emulator: str
+
+
+def prepare(instances: Instances, spec: GuestSpec, process: ContainerProcess, limits: ContainerLimits) -> int:
+    """Have the container's data image and plan ready, and return the first host id of its range.
+
+    What the container has written stays; the plan is written anew, with the range that it had before.
+    """
+    if spec.image.rootfs is None:
+        raise DriverError("the container's image is not unpacked")
+    instance = instances.make(spec.server_id)
+    _make_data(instance, (spec.disk_gb or limits.default_disk_gb) * _GIB)
+    plan: dict[str, object] = {
+        "lower": str(spec.image.rootfs),
+        "id_count": ID_COUNT,
+        "pids": limits.pids,
+        "emulator": limits.emulator,
+        "directory": process.directory,
+        "files": system_files(spec),
+        "seccomp": base64.b64encode(seccomp.program(deny_bpf=not _UNIFIED.exists())).decode(),
+    }
+    with _lock(instances.root):
+        plan["uid_base"] = recorded_base(instance) or _free_base(instances.root, limits.uid_base)
+        part = instance.path / "container.json.part"
+        part.write_text(json.dumps(plan), encoding="utf-8")
+        part.chmod(0o600)
+        part.rename(instance.container_plan)
+    return int(str(plan["uid_base"]))
+
+
+def system_files(spec: GuestSpec) -> dict[str, str]:
+    """Return what is written into the root at each start: path → text. The names come from rows, never from the image."""
+    hosts = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
+    hosts += [f"{address.partition('/')[0]} {spec.hostname}" for nic in spec.nics for address in nic.addresses]
+    if not any(nic.addresses for nic in spec.nics):
+        hosts.append(f"127.0.1.1 {spec.hostname}")
+    servers = dict.fromkeys(server for nic in spec.nics for server in nic.dns)
+    files = {"/etc/hostname": f"{spec.hostname}\n", "/etc/hosts": "\n".join(hosts) + "\n"}
+    if servers:
+        files["/etc/resolv.conf"] = "".join(f"nameserver {server}\n" for server in servers)
+    return files
+
+
+def recorded_base(instance: Instance) -> int | None:
+    """Return the first host id that the container was given, or None if it has none yet."""
+    try:
+        plan = json.loads(instance.container_plan.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return int(plan["uid_base"])
+
+
+def _free_base(root: Path, first: int) -> int:
+    taken = set()
+    for plan in root.glob("*/container.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            taken.add(int(json.loads(plan.read_text(encoding="utf-8"))["uid_base"]))
+    for base in range(first, _LAST_ID - ID_COUNT, ID_COUNT):
+        if base not in taken:
+            return base
+    raise DriverError("no range of user ids is free for another container")
+
+
+@contextlib.contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    descriptor = os.open(root / ".ids.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_data(instance: Instance, size: int) -> None:
+    if instance.container_data.exists():
+        return
+    part = instance.path / "data.img.part"
+    with part.open("wb") as file:
+        file.truncate(size)
+    part.chmod(0o600)
+    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-J", "size=4", "-E"]
+    command += ["lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(part)]
+    environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=60, env=environment, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise DriverError("mke2fs is missing; containers need the package e2fsprogs") from None
+    except subprocess.SubprocessError as error:
+        raise DriverError(f"the container's disk could not be made: {error}") from error
+    part.rename(instance.container_data)

@@ -1,0 +1,161 @@
+"""The domains of one libvirt address, as far as both kinds of guest treat them alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import libvirt
+
+from nova_lite.compute.transitions import PowerState
+from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound, Observed
+from nova_lite.virt.libvirt import identity
+from nova_lite.virt.libvirt.connection import Connection
+
+T = TypeVar("T")
+
+_POWER = {
+    libvirt.VIR_DOMAIN_NOSTATE: PowerState.NOSTATE,
+    libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
+    # On its way out, but its memory and devices are still in use.
+    libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTOFF: PowerState.SHUTDOWN,
+    libvirt.VIR_DOMAIN_CRASHED: PowerState.CRASHED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.SUSPENDED,
+}
+_POLL_S = 0.02
+_STARTING_UP = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
+_START_WAIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class DomainView:
+    """A domain of ours at one moment. ``pid`` is libvirt's number of it: for LXC its controller's pid, 0 when stopped."""
+
+    server_id: str
+    kind: str
+    power: PowerState
+    active: bool
+    saved: bool
+    pid: int
+    starting: bool = False
+    """libvirtd is about to run it, for a caller that may have died since."""
+
+
+class Domains:
+    """Look domains up by server id and act on them."""
+
+    def __init__(self, connection: Connection, fallback_kind: str) -> None:
+        """:param fallback_kind: what a domain that is none of ours is listed as."""
+        self.connection = connection
+        self._fallback_kind = fallback_kind
+
+    def view(self, server_id: str) -> DomainView | None:
+        """Return the server's domain as it is now, or None.
+
+        :raises DriverError: libvirt does not answer, or the UUID is that of a domain which is none of ours.
+        """
+        try:
+            return self.connection.call(f"look guest {server_id} up", lambda conn: _view(conn, server_id))
+        except GuestNotFound:
+            return None
+
+    def observe(self) -> Sequence[Observed]:
+        """List all domains. One that vanishes while it is looked at is left out."""
+        return self.connection.call("list guests", self._observe)
+
+    def _observe(self, connection: Any) -> list[Observed]:
+        seen = []
+        for domain in connection.listAllDomains():
+            try:
+                who = identity.of(domain)
+                power = _power(tuple(domain.state()))
+                seen.append(
+                    Observed(
+                        who.server_id if who else None, domain.name(), power, who.kind if who else self._fallback_kind
+                    )
+                )
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                    raise
+        return seen
+
+    def on(self, server_id: str, what: str, work: Callable[[Any], T], timeout: float | None = None) -> T:
+        """Run ``work(domain)``. :raises GuestNotFound: there is none."""
+        return self.connection.call(
+            f"{what} guest {server_id}", lambda conn: work(conn.lookupByUUIDString(server_id)), timeout
+        )
+
+    def create(self, server_id: str, xml: str) -> None:
+        """Define the domain anew from *xml* and start it; one that runs is left alone.
+
+        :raises DriverError: libvirt refuses, or a domain that is none of ours has this UUID.
+        """
+
+        view = self._wait_started(server_id)
+        if view is None or not view.active:
+            self.connection.call(f"start guest {server_id}", lambda conn: _define_and_start(conn, xml))
+
+    def _wait_started(self, server_id: str) -> DomainView | None:
+        """Return the domain once no start of it is under way: libvirtd finishes what a dead agent asked for."""
+        deadline = time.monotonic() + _START_WAIT_S
+        while (view := self.view(server_id)) is not None and view.starting:
+            if time.monotonic() > deadline:
+                raise DriverTimeout(f"guest {server_id} has been starting for {_START_WAIT_S:.0f} s")
+            time.sleep(_POLL_S)
+        return view
+
+    def undefine(self, server_id: str, flags: int) -> None:
+        """Remove a stopped domain's definition; none there is success."""
+        try:
+            self.on(server_id, "remove", lambda domain: domain.undefineFlags(flags))
+        except GuestNotFound:
+            return
+
+    def wait_stopped(self, server_id: str, seconds: float) -> bool:
+        """Wait until the domain does not run; False: it still does after *seconds*."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if not self.on(server_id, "look at", lambda domain: domain.isActive()):
+                    return True
+            except GuestNotFound:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_S)
+
+
+def _define_and_start(connection: Any, xml: str) -> None:
+    domain = connection.defineXML(xml)
+    try:
+        domain.create()
+    except libvirt.libvirtError as error:
+        # Repeated after a connection was lost: the first call went through.
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID or not domain.isActive():
+            raise
+
+
+def _power(state: tuple[int, int]) -> PowerState:
+    return PowerState.NOSTATE if state == _STARTING_UP else _POWER.get(state[0], PowerState.NOSTATE)
+
+
+def _view(connection: Any, server_id: str) -> DomainView:
+    domain = connection.lookupByUUIDString(server_id)
+    who = identity.of(domain)
+    if who is None:
+        raise DriverError(f"libvirt has a domain {domain.name()} with this server's id that nova_lite did not make")
+    active = bool(domain.isActive())
+    try:
+        saved = bool(domain.hasManagedSaveImage())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT:
+            raise
+        saved = False
+    state = tuple(domain.state())
+    pid = max(domain.ID(), 0) if active else 0
+    return DomainView(server_id, who.kind, _power(state), active, saved, pid, state == _STARTING_UP)

@@ -1,0 +1,118 @@
+"""The pieces of domain XML that kinds share, as pure functions. All text goes through ElementTree, which escapes it.
+
+Format: https://libvirt.org/formatdomain.html
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from nova_lite.virt.driver import DriverError, GuestSpec, Nic
+from nova_lite.virt.libvirt import identity
+
+QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+ET.register_namespace("qemu", QEMU_NAMESPACE)
+
+
+def add(parent: ET.Element, tag: str, text: str | int | None = None, **attributes: str | int) -> ET.Element:
+    """Append an element and return it. :raises DriverError: XML can't hold a character of it."""
+    values = {name.rstrip("_"): xml_text(str(value)) for name, value in attributes.items()}
+    child = ET.SubElement(parent, tag, values)
+    if text is not None:
+        child.text = xml_text(str(text))
+    return child
+
+
+def xml_text(value: str) -> str:
+    """Return *value* if XML 1.0 can hold it (no control characters but tab, newline, return).
+
+    Source: https://www.w3.org/TR/xml/#charsets
+    """
+    for character in value:
+        code = ord(character)
+        if (code < 0x20 and character not in "\t\n\r") or 0xD800 <= code <= 0xDFFF or code in (0xFFFE, 0xFFFF):
+            raise DriverError(f"U+{code:04X} can't be in a guest's definition")
+    return value
+
+
+def domain(domain_type: str, spec: GuestSpec) -> ET.Element:
+    """Return the root with what every kind has: name, UUID, our metadata, memory, vCPUs and their weight."""
+    root = ET.Element("domain", {"type": domain_type})
+    add(root, "name", identity.domain_name(spec.server_id))
+    add(root, "uuid", spec.server_id)
+    add(root, "metadata").append(identity.element(spec))
+    add(root, "memory", spec.memory_mb, unit="MiB")
+    add(root, "vcpu", spec.vcpus)
+    cputune = add(root, "cputune")
+    # cgroup v2 takes weights up to 10,000 only, so not the 1024 per vCPU that v1 counts in.
+    add(cputune, "shares", min(100 * spec.vcpus, 10_000))
+    return root
+
+
+def lifecycle(root: ET.Element, on_reboot: str = "restart") -> None:
+    """Say what becomes of the domain when the guest powers off, reboots or crashes."""
+    add(root, "on_poweroff", "destroy")
+    add(root, "on_reboot", on_reboot)
+    add(root, "on_crash", "destroy")
+
+
+def tap(devices: ET.Element, nic: Nic) -> None:
+    """Add a virtio network card on a tap that the host layer has made and put on its bridge."""
+    interface = add(devices, "interface", type="ethernet")
+    add(interface, "mac", address=nic.mac)
+    add(interface, "target", dev=nic.device, managed="no")
+    add(interface, "model", type="virtio")
+    # Without it libvirt tries /dev/vhost-net, which is an error where the device is missing and only then.
+    add(interface, "driver", name="qemu")
+    add(interface, "mtu", size=nic.mtu)
+    # No option ROM: nobody boots from the network, and SeaBIOS would run it.
+    add(interface, "rom", enabled="no")
+
+
+def serial_console(devices: ET.Element, log: Path) -> None:
+    """Add a serial port whose output virtlogd keeps in *log*, rotating it at its ``max_size``."""
+    serial = add(devices, "serial", type="pty")
+    add(serial, "log", file=str(log), append="on")
+    add(serial, "target", type="isa-serial", port=0)
+
+
+def overlay_disk(devices: ET.Element, disk: Path, backing: Path, backing_format: str) -> None:
+    """Add the qcow2 overlay *disk* on the cached image *backing* as vda.
+
+    The chain is written out, so libvirt never guesses a format (CVE-2010-2237 and its many heirs), and the shared
+    backing file keeps its owner.
+    """
+    element = add(devices, "disk", type="file", device="disk")
+    add(element, "driver", name="qemu", type="qcow2", discard="unmap")
+    add(element, "source", file=str(disk))
+    store = add(element, "backingStore", type="file")
+    add(store, "format", type=backing_format)
+    source = add(store, "source", file=str(backing))
+    add(source, "seclabel", model="dac", relabel="no")
+    add(store, "backingStore")
+    add(element, "target", dev="vda", bus="virtio")
+
+
+def config_drive(devices: ET.Element, path: Path) -> None:
+    """Add the ISO 9660 image *path* as a read-only virtio disk, vdz; guests find it by its label ``config-2``."""
+    element = add(devices, "disk", type="file", device="disk")
+    add(element, "driver", name="qemu", type="raw")
+    add(element, "source", file=str(path))
+    add(element, "target", dev="vdz", bus="virtio")
+    add(element, "readonly")
+
+
+def without_cpu_probe(root: ET.Element) -> None:
+    """Keep libvirt from reading 258 CPU properties of the new QEMU one by one, each byte by byte.
+
+    Measured with libvirt 9.0 and QEMU 7.2: a create takes 65 ms instead of 310. For emulated CPUs only: with KVM
+    and host-model, what is read is what a live migration is later checked against.
+    """
+    capabilities = ET.SubElement(root, f"{{{QEMU_NAMESPACE}}}capabilities")
+    ET.SubElement(capabilities, f"{{{QEMU_NAMESPACE}}}del", {"capability": "cpu-unavailable-features"})
+
+
+def text(root: ET.Element) -> str:
+    """Return the document."""
+    return ET.tostring(root, encoding="unicode")

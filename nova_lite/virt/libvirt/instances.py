@@ -1,0 +1,92 @@
+"""Where a guest's files are: ``<state_path>/instances/<server id>/``, and nothing of a guest is anywhere else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from nova_lite.virt.driver import DriverError
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def checked_id(server_id: str) -> str:
+    """Return *server_id* if it is a UUID in its canonical form, or raise: it becomes a path and a domain's name."""
+    if not _UUID.fullmatch(server_id) or str(uuid.UUID(server_id)) != server_id:
+        raise DriverError(f"{server_id!r:.80} is not a server's id")
+    return server_id
+
+
+@dataclass(frozen=True)
+class Instance:
+    """The files of one guest. Directories are passable (0711) for QEMU's user and unreadable; files are 0600."""
+
+    path: Path
+
+    @property
+    def disk(self) -> Path:
+        """The guest's own disk, qcow2."""
+        return self.path / "disk"
+
+    @property
+    def console_log(self) -> Path:
+        """What the guest wrote on its console; older text is in ``console.log.0`` and so on."""
+        return self.path / "console.log"
+
+    @property
+    def container_plan(self) -> Path:
+        """What the container's launcher reads (``container.json``)."""
+        return self.path / "container.json"
+
+    @property
+    def container_data(self) -> Path:
+        """The ext4 image that holds what a container has written."""
+        return self.path / "data.img"
+
+    @property
+    def container_root(self) -> Path:
+        """Where the launcher mounts a container's root, in a mount namespace that is the container's alone."""
+        return self.path / "rootfs"
+
+
+class Instances:
+    """The directory of all guests' directories."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def at(self, server_id: str) -> Instance:
+        """Return where *server_id*'s files are, there or not. :raises DriverError: the id is no UUID."""
+        return Instance(self.root / checked_id(server_id))
+
+    def make(self, server_id: str) -> Instance:
+        """Make the guest's directory, which may be there.
+
+        :raises DriverError: QEMU's unprivileged user could not pass a directory above.
+        """
+        instance = self.at(server_id)
+        for directory in (self.root, instance.path):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+            directory.chmod(0o711)
+        for parent in self.root.parents:
+            if not parent.stat().st_mode & 0o001:
+                raise DriverError(f"{parent} must be passable for guests' user (chmod o+x {parent})")
+        return instance
+
+    def remove(self, server_id: str) -> None:
+        """Remove the guest's directory with all that is in it; not there is success."""
+        path = self.at(server_id).path
+        # A name that does not count first: a removal that is cut off leaves nothing that looks like a guest.
+        doomed = path.with_name(f".removed-{path.name}")
+        if path.exists():
+            shutil.rmtree(doomed, ignore_errors=True)
+            path.rename(doomed)
+        try:
+            shutil.rmtree(doomed)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise DriverError(f"{doomed} can't be removed: {error.strerror}") from error

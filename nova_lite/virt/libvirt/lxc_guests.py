@@ -1,0 +1,142 @@
+"""Containers: LXC domains whose root, limits and filter are made by the launcher."""
+
+from __future__ import annotations
+
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from nova_lite.compute.transitions import PowerState
+from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec
+from nova_lite.virt.libvirt import container, container_limits, container_process, container_root, launcher_install
+from nova_lite.virt.libvirt.console import ConsoleReader
+from nova_lite.virt.libvirt.container_root import ContainerLimits
+from nova_lite.virt.libvirt.domains import Domains, DomainView
+from nova_lite.virt.libvirt.instances import Instances
+
+_KILL_WAIT_S = 10.0
+
+
+class LxcGuests:
+    """Guests in LXC containers."""
+
+    def __init__(
+        self,
+        domains: Domains,
+        instances: Instances,
+        limits: ContainerLimits,
+        launcher: Path,
+        reader: ConsoleReader,
+    ) -> None:
+        self.domains = domains
+        self._instances = instances
+        self._limits = limits
+        self._launcher = launcher
+        self._reader = reader
+
+    def start(self, spec: GuestSpec) -> None:
+        """Prepare the root and run the domain."""
+        if spec.isolation != "process":
+            raise DriverError(f"container isolation {spec.isolation!r:.20} is not there yet; process is")
+        if spec.image.rootfs is None:
+            raise DriverError("the container's image is not unpacked")
+        view = self.domains.view(spec.server_id)
+        if view is None or view.starting or not view.active:
+            process = container_process.from_config(spec.image.rootfs, spec.image.config, spec.environment)
+            uid_base = container_root.prepare(self._instances, spec, process, self._limits)
+            launcher_install.install(self._launcher, self._instances.root)
+            root = self._instances.at(spec.server_id).container_root
+            xml = container.to_xml(spec, process, str(root), str(self._launcher), uid_base)
+            self.domains.create(spec.server_id, xml)
+        self._settle(spec.server_id)
+
+    def _settle(self, server_id: str) -> None:
+        """Follow the console and put limits on a container that runs."""
+        try:
+            pid, terminal = self.domains.on(server_id, "look at", _pid_and_terminal)
+        except DriverError:
+            if self.domains.wait_stopped(server_id, 0.0):
+                return  # A program that does one thing and ends.
+            raise
+        if terminal:
+            self._reader.follow(server_id, terminal, self._instances.at(server_id).console_log)
+        if pid:
+            container_limits.apply(pid, self._limits.pids)
+
+    def kill(self, view: DomainView) -> None:
+        """Kill process 1, which takes all others with it.
+
+        libvirt's own destroy sends SIGTERM, which process 1 does not hear unless it wants to, and waits 1.6 s for it.
+        """
+        if not view.active:
+            return
+        self._signal(view, libvirt.VIR_DOMAIN_PROCESS_SIGNAL_KILL)
+        if self.domains.wait_stopped(view.server_id, _KILL_WAIT_S):
+            return
+        try:
+            self.domains.on(view.server_id, "end", lambda domain: domain.destroy())
+        except DriverError:
+            if not self.domains.wait_stopped(view.server_id, 0.0):
+                raise
+
+    def _signal(self, view: DomainView, number: int) -> None:
+        """Send a signal to process 1; frozen, it would not take even SIGKILL, so it is thawed first."""
+
+        def work(domain: Any) -> None:
+            if domain.state()[0] == libvirt.VIR_DOMAIN_PAUSED:
+                domain.resume()
+            domain.sendProcessSignal(1, number)
+
+        try:
+            self.domains.on(view.server_id, "signal", work)
+        except GuestNotFound:
+            return
+        except DriverError:
+            if not self.domains.wait_stopped(view.server_id, 0.0):
+                raise
+
+    def shut_down(self, view: DomainView, grace_s: float) -> None:
+        """Send SIGTERM to process 1, and SIGKILL after *grace_s* seconds."""
+        if view.active and view.power == PowerState.RUNNING and grace_s > 0:
+            deadline = time.monotonic() + grace_s
+            self._signal(view, libvirt.VIR_DOMAIN_PROCESS_SIGNAL_TERM)
+            if self.domains.wait_stopped(view.server_id, deadline - time.monotonic()):
+                return
+        self.kill(view)
+
+    def remove(self, server_id: str) -> None:
+        """Remove the definition and the pids cgroup."""
+        self.domains.undefine(server_id, 0)
+        container_limits.forget(server_id)
+
+    def suspend(self, view: DomainView) -> None:
+        """Freeze the container: LXC can't save memory."""
+        if not view.active:
+            raise DriverError(f"guest {view.server_id} does not run, so it can't be suspended")
+        if view.power != PowerState.PAUSED:
+            self.domains.on(view.server_id, "freeze", lambda domain: domain.suspend())
+
+    def resume(self, spec: GuestSpec, view: DomainView) -> None:
+        """Thaw the container; one that a reboot of the host has ended is started anew, for there is nothing to bring back."""
+        if view.power == PowerState.PAUSED:
+            self.domains.on(spec.server_id, "thaw", lambda domain: domain.resume())
+        elif not view.active:
+            self.start(spec)
+
+    def take_up(self, spec: GuestSpec, view: DomainView) -> None:
+        """Follow the console again, and have the limits on."""
+        if view.active:
+            self._settle(spec.server_id)
+
+
+def _pid_and_terminal(domain: Any) -> tuple[int, str]:
+    """Return the controller's pid and the host's end of the console, ``/dev/pts/…``; 0 and '' when it has stopped."""
+    if not domain.isActive():
+        return 0, ""
+    description = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own answer
+    console = description.find("devices/console")
+    terminal = "" if console is None else console.get("tty", "")
+    return max(domain.ID(), 0), terminal if terminal.startswith("/dev/pts/") else ""

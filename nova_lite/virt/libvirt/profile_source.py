@@ -1,0 +1,72 @@
+"""Find out, once, how QEMU is to be run on this host."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import libvirt
+
+from nova_lite.virt.driver import DriverError
+from nova_lite.virt.libvirt import accelerator, elements
+from nova_lite.virt.libvirt.connection import Connection
+from nova_lite.virt.libvirt.host_profile import KVM, TCG, HostProfile
+
+
+class ProfileSource:
+    """The host's profile, found out when it is first needed and then kept."""
+
+    def __init__(self, connection: Connection, virt_type: str, cpu_mode: str, remembered: Path) -> None:
+        """:param virt_type: auto, or what the operator says; *remembered* keeps what auto found."""
+        self._connection = connection
+        self._virt_type = virt_type
+        self._cpu_mode = cpu_mode
+        self._remembered = remembered
+        self._lock = threading.Lock()
+        self._profile: HostProfile | None = None
+
+    def get(self) -> HostProfile:
+        """Return the profile. :raises DriverError: libvirt does not answer, or QEMU can't be run."""
+        with self._lock:
+            if self._profile is None:
+                self._profile = self._find()
+            return self._profile
+
+    def _find(self) -> HostProfile:
+        emulator = self._connection.call("ask for the emulator", _emulator)
+        virt_type = self._virt_type
+        if virt_type == "auto":
+            virt_type = accelerator.find(emulator, self._remembered).virt_type
+        if virt_type == KVM and not Path("/dev/kvm").exists():
+            raise DriverError("[libvirt] virt_type is kvm, but there is no /dev/kvm")
+        shortcut = virt_type == TCG and self._connection.call("try a definition", _knows_shortcut)
+        return HostProfile(virt_type, emulator, self._cpu_mode, shortcut)
+
+
+def _emulator(connection: Any) -> str:
+    """Return the path of the QEMU that libvirt would use for x86_64."""
+    answer = ET.fromstring(connection.getDomainCapabilities(None, "x86_64", None, TCG))  # noqa: S314 - libvirt's own
+    path = answer.findtext("path")
+    if not path:
+        raise DriverError("libvirt knows no QEMU for x86_64; the package qemu-system-x86 is missing")
+    return path
+
+
+def _knows_shortcut(connection: Any) -> bool:
+    """Say whether this libvirt knows the capability that ``elements.without_cpu_probe`` names; nothing is kept."""
+    root = ET.Element("domain", {"type": TCG})
+    name = f"nl-probe-{uuid.uuid4()}"
+    elements.add(root, "name", name)
+    elements.add(root, "memory", 16, unit="MiB")
+    boot = elements.add(root, "os")
+    elements.add(boot, "type", "hvm", arch="x86_64", machine="pc")
+    elements.without_cpu_probe(root)
+    try:
+        domain = connection.defineXML(elements.text(root))
+    except libvirt.libvirtError:
+        return False
+    domain.undefine()
+    return True

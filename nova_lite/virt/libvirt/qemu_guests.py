@@ -1,0 +1,113 @@
+"""VMs and unikernels: QEMU domains."""
+
+from __future__ import annotations
+
+import time
+
+import libvirt
+
+from nova_lite.compute.transitions import PowerState
+from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec
+from nova_lite.virt.libvirt import disks, unikernel, vm
+from nova_lite.virt.libvirt.domains import Domains, DomainView
+from nova_lite.virt.libvirt.host_profile import HostProfile
+from nova_lite.virt.libvirt.instances import Instances
+from nova_lite.virt.libvirt.profile_source import ProfileSource
+from nova_lite.virt.libvirt.qemu_process import end_process
+
+_REMOVE_FLAGS = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+)
+_PRESS_AGAIN_S = 3.0
+_SAVE_TIMEOUT_S = 240.0
+
+
+class QemuGuests:
+    """Guests in QEMU."""
+
+    def __init__(self, domains: Domains, instances: Instances, profiles: ProfileSource) -> None:
+        self.domains = domains
+        self._instances = instances
+        self._profiles = profiles
+
+    def start(self, spec: GuestSpec) -> None:
+        """Make the disk and run the domain.
+
+        Memory that a suspend saved is dropped: who starts rather than resumes wants the guest to boot.
+        """
+        profile = self._profiles.get()
+        view = self.domains.view(spec.server_id)
+        if view is not None and view.active and not view.starting:
+            return
+        if view is not None and view.saved:
+            self.domains.on(spec.server_id, "drop the saved memory of", lambda domain: domain.managedSaveRemove())
+        self.domains.create(spec.server_id, self._xml(spec, profile))
+
+    def _xml(self, spec: GuestSpec, profile: HostProfile) -> str:
+        instance = self._instances.make(spec.server_id)
+        if spec.kind == UNIKERNEL:
+            from_disk = unikernel.boots_from_disk(spec.image, spec.properties.get(unikernel.BOOT_PROPERTY, ""))
+            if from_disk:
+                disks.make_overlay(instance, spec)
+            return unikernel.to_xml(spec, instance, profile, from_disk=from_disk)
+        if vm.has_disk(spec):
+            disks.make_overlay(instance, spec)
+        return vm.to_xml(spec, instance, profile)
+
+    def kill(self, view: DomainView) -> None:
+        """End QEMU."""
+        if not view.active:
+            return
+        # libvirt looks after 200 ms whether the process that it told to go has gone; told by us, it hears at once.
+        if end_process(view.server_id) and self.domains.wait_stopped(view.server_id, 1.0):
+            return
+        try:
+            self.domains.on(view.server_id, "end", lambda domain: domain.destroy())
+        except GuestNotFound:
+            return
+        except DriverError:
+            if not self.domains.wait_stopped(view.server_id, 0.0):
+                raise
+
+    def shut_down(self, view: DomainView, grace_s: float) -> None:
+        """Press the ACPI power button; a unikernel has nobody who would hear it, a paused guest can't."""
+        if view.active and view.kind != UNIKERNEL and view.power == PowerState.RUNNING and grace_s > 0:
+            deadline = time.monotonic() + grace_s
+            while (left := deadline - time.monotonic()) > 0:
+                # Again and again: a guest that is still booting has missed the first.
+                try:
+                    self.domains.on(view.server_id, "shut down", lambda domain: domain.shutdown())
+                except DriverError:
+                    if not self.domains.wait_stopped(view.server_id, 0.0):
+                        raise
+                if self.domains.wait_stopped(view.server_id, min(left, _PRESS_AGAIN_S)):
+                    return
+        self.kill(view)
+
+    def remove(self, server_id: str) -> None:
+        """Remove the definition, saved memory, snapshots' metadata and firmware variables."""
+        self.domains.undefine(server_id, _REMOVE_FLAGS)
+
+    def suspend(self, view: DomainView) -> None:
+        """Save the memory to disk and stop; libvirt keeps the file with the domain."""
+        if view.active:
+            self.domains.on(
+                view.server_id, "save the memory of", lambda domain: domain.managedSave(0), timeout=_SAVE_TIMEOUT_S
+            )
+        elif not view.saved:
+            raise DriverError(f"guest {view.server_id} does not run, so there is no memory to save")
+
+    def resume(self, spec: GuestSpec, view: DomainView) -> None:
+        """Start from the saved memory; a guest that was only frozen goes on."""
+        if view.power == PowerState.PAUSED:
+            self.domains.on(spec.server_id, "resume", lambda domain: domain.resume())
+        elif not view.active:
+            if not view.saved:
+                raise DriverError(f"guest {spec.server_id} has no saved memory; a hard reboot starts it anew")
+            self.domains.on(spec.server_id, "resume", lambda domain: domain.create(), timeout=_SAVE_TIMEOUT_S)
+
+    def take_up(self, spec: GuestSpec, view: DomainView) -> None:
+        """Nothing stands beside a QEMU guest: virtlogd has its console."""

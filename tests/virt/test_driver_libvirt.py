@@ -1,0 +1,453 @@
+"""Real guests of each kind through the real libvirtd: every action, each twice, and cut off half-way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+libvirt = pytest.importorskip("libvirt")
+
+import nova_lite.conf  # noqa: E402
+from nova_lite.compute.transitions import PowerState  # noqa: E402
+from nova_lite.virt.driver import (  # noqa: E402
+    CONTAINER,
+    UNIKERNEL,
+    VM,
+    DriverError,
+    GuestNotFound,
+    GuestSpec,
+    LocalImage,
+    Nic,
+)
+from nova_lite.virt.libvirt.driver import LibvirtDriver  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+KINDS = (VM, UNIKERNEL, CONTAINER)
+
+
+def reachable(uri: str) -> bool:
+    try:
+        libvirt.open(uri).close()
+    except libvirt.libvirtError:
+        return False
+    return os.geteuid() == 0
+
+
+pytestmark = [
+    pytest.mark.needs("libvirt"),
+    pytest.mark.skipif(
+        not reachable("qemu:///system") or not reachable("lxc:///system"), reason="no libvirtd for root"
+    ),
+]
+
+
+def until(what: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def images() -> Path:
+    """Build the guest images once per machine; build.sh keeps them by content."""
+    out = Path(os.environ.get("NOVA_LITE_TEST_IMAGES", "/var/tmp/nova-lite-test-images"))
+    subprocess.run(["bash", str(ROOT / "devstack/images/build.sh"), "--out", str(out)], check=True, timeout=300)
+    return out
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state directory that QEMU's user can pass, which pytest's own temporary directories do not allow."""
+    path = Path(f"/var/tmp/nlt-{uuid.uuid4().hex[:8]}")
+    path.mkdir(mode=0o711)
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def driver(state: Path) -> Iterator[LibvirtDriver]:
+    made = make_driver(state)
+    yield made
+    instances = state / "instances"
+    for entry in instances.glob("*-*") if instances.exists() else ():
+        made.destroy(entry.name)
+
+
+def make_driver(state: Path, **overrides: object) -> LibvirtDriver:
+    return LibvirtDriver(nova_lite.conf.load([], {"state_path": str(state), "libvirt.virt_type": "qemu"} | overrides))
+
+
+@pytest.fixture
+def bridge() -> Iterator[str]:
+    name = f"nltb{uuid.uuid4().hex[:6]}"
+    subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
+    subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    yield name
+    for link in os.listdir("/sys/class/net"):
+        if os.path.exists(f"/sys/class/net/{link}/master") and os.readlink(f"/sys/class/net/{link}/master").endswith(
+            name
+        ):
+            subprocess.run(["ip", "link", "delete", link], check=False)
+    subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+@pytest.fixture
+def make_spec(images: Path, bridge: str, state: Path) -> Callable[[str], GuestSpec]:
+    """Give specs of each kind, with a tap on the bridge where QEMU wants one, as the host layer makes it."""
+
+    def make(kind: str, **changes: object) -> GuestSpec:
+        suffix = uuid.uuid4().hex[:6]
+        device = f"nltt{suffix}"
+        if kind != CONTAINER:
+            subprocess.run(["ip", "tuntap", "add", "dev", device, "mode", "tap"], check=True)
+            subprocess.run(["ip", "link", "set", device, "master", bridge, "up"], check=True)
+        mac = "fa:16:3e:" + ":".join(suffix[i : i + 2] for i in (0, 2, 4))
+        nic = Nic("port", mac, device, bridge, 1400, ("10.9.8.7/24",), "10.9.8.1", ("10.9.8.2",))
+        spec = GuestSpec(
+            server_id=str(uuid.uuid4()),
+            name="test",
+            hostname="testhost",
+            project_id="project",
+            user_id="user",
+            kind=kind,
+            vcpus=1,
+            memory_mb=128 if kind == VM else 64,
+            disk_gb=1,
+            image=local_image(kind),
+            nics=(nic,),
+            command_line="ip=10.9.8.7/24 gw=10.9.8.1 name=testhost" if kind == UNIKERNEL else "",
+            properties={"os_command_line": "console=ttyS0 quiet no_timer_check tsc=reliable"} if kind == VM else {},
+        )
+        return replace(spec, **changes)  # type: ignore[arg-type]
+
+    def local_image(kind: str) -> LocalImage:
+        if kind == VM:
+            disk = images / "tiny/tiny.img"
+            return LocalImage(
+                "vm", disk, "raw", disk.stat().st_size, images / "tiny/tiny-kernel", images / "tiny/tiny-ramdisk"
+            )
+        if kind == UNIKERNEL:
+            return LocalImage("uk", images / "hello-unikernel/hello-unikernel", "raw", 0)
+        return container_image(
+            "echo ready; cat /etc/hostname; trap 'echo bye; exit 0' TERM; while :; do sleep 0.1; done"
+        )
+
+    def container_image(command: str) -> LocalImage:
+        rootfs = state / "cache-rootfs"
+        if not rootfs.exists():
+            for folder in ("bin", "etc", "tmp", "dev", "proc", "sys"):
+                (rootfs / folder).mkdir(parents=True)
+            shutil.copy("/bin/busybox", rootfs / "bin/busybox")
+            for applet in ("sh", "cat", "sleep", "id", "unshare", "ip", "dd", "mount", "ls", "seq", "mknod"):
+                (rootfs / "bin" / applet).symlink_to("/bin/busybox")
+        return LocalImage(
+            "c", rootfs, "raw", 0, rootfs=rootfs, config={"Cmd": ["sh", "-c", command], "Env": ["GREETING=<&>"]}
+        )
+
+    make.container_image = container_image  # type: ignore[attr-defined]
+    return make
+
+
+def says(driver: LibvirtDriver, spec: GuestSpec) -> bytes:
+    return driver.console(spec.server_id, 65_536)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_guest_lives_through_every_action_twice(kind: str, driver: LibvirtDriver, make_spec) -> None:
+    spec = make_spec(kind)
+    ident = spec.server_id
+    for _ in range(2):
+        driver.spawn(spec)
+        assert driver.power(ident) == PowerState.RUNNING
+    assert [(g.server_id, g.power, g.kind) for g in driver.observe() if g.server_id == ident] == [
+        (ident, PowerState.RUNNING, kind)
+    ]
+    until(lambda: len(says(driver, spec)) > 0)
+    used = driver.stats(ident)
+    assert used.cpu_time_ns > 0
+    assert used.uptime_s > 0
+    assert list(used.nics) == [spec.nics[0].device]
+    for _ in range(2):
+        driver.pause(ident)
+        assert driver.power(ident) == PowerState.PAUSED
+    for _ in range(2):
+        driver.unpause(ident)
+        assert driver.power(ident) == PowerState.RUNNING
+    for _ in range(2):
+        driver.suspend(ident)
+        assert driver.power(ident) == (PowerState.PAUSED if kind == CONTAINER else PowerState.SHUTDOWN)
+    for _ in range(2):
+        driver.resume(spec)
+        assert driver.power(ident) == PowerState.RUNNING
+    assert driver.recover(spec) == PowerState.RUNNING
+    for _ in range(2):
+        driver.stop(ident, 0.5)
+        assert driver.power(ident) == PowerState.SHUTDOWN
+    assert len(says(driver, spec)) > 0
+    with pytest.raises(GuestNotFound):
+        driver.stats(ident)
+    for _ in range(2):
+        driver.start(spec)
+        assert driver.power(ident) == PowerState.RUNNING
+    driver.reboot(spec, hard=True, grace_s=0)
+    driver.reboot(spec, hard=False, grace_s=0.3)
+    assert driver.power(ident) == PowerState.RUNNING
+    for _ in range(2):
+        driver.destroy(ident)
+    with pytest.raises(GuestNotFound):
+        driver.power(ident)
+    with pytest.raises(GuestNotFound):
+        driver.console(ident, 10)
+    assert ident not in [guest.server_id for guest in driver.observe()]
+    assert driver.recover(spec) == PowerState.NOSTATE
+
+
+def test_the_unikernel_answers_on_its_network(driver: LibvirtDriver, make_spec) -> None:
+    spec = make_spec(UNIKERNEL)
+    driver.spawn(spec)
+    until(lambda: b"10.9.8.7" in says(driver, spec))
+    assert driver.stats(spec.server_id).memory_mb > 0
+
+
+def test_a_vm_shuts_down_when_it_is_asked(driver: LibvirtDriver, make_spec) -> None:
+    spec = make_spec(VM)
+    driver.spawn(spec)
+    until(lambda: b"login" in says(driver, spec), 60)
+    start = time.monotonic()
+    driver.stop(spec.server_id, 30)
+    assert time.monotonic() - start < 25, "it was killed after its grace"
+    assert driver.power(spec.server_id) == PowerState.SHUTDOWN
+
+
+def test_a_suspended_guest_goes_on_where_it_was(driver: LibvirtDriver, make_spec) -> None:
+    spec = make_spec(UNIKERNEL)
+    driver.spawn(spec)
+    until(lambda: b"10.9.8.7" in says(driver, spec))
+    before = says(driver, spec)
+    driver.suspend(spec.server_id)
+    driver.resume(spec)
+    time.sleep(0.5)
+    assert says(driver, spec).count(b"10.9.8.7") == before.count(b"10.9.8.7"), "it booted instead"
+    driver.suspend(spec.server_id)
+    driver.reboot(spec, hard=True, grace_s=0)
+    until(lambda: says(driver, spec).count(b"10.9.8.7") > before.count(b"10.9.8.7"))
+
+
+def run_in_container(driver: LibvirtDriver, make_spec, command: str, **changes: object) -> bytes:
+    """Run a command as a container's process 1 and return what it printed, once it has ended."""
+    spec = make_spec(CONTAINER, image=make_spec.container_image(command + "; echo =end=; sleep 1000"), **changes)
+    driver.spawn(spec)
+    until(lambda: b"=end=" in says(driver, spec))
+    output = says(driver, spec)
+    driver.destroy(spec.server_id)
+    return output
+
+
+def test_a_container_is_confined(driver: LibvirtDriver, make_spec) -> None:
+    output = run_in_container(
+        driver,
+        make_spec,
+        "cat /proc/self/uid_map; cat /proc/self/status; unshare -U id; unshare -m id; mknod /tmp/d b 254 0; "
+        "mount -t tmpfs none /tmp; cat /proc/kcore; sleep 1; echo max=$(cat /proc/sys/user/max_user_namespaces); echo $GREETING",
+    ).decode()
+    assert "1000000      65536" in output
+    assert "Seccomp:\t2" in output
+    bounding = int(output.split("CapBnd:\t")[1].split()[0], 16)
+    sys_admin, sys_module, mknod, sys_rawio, net_admin = 21, 16, 27, 17, 12
+    assert not any(bounding >> bit & 1 for bit in (sys_admin, sys_module, mknod, sys_rawio, net_admin))
+    assert "uid=" not in output
+    assert output.count("ermitted") >= 3
+    assert "max=0" in output
+    assert "<&>" in output
+
+
+def test_a_fork_bomb_stays_inside(driver: LibvirtDriver, make_spec) -> None:
+    spec = make_spec(
+        CONTAINER, image=make_spec.container_image('sh -c "while :; do sleep 100 & done"; exec sleep 1000')
+    )
+    driver.spawn(spec)
+    time.sleep(2)
+    name = f"nl-{spec.server_id}"
+    group = Path(f"/sys/fs/cgroup/pids/nova-lite/{name}")
+    if not group.exists():
+        pytest.skip("cgroup v1's pids controller is not here")
+    assert 500 < int((group / "pids.current").read_text()) <= 1024
+    driver.destroy(spec.server_id)
+    assert not group.exists()
+
+
+def test_a_container_can_write_no_more_than_its_disk(driver: LibvirtDriver, make_spec, state: Path) -> None:
+    output = run_in_container(driver, make_spec, "dd if=/dev/zero of=/big bs=1048576 count=1500; ls -l /big").decode()
+    assert "No space left" in output
+
+
+def test_what_a_container_wrote_is_there_after_a_restart(driver: LibvirtDriver, make_spec) -> None:
+    spec = make_spec(CONTAINER, image=make_spec.container_image("cat /kept; echo again > /kept; sleep 1000"))
+    driver.spawn(spec)
+    until(lambda: b"No such file" in says(driver, spec))
+    driver.reboot(spec, hard=True, grace_s=0)
+    until(lambda: b"again" in says(driver, spec))
+
+
+def test_a_container_that_ends_by_itself_is_shut_down_and_its_words_are_kept(driver, make_spec) -> None:
+    spec = make_spec(CONTAINER, image=make_spec.container_image("echo just this"))
+    driver.spawn(spec)
+    until(lambda: driver.power(spec.server_id) == PowerState.SHUTDOWN)
+    until(lambda: b"just this" in says(driver, spec), 2)
+
+
+def test_a_link_in_a_container_leads_nowhere_outside(driver: LibvirtDriver, make_spec, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    spec = make_spec(CONTAINER)
+    etc = spec.image.rootfs / "etc"
+    etc.rmdir()
+    etc.symlink_to(tmp_path)
+    (spec.image.rootfs / "bin/evil").symlink_to(victim)
+    with contextlib.suppress(DriverError):
+        driver.spawn(spec)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["victim"]
+    assert victim.read_text() == "untouched"
+
+
+def test_two_containers_have_ids_of_their_own(driver: LibvirtDriver, make_spec, state: Path) -> None:
+    specs = [make_spec(CONTAINER) for _ in range(2)]
+    for spec in specs:
+        driver.spawn(spec)
+        until(lambda spec=spec: b"testhost" in says(driver, spec))
+    maps = set()
+    for spec in specs:
+        maps.add((state / "instances" / spec.server_id / "container.json").read_text().split('"uid_base": ')[1])
+    assert len(maps) == 2
+
+
+def test_a_containers_console_is_followed_by_the_next_agent(state: Path, driver, make_spec) -> None:
+    image = make_spec.container_image("for i in $(seq 1000); do echo line $i; sleep 0.05; done")
+    spec = make_spec(CONTAINER, image=image)
+    script = textwrap.dedent(f"""
+        import sys, pickle, time, nova_lite.conf
+        from nova_lite.virt.libvirt.driver import LibvirtDriver
+        d = LibvirtDriver(nova_lite.conf.load([], {{"state_path": {str(state)!r}, "libvirt.virt_type": "qemu"}}))
+        d.spawn(pickle.load(sys.stdin.buffer)); time.sleep(0.5)
+    """)
+    import pickle
+
+    subprocess.run([sys.executable, "-c", script], input=pickle.dumps(spec), check=True, cwd=ROOT)
+    first = says(driver, spec)
+    assert b"line 1\r\n" in first or b"line 1\n" in first
+    assert driver.recover(spec) == PowerState.RUNNING
+    until(lambda: len(says(driver, spec)) > len(first) + 100)
+    numbers = [int(word) for word in says(driver, spec).split() if word.isdigit()]
+    assert numbers == list(range(1, len(numbers) + 1)), "lines were lost"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("delay", [0.02, 0.06, 0.12])
+def test_an_agent_that_dies_in_spawn_leaves_what_the_next_one_can_finish_or_remove(
+    kind: str, delay: float, state: Path, driver: LibvirtDriver, make_spec
+) -> None:
+    import pickle
+
+    spec = make_spec(kind)
+    script = textwrap.dedent(f"""
+        import sys, pickle, nova_lite.conf
+        from nova_lite.virt.libvirt.driver import LibvirtDriver
+        d = LibvirtDriver(nova_lite.conf.load([], {{"state_path": {str(state)!r}, "libvirt.virt_type": "qemu"}}))
+        spec = pickle.load(sys.stdin.buffer)
+        d.capabilities()
+        print("go", flush=True)
+        d.spawn(spec)
+    """)
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(pickle.dumps(spec))
+    child.stdin.close()
+    child.stdout.readline()
+    time.sleep(delay)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    driver.spawn(spec)
+    assert driver.power(spec.server_id) == PowerState.RUNNING
+    driver.destroy(spec.server_id)
+    assert not (state / "instances" / spec.server_id).exists()
+    assert spec.server_id not in [guest.server_id for guest in driver.observe()]
+
+
+def test_guests_that_are_not_ours_are_seen_and_left_alone(driver: LibvirtDriver) -> None:
+    connection = libvirt.open("qemu:///system")
+    ident = str(uuid.uuid4())
+    domain = connection.defineXML(
+        f"<domain type='qemu'><name>nlt-foreign-{ident[:8]}</name><uuid>{ident}</uuid><memory unit='MiB'>16</memory>"
+        "<os><type arch='x86_64'>hvm</type></os></domain>"
+    )
+    try:
+        assert (None, f"nlt-foreign-{ident[:8]}") in [(guest.server_id, guest.name) for guest in driver.observe()]
+        with pytest.raises(DriverError, match="did not make"):
+            driver.destroy(ident)
+        assert domain.UUIDString() == ident
+    finally:
+        domain.undefine()
+
+
+@pytest.mark.parametrize("bad", ["../../etc", "", ".", "A" * 36, "00000000-0000-0000-0000-00000000000G"])
+def test_an_id_that_is_no_uuid_is_refused(bad: str, driver: LibvirtDriver) -> None:
+    for action in (driver.destroy, driver.power, driver.pause, lambda ident: driver.console(ident, 10)):
+        with pytest.raises(DriverError):
+            action(bad)
+
+
+def test_a_libvirt_that_is_away_is_an_error_and_not_an_empty_host(state: Path) -> None:
+    gone = f"qemu+unix:///system?socket={state}/no-such-socket"
+    driver = make_driver(state, **{"libvirt.qemu_uri": gone})
+    with pytest.raises(DriverError):
+        driver.observe()
+    with pytest.raises(DriverError):
+        driver.power(str(uuid.uuid4()))
+    capabilities = driver.capabilities()
+    assert capabilities.kinds == (CONTAINER,)
+    assert VM in capabilities.missing
+
+
+def test_what_this_host_can_do(driver: LibvirtDriver) -> None:
+    found = driver.capabilities()
+    assert found.kinds == KINDS
+    assert found.hypervisor_version > 1_000_000
+    host = driver.inventory()
+    assert host.vcpus == os.cpu_count()
+    assert 0 < host.disk_free_gb <= host.disk_gb
+
+
+def test_the_accelerator_is_found_by_booting_and_remembered(state: Path) -> None:
+    driver = make_driver(state, **{"libvirt.virt_type": "auto"})
+    virt_type = driver.capabilities().virt_type
+    remembered = state / "libvirt/accelerator.json"
+    assert f'"{virt_type}"' in remembered.read_text()
+    remembered.write_text(remembered.read_text().replace(f'"{virt_type}"', '"kvm"'))
+    assert make_driver(state, **{"libvirt.virt_type": "auto"}).capabilities().virt_type == "kvm"
+
+
+def test_a_spec_that_can_not_be_is_refused_with_a_sentence(driver: LibvirtDriver, make_spec) -> None:
+    with pytest.raises(DriverError, match="isolation"):
+        driver.spawn(make_spec(CONTAINER, isolation="vm"))
+    with pytest.raises(DriverError, match="kind"):
+        driver.spawn(replace(make_spec(UNIKERNEL), kind="toaster"))
+    spec = make_spec(VM)
+    big = replace(spec.image, virtual_size=2 << 30)
+    with pytest.raises(DriverError, match="GiB"):
+        driver.spawn(replace(spec, image=big))
