@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import threading
 from collections import defaultdict
@@ -14,7 +13,7 @@ from oslo_config import cfg
 from pyroute2.netlink.exceptions import NetlinkError
 
 from nova_lite.conf import state_path
-from nova_lite.host.networks import checks, devices, dnsmasq, forwarding, links, record, rules
+from nova_lite.host.networks import checks, devices, dnsmasq, forwarding, links, nics, record, rules
 from nova_lite.host.networks.members import Members
 from nova_lite.host.networks.namespace import Namespace
 from nova_lite.host.networks.service import Service
@@ -55,7 +54,7 @@ class HostNetworks:
         checks.network(network)
         checks.port(port, network)
         checks.ports(all_ports, network)
-        nic = _nic(network, port)
+        nic = nics.nic(network, port)
         with self._locked(network.number), _in_words(f"Port {port.port_id} could not be plugged"):
             ports = self._members[network.number].plug(port, all_ports)
             fresh = self._ensure_network(network)
@@ -212,36 +211,6 @@ class HostNetworks:
         for pid, pid_file in dnsmasq.below(self._root):
             if pid_file.parent.name not in {str(number) for number in kept}:
                 dnsmasq.end(pid, pid_file)
-
-
-def _nic(network: NetworkSpec, port: PortSpec) -> Nic:
-    subnets = {subnet.subnet_id: subnet for subnet in network.subnets}
-    addresses: list[str] = []
-    dns: list[str] = []
-    routes: list[tuple[str, str]] = []
-    gateway: str | None = None
-    for subnet_id, address in port.addresses:
-        subnet = subnets.get(subnet_id)
-        if subnet is None:
-            raise HostError(f"Port {port.port_id} has an address on a subnet that its network has not")
-        addresses.append(f"{address}/{ipaddress.ip_network(subnet.cidr).prefixlen}")
-        is_v4 = ":" not in subnet.cidr
-        if is_v4 and gateway is None:
-            gateway = subnet.gateway
-        # Without a name server of its own a subnet has the one on its gateway.
-        dns += subnet.dns or ([subnet.gateway] if subnet.gateway and is_v4 else [])
-        routes += subnet.routes
-    return Nic(
-        port_id=port.port_id,
-        mac=port.mac,
-        device=devices.device_name(port.port_id),
-        bridge=devices.bridge_name(network.number),
-        mtu=network.mtu,
-        addresses=tuple(addresses),
-        gateway=gateway,
-        dns=tuple(dict.fromkeys(dns)),
-        routes=tuple(routes),
-    )
 
 
 @contextmanager

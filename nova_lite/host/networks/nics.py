@@ -1,0 +1,40 @@
+"""A port as its guest sees it: from network and port to the driver's Nic."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from nova_lite.host.networks import devices
+from nova_lite.host.ports import HostError, NetworkSpec, PortSpec
+from nova_lite.virt.driver import Nic
+
+
+def nic(network: NetworkSpec, port: PortSpec) -> Nic:
+    """Describe a port's interface as the guest's driver needs it. :raises HostError: an address is on no subnet."""
+    subnets = {subnet.subnet_id: subnet for subnet in network.subnets}
+    addresses: list[str] = []
+    dns: list[str] = []
+    routes: list[tuple[str, str]] = []
+    gateway: str | None = None
+    for subnet_id, address in port.addresses:
+        subnet = subnets.get(subnet_id)
+        if subnet is None:
+            raise HostError(f"Port {port.port_id} has an address on a subnet that its network has not")
+        addresses.append(f"{address}/{ipaddress.ip_network(subnet.cidr).prefixlen}")
+        is_v4 = ":" not in subnet.cidr
+        if is_v4 and gateway is None:
+            gateway = subnet.gateway
+        # Without a name server of its own a subnet has the one on its gateway.
+        dns += subnet.dns or ([subnet.gateway] if subnet.gateway and is_v4 else [])
+        routes += subnet.routes
+    return Nic(
+        port_id=port.port_id,
+        mac=port.mac,
+        device=devices.device_name(port.port_id),
+        bridge=devices.bridge_name(network.number),
+        mtu=network.mtu,
+        addresses=tuple(addresses),
+        gateway=gateway,
+        dns=tuple(dict.fromkeys(dns)),
+        routes=tuple(routes),
+    )
