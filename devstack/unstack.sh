@@ -24,7 +24,7 @@ main() {
         say "services ended; the guests go on"
         return 0
     fi
-    guests_remove
+    guests_remove --keep-disks
     system_services_stop
     say "ended; the data is kept in $DATA. stack.sh brings everything back, clean.sh removes it."
 }

@@ -11,11 +11,11 @@ teardown_begin() {
 }
 
 # Destroy guests and remove bridges, namespaces, DHCP servers, rules and mounts: the agent's own
-# code knows which of them are ours. It needs libvirtd to find the guests.
+# code knows which of them are ours. It needs libvirtd to find the guests. Arguments go to it.
 guests_remove() {
     if [ ! -x "$DEST/venv/bin/nova-lite-manage" ] || [ ! -e "$CONF_DIR/nova-lite.conf" ]; then return 0; fi
     if command -v virsh >/dev/null; then libvirt_start; fi
-    "$DEST/venv/bin/nova-lite-manage" --config-file "$CONF_DIR/nova-lite.conf" host clean >&2 ||
+    "$DEST/venv/bin/nova-lite-manage" --config-file "$CONF_DIR/nova-lite.conf" host clean "$@" >&2 ||
         die "guests, bridges or rules could not all be removed" "the lines above say why; mend that and run $0 again"
 }
 
