@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +21,7 @@ from nova_lite.db import migrate
 from nova_lite.db.models import Host
 from nova_lite.db.types import epoch
 from nova_lite.errors import NovaLiteError
-from nova_lite.virt.driver import Driver
+from nova_lite.virt.driver import Driver, GuestNotFound
 
 DRIVERS = {"libvirt": "nova_lite.virt.libvirt.driver:LibvirtDriver"}
 """Drivers that leave something on a host when no agent runs."""
@@ -37,6 +39,9 @@ def register(nouns: Any) -> None:
         description="Remove every guest of this installation with its disks, and its bridges, DHCP servers, rules and "
         "mounts, from this host. Needs no database and changes none: stop the services first. Guests of another "
         "installation (another state_path) on the same libvirt are left alone, and named.",
+    )
+    clean.add_argument(
+        "--keep-disks", action="store_true", help="only stop the guests; started again, they have what they had"
     )
     clean.set_defaults(run=_clean)
 
@@ -73,19 +78,23 @@ def _state(conf: cfg.ConfigOpts, host: Host, moment: float) -> str:
     return "down" if host.forced_down or moment - host.last_seen > conf.compute.down_after else "up"
 
 
-def _clean(conf: cfg.ConfigOpts, _arguments: argparse.Namespace) -> int:
+def _clean(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> int:
     lock = HostLock(Path(conf.state_path), conf.host)
     lock.take()
     failures: list[str] = []
     try:
-        _try(failures, "guests", lambda: _remove_guests(conf, failures))
+        _try(failures, "guests", lambda: _end_guests(conf, failures, keep_disks=arguments.keep_disks))
         _try(failures, "networks", lambda: _remove_networks(conf))
     finally:
         lock.release()
     for failure in failures:
         print(f"nova-lite-manage: error: {failure}", file=sys.stderr)
     if not failures:
-        print("Nothing of ours is left on this host.")
+        print(
+            "The guests have ended; their disks are kept."
+            if arguments.keep_disks
+            else "Nothing of ours is left on this host."
+        )
     return 1 if failures else 0
 
 
@@ -99,7 +108,7 @@ def _try(failures: list[str], what: str, work: Callable[[], None]) -> None:
         failures.append(f"{what}: {error}")
 
 
-def _remove_guests(conf: cfg.ConfigOpts, failures: list[str]) -> None:
+def _end_guests(conf: cfg.ConfigOpts, failures: list[str], *, keep_disks: bool) -> None:
     if conf.compute.driver not in DRIVERS:
         return
     module, _, name = DRIVERS[conf.compute.driver].partition(":")
@@ -107,9 +116,17 @@ def _remove_guests(conf: cfg.ConfigOpts, failures: list[str]) -> None:
     ours, others = _guests(driver, state_path(conf, "instances"))
     for server_id in ours:
         print(f"guest {server_id}")
-        _try(failures, f"guest {server_id}", lambda server_id=server_id: driver.destroy(server_id))  # type: ignore[misc]
+        _try(failures, f"guest {server_id}", partial(_end_guest, driver, server_id, keep_disks))
     for server_id in others:
         print(f"left alone: guest {server_id} has no files below {conf.state_path}: another installation's")
+
+
+def _end_guest(driver: Driver, server_id: str, keep_disks: bool) -> None:
+    if not keep_disks:
+        driver.destroy(server_id)
+        return
+    with contextlib.suppress(GuestNotFound):
+        driver.stop(server_id, 0.0)
 
 
 def _guests(driver: Driver, instances: Path) -> tuple[list[str], list[str]]:
