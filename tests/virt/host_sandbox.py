@@ -11,6 +11,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from oslo_config import cfg
@@ -138,16 +139,8 @@ def sandbox(**overrides: object) -> Iterator[Sandbox]:
 
 
 def a_network(number: int = 5, prefix: str = "10.11.12", **changes: object) -> NetworkSpec:
-    subnet = SubnetSpec(
-        **{
-            "subnet_id": str(uuid.uuid4()),
-            "cidr": f"{prefix}.0/24",
-            "gateway": f"{prefix}.1",
-            "enable_dhcp": True,
-            "dns": (),
-            **changes,
-        }
-    )
+    subnet = SubnetSpec(str(uuid.uuid4()), f"{prefix}.0/24", f"{prefix}.1", True, ())
+    subnet = replace(subnet, **changes)  # type: ignore[arg-type]
     return NetworkSpec(str(uuid.uuid4()), number, 1450, (subnet,))
 
 

@@ -1,0 +1,73 @@
+"""A tap of ours under a real QEMU of libvirt's: attached to, left on its bridge, and still there afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from host_sandbox import run
+
+from nova_lite.host.networks import links
+from nova_lite.host.networks.namespace import Namespace
+
+libvirt = pytest.importorskip("libvirt")
+
+XML = """<domain type='qemu'>
+  <name>{name}</name><memory unit='MiB'>32</memory><vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <devices>
+    <interface type='ethernet'>
+      <mac address='fa:16:3e:12:34:56'/><target dev='{tap}' managed='no'/><model type='virtio'/><mtu size='1400'/>
+    </interface>
+  </devices>
+</domain>"""
+
+
+@pytest.fixture
+def connection() -> Iterator[object]:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    try:
+        opened = libvirt.open("qemu:///system")
+    except libvirt.libvirtError as error:
+        pytest.skip(f"needs libvirt: {error}")
+    yield opened
+    opened.close()
+
+
+def state(device: str) -> dict[str, object]:
+    [found] = json.loads(run("ip", "-j", "-d", "link", "show", device))
+    return dict(found)
+
+
+def test_libvirt_takes_our_tap(connection: object) -> None:
+    tag = secrets.token_hex(3)
+    bridge, tap = f"nlhx{tag}b", f"nlhx{tag}t"
+    namespace = Namespace()
+    domain = None
+    run("ip", "link", "add", bridge, "type", "bridge")
+    try:
+        run("ip", "link", "set", bridge, "up")
+        for _ in range(2):
+            namespace.netlink(links.ensure_tap, tap, bridge, 1400)
+        before = state(tap)
+        assert (before["master"], before["mtu"], "NO-CARRIER" in before["flags"]) == (bridge, 1400, True)  # type: ignore[operator]
+        domain = connection.createXML(XML.format(name=f"nlhx-{tag}", tap=tap), 0)  # type: ignore[attr-defined]
+        during = state(tap)
+        assert "LOWER_UP" in during["flags"] and during["master"] == bridge  # type: ignore[operator]
+        namespace.netlink(links.ensure_tap, tap, bridge, 1400)
+        assert state(tap) == during, "a sync does not touch a tap that a guest uses"
+        domain.destroy()
+        domain = None
+        assert (state(tap)["master"], state(tap)["ifindex"]) == (bridge, before["ifindex"])
+    finally:
+        if domain is not None:
+            domain.destroy()
+        namespace.netlink(links.remove, tap)
+        namespace.netlink(links.remove, tap)
+        namespace.close()
+        subprocess.run(["ip", "link", "del", bridge], check=False)
