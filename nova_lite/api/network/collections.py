@@ -1,0 +1,164 @@
+"""What the collections of the Network API share: filters, fields, sorting, pages and links as Neutron has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from nova_lite.api.context import Call
+from nova_lite.api.routes import Schema
+from nova_lite.db.types import now
+from nova_lite.errors import Invalid
+from nova_lite.network.queries import Listing
+
+ROOT = "/network/v2.0"
+_TEXTS: Schema = {"type": "array", "items": {"type": "string", "maxLength": 1024}}
+QUERY: Schema = {"type": "object", "additionalProperties": _TEXTS}
+"""Any parameters: what is no filter is passed over, as Neutron does without its filter validation."""
+
+TEXT: Schema = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+BOOLEAN: Schema = {"type": ["boolean", "string", "integer"], "enum": [True, False, "true", "false", "True", "False"]}
+PROJECT: Schema = {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9-]*$"}
+_TRUE = (True, "true", "True", "1")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A member that can be filtered and sorted by: its column, and how its text is read."""
+
+    name: str
+    read: Callable[[str], Any] = str
+
+
+def truth(value: Any) -> bool:
+    """Read a truth as Neutron's clients write it."""
+    return value in _TRUE
+
+
+def _truth_text(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise Invalid(f"Invalid input for operation: '{text[:64]}' is not a truth.", "network.invalid_input")
+    return text.lower() in ("true", "1")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise Invalid(f"Invalid input for operation: '{text[:64]}' is not a number.", "network.invalid_input")
+    return int(text)
+
+
+TRUTH: Callable[[str], Any] = _truth_text
+NUMBER: Callable[[str], Any] = _whole
+
+
+def scope(call: Call) -> str | None:
+    """Return the project that queries are narrowed to; None: an admin, who may see all."""
+    who = call.principal
+    return None if who.is_admin else who.project_id or ""
+
+
+def owner(call: Call, wanted: Mapping[str, Any], rule: str) -> str:
+    """Return the project that a new thing is to belong to. :raises Forbidden: only admins may name another."""
+    named: str | None = wanted.get("project_id") or wanted.get("tenant_id")
+    own = call.principal.project_id
+    if named is not None and named != own:
+        call.authorize(rule=rule)
+        return named
+    if own is None:
+        raise Invalid("A token that is scoped to a project is needed here.", "network.no_project")
+    return own
+
+
+def listing(call: Call, columns: Mapping[str, Column]) -> Listing:
+    """Turn the query into a listing. :raises Invalid: a filter or sort key can't be meant."""
+    asked = call.request.GET
+    filters = {
+        columns[name].name: [columns[name].read(value) for value in asked.getall(name)]
+        for name in asked
+        if name in columns
+    }
+    keys, directions = asked.getall("sort_key"), asked.getall("sort_dir")
+    if any(key not in columns for key in keys):
+        raise Invalid(f"Invalid sort_key: {', '.join(keys)[:64]}.", "network.bad_request")
+    if any(direction not in ("asc", "desc") for direction in directions):
+        raise Invalid("sort_dir must be 'asc' or 'desc'.", "network.bad_request")
+    directions += ["asc"] * (len(keys) - len(directions))
+    reverse = _reverse(call)
+    sort = [(columns[key].name, (way == "desc") != reverse) for key, way in zip(keys, directions, strict=False)]
+    if not any(name == "id" for name, _ in sort):
+        sort.append(("id", reverse))
+    return Listing(scope(call), filters, sort, _limit(call), call.query.get("marker"))
+
+
+def _reverse(call: Call) -> bool:
+    return truth(call.query.get("page_reverse", ""))
+
+
+def _limit(call: Call) -> int | None:
+    text = call.query.get("limit")
+    if text is None:
+        return None
+    most: int = call.services.conf.api.max_limit
+    # 0 means "all that one page may hold", as Neutron reads it.
+    return min(_whole(text) or most, most)
+
+
+def page(call: Call, collection: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Make a collection's body: in order, only the fields asked for, with links to the pages beside it."""
+    reverse = _reverse(call)
+    ordered = list(reversed(items)) if reverse else list(items)
+    answer: dict[str, Any] = {collection: [_fields(call, item) for item in ordered]}
+    links = []
+    if call.query.get("limit") is not None and ordered:
+        full = len(ordered) >= (_limit(call) or 0)
+        if full or reverse:
+            links.append({"rel": "next", "href": _link(call, collection, ordered[-1]["id"], reverse=False)})
+        if call.query.get("marker") is not None and (full or not reverse):
+            links.append({"rel": "previous", "href": _link(call, collection, ordered[0]["id"], reverse=True)})
+    if links:
+        answer[f"{collection}_links"] = links
+    return answer
+
+
+def _link(call: Call, collection: str, marker: str, *, reverse: bool) -> str:
+    kept = [(name, value) for name, value in call.request.GET.items() if name not in ("marker", "page_reverse")]
+    kept.append(("marker", marker))
+    if reverse:
+        kept.append(("page_reverse", "True"))
+    return f"{call.services.endpoint}{ROOT}/{collection}?{urlencode(kept)}"
+
+
+def one(call: Call, member: str, item: dict[str, Any]) -> dict[str, Any]:
+    """Make the body of a single thing, with only the fields asked for."""
+    return {member: _fields(call, item)}
+
+
+def _fields(call: Call, item: dict[str, Any]) -> dict[str, Any]:
+    wanted = call.request.GET.getall("fields")
+    return {name: value for name, value in item.items() if name in wanted} if wanted else item
+
+
+def standard(row: Any) -> dict[str, Any]:
+    """Make the members that everything in Neutron has."""
+    created = row.created_at or now()
+    return {
+        "id": row.id,
+        "name": row.name,
+        "description": row.description,
+        "tenant_id": row.project_id,
+        "project_id": row.project_id,
+        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "updated_at": (row.updated_at or created).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "revision_number": row.revision,
+        "tags": [],
+    }
+
+
+def body(name: str, properties: dict[str, Any], required: Sequence[str] = ()) -> Schema:
+    """Make the closed schema of ``{name: {properties}}``."""
+    inner: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    if required:
+        inner["required"] = list(required)
+    return {"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False}

@@ -1,0 +1,66 @@
+"""Which parts of Neutron's API are offered, and where its versions are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nova_lite.api.context import Call
+from nova_lite.api.network.collections import ROOT
+from nova_lite.errors import NotFound
+
+_EXTENSIONS = {
+    "binding": ("Port Binding", "Expose port bindings of a virtual port to external application"),
+    "external-net": ("Neutron external network", "Adds external network attribute to network resource."),
+    "net-mtu": ("Network MTU", "Provides MTU attribute for a network resource."),
+    "pagination": ("Pagination support", "Extension that indicates that pagination is enabled."),
+    "project-id": ("project_id field enabled", "Extension that indicates that project_id field is enabled."),
+    "provider": ("Provider Network", "Expose mapping of virtual networks to physical networks"),
+    "sorting": ("Sorting support", "Extension that indicates that sorting is enabled."),
+    "standard-attr-description": ("standard-attr-description", "Extension to add descriptions to standard attributes"),
+    "standard-attr-revisions": ("Resource revision numbers", "This extension will display the revision number."),
+    "standard-attr-timestamp": ("Resource timestamps", "Adds created_at and updated_at fields to all resources."),
+}
+
+
+def versions(call: Call) -> dict[str, Any]:
+    """List the versions."""
+    links = [{"rel": "self", "href": call.link(f"{ROOT}/")}]
+    return {"versions": [{"id": "v2.0", "status": "CURRENT", "updated": "2016-01-01T00:00:00Z", "links": links}]}
+
+
+def resources(call: Call) -> dict[str, Any]:
+    """List what the version has."""
+    return {
+        "resources": [
+            {
+                "name": name,
+                "collection": f"{name}s",
+                "links": [{"rel": "self", "href": call.link(f"{ROOT}/{name}s")}],
+            }
+            for name in ("network", "subnet", "port", "extension")
+        ]
+    }
+
+
+def index(_call: Call) -> dict[str, Any]:
+    """List the extensions that are really offered."""
+    return {"extensions": [_view(alias) for alias in _EXTENSIONS]}
+
+
+def show(call: Call) -> dict[str, Any]:
+    """Show one extension."""
+    alias = call.params["alias"]
+    if alias not in _EXTENSIONS:
+        raise NotFound(f"Extension with alias {alias[:64]} does not exist", "network.extension_not_found")
+    return {"extension": _view(alias)}
+
+
+def _view(alias: str) -> dict[str, Any]:
+    name, description = _EXTENSIONS[alias]
+    return {
+        "alias": alias,
+        "name": name,
+        "description": description,
+        "updated": "2016-01-01T00:00:00-00:00",
+        "links": [],
+    }
