@@ -131,3 +131,14 @@ def image_door(tmp_path: Path) -> Iterator[Door]:
     door = open_door(tmp_path, (MOUNT,), **{"image.keep_free_bytes": 0})
     yield door
     door.store.close()
+
+
+@pytest.fixture
+def compute_door(tmp_path: Path) -> Iterator[Door]:
+    """A front door with the compute and network APIs, and nothing in the database."""
+    from nova_lite.api.compute import MOUNT as COMPUTE
+    from nova_lite.api.network import MOUNT as NETWORK
+
+    door = open_door(tmp_path, (COMPUTE, NETWORK))
+    yield door
+    door.store.close()
