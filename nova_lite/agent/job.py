@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,13 +12,17 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from nova_lite.agent import config_drive, rows, spec
+from nova_lite.agent import rows, spec
 from nova_lite.agent.rows import ServerRows
 from nova_lite.db.models import Server
 from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
+from nova_lite.host import metadata
 from nova_lite.host.ports import Images, Networks
 from nova_lite.virt.driver import VM, Driver, GuestSpec, LocalImage, Nic
+
+SEED_BYTES = 512
+"""Entropy for the guest's pool, as much as Nova gives."""
 
 
 class Locks:
@@ -138,9 +143,12 @@ def make_config_drive(job: Job) -> None:
     server = job.server
     if server.kind != VM or not (server.config_drive or job.tools.conf.compute.force_config_drive):
         return
-    networks = [job.rows.networks[port.network_id] for port in job.rows.ports]
-    files = config_drive.files(server, job.nics, networks, job.tools.conf.compute.availability_zone)
-    job.drive = job.tools.images.config_drive(server.id, files)
+    guest = spec.guest_data(server, job.tools.conf.compute.availability_zone, os.urandom(SEED_BYTES))
+    nics = [
+        metadata.GuestNic(nic, job.rows.networks[port.network_id])
+        for nic, port in zip(job.nics, job.rows.ports, strict=True)
+    ]
+    job.drive = job.tools.images.config_drive(server.id, metadata.files(guest, nics))
 
 
 PREPARE = (Step("fetch", fetch), Step("plug", plug), Step("config-drive", make_config_drive))

@@ -17,7 +17,9 @@ class HostLock:
         self._descriptor: int | None = None
 
     def take(self) -> None:
-        """Take the lock. :raises Conflict: another agent of this host has it."""
+        """Take the lock; ours already is well. :raises Conflict: another agent of this host has it."""
+        if self._descriptor is not None:
+            return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +12,7 @@ from typing import Any
 
 from nova_lite.db.models import Image, Network, Port, Server, Subnet
 from nova_lite.errors import NovaLiteError
+from nova_lite.host.metadata import GuestData
 from nova_lite.host.ports import ImageSpec, NetworkSpec, PortSpec, SubnetSpec
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, GuestSpec, LocalImage, Nic
 
@@ -159,6 +162,30 @@ def guest_spec(server: Server, image: LocalImage, nics: Sequence[Nic], config_dr
         properties={key: str(value) for key, value in server.image_properties.items() if value is not None},
         extra_specs={key: str(value) for key, value in (flavor.get("extra_specs") or {}).items()},
     )
+
+
+def guest_data(server: Server, zone: str, seed: bytes) -> GuestData:
+    """Make what the guest is told about itself; *zone*: its host's availability zone, *seed*: fresh entropy."""
+    return GuestData(
+        server_id=server.id,
+        name=server.name,
+        hostname=server.hostname,
+        project_id=server.project_id,
+        availability_zone=zone,
+        launch_index=server.launch_index,
+        meta={key: str(value) for key, value in server.metadata_.items()},
+        keys={server.key_name or "key": server.public_key} if server.public_key else {},
+        user_data=_user_data(server.user_data) if server.user_data else None,
+        random_seed=seed,
+    )
+
+
+def _user_data(text: str) -> bytes:
+    """Decode what the API took as base64; what is none goes as it is."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return text.encode()
 
 
 def command_line(server: Server, nics: Sequence[Nic]) -> str:

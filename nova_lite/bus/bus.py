@@ -30,6 +30,9 @@ class Bus:
     :param conf: ``[bus]`` and ``[compute] rpc_timeout`` are read.
     """
 
+    cooperative = True
+    """In a process that eventlet has patched, its waiting lets others run, in the hub's own thread alone."""
+
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._messaging = transport.load_messaging()
         self._transport = transport.make(conf)
