@@ -89,6 +89,9 @@ class Policy:
         }
         if target is None:
             target = {"project_id": who.project_id, "user_id": who.user_id}
+        # oslo.policy compares as text, so that no project would be the same as no project: what is None is left out.
+        credentials = {key: value for key, value in credentials.items() if value is not None}
+        target = {key: value for key, value in target.items() if value is not None}
         return bool(check(target, credentials, self._enforcer, current_rule=name))
 
     def enforce(self, name: str | None, who: Principal, target: Mapping[str, Any] | None = None) -> None:

@@ -98,7 +98,8 @@ def upgrade(engine: Engine) -> bool:
     Safe when several processes do it at once (one works, the others wait and find it done) and when one dies half-way:
     SQLite and PostgreSQL roll back, on MariaDB each migration can be run again.
 
-    :raises Unavailable: another process holds the lock for more than ``LOCK_WAIT_S`` seconds.
+    :raises Unavailable: another process holds the lock for more than ``LOCK_WAIT_S`` seconds, or the database is at a
+        revision that only a newer version of this program knows.
     :raises sqlalchemy.exc.SQLAlchemyError: the database refused.
     """
     wanted = head()
@@ -108,6 +109,12 @@ def upgrade(engine: Engine) -> bool:
         found = current(engine)
         if found == wanted:
             return False
+        if found is not None and found > wanted:
+            raise Unavailable(
+                f"The database is at revision {found}, which this version does not know (its newest is {wanted}); "
+                "install the version that the database was upgraded with.",
+                "database.too_new",
+            )
         LOG.info("database upgrade from=%s to=%s", found, wanted)
         _run_alembic(engine)
     return True
@@ -143,7 +150,9 @@ def _alone(engine: Engine) -> Iterator[None]:
         else:
             # MariaDB's named locks are the whole server's, so the name has the database in it (64 characters at most).
             name = f"nova_lite/{engine.url.database}"[:64]
-            held = connection.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": name, "wait": LOCK_WAIT_S}).scalar()
+            held = connection.execute(
+                text("SELECT GET_LOCK(:name, :wait)"), {"name": name, "wait": LOCK_WAIT_S}
+            ).scalar()
             if held != 1:
                 raise Unavailable("Another process has been migrating the database for too long.")
             release = text("SELECT RELEASE_LOCK(:name)").bindparams(name=name)

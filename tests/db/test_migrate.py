@@ -20,6 +20,7 @@ from nova_lite.db import migrate
 from nova_lite.db.models import Base, Project
 from nova_lite.db.models.identity import Domain
 from nova_lite.db.store import Store, connect
+from nova_lite.errors import Unavailable
 
 
 def test_models_and_migrated_schema_agree(store: Store) -> None:
@@ -85,6 +86,14 @@ def _cut_off(store: Store) -> None:
         migrate.upgrade(store.engine)
     finally:
         event.remove(store.engine, "before_cursor_execute", interrupt)
+
+
+def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Unavailable, match="at revision 9999"):
+        migrate.upgrade(store.engine)
+    assert migrate.current(store.engine) == "9999"
 
 
 def test_names_compare_byte_by_byte(store: Store) -> None:

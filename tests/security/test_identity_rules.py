@@ -7,7 +7,7 @@ import logging
 import stat
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import delete, func, select
 
 from nova_lite.api.identity import ROUTES, policies
 from nova_lite.db.models import LoginFailure
+from nova_lite.db.types import now
 from nova_lite.identity import keys, projects, roles, tokens, users
 from nova_lite.identity.principal import Principal
 
@@ -70,7 +71,7 @@ def test_every_refused_login_lasts_alike(tmp_path: Path) -> None:
     cloud = open_cloud(tmp_path, **overrides)
     for _ in range(4):
         cloud.log_in("admin", "x")
-    attempts = {
+    attempts: dict[str, Callable[[], Any]] = {
         "unknown user": lambda: cloud.log_in("nobody", "x"),
         "wrong password": lambda: cloud.log_in("demo", "x"),
         "locked, wrong": lambda: cloud.log_in("admin", "x"),
@@ -298,8 +299,8 @@ def test_an_expired_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     cloud = open_cloud(tmp_path)
     token = cloud.token("demo")
     assert _works(cloud, token)
-    later = tokens.now() + datetime.timedelta(seconds=cloud.conf.identity.token_lifetime + 1)
-    monkeypatch.setattr(tokens, "now", lambda: later)
+    later = now() + datetime.timedelta(seconds=cloud.conf.identity.token_lifetime + 1)
+    monkeypatch.setattr("nova_lite.identity.tokens.now", lambda: later)
     assert not _works(cloud, token)
     cloud.store.close()
 
@@ -401,6 +402,22 @@ def test_every_route_has_a_rule() -> None:
     assert used == known, "a rule that guards nothing"
 
 
+def test_nobodys_project_is_not_the_project_of_those_who_have_none(cloud: Cloud) -> None:
+    """oslo.policy compares as text, where no project would equal no project."""
+    moment = now()
+
+    def member(**scope: str) -> Principal:
+        return Principal("u", "u", "d", "d", ("password",), ("a",), moment, moment, ("member", "reader"), **scope)
+
+    policy = cloud.services.policy
+    assert policy.allows("project_member", member(project_id="p"))
+    assert policy.allows("project_member", member(project_id="p"), {"project_id": "p"})
+    for who in (member(), member(domain_id="d", domain_name="d"), member(system_scope="all")):
+        for target in (None, {"project_id": None}, {"project_id": "None"}, {}):
+            assert not policy.allows("project_member", who, target)
+    assert not policy.allows("project_member", member(project_id="p"), {"project_id": None})
+
+
 # Memory is bounded before authentication.
 
 
@@ -436,7 +453,7 @@ def test_what_ended_is_forgotten_when_its_tokens_would_have_ended(cloud: Cloud) 
 
     from nova_lite.db.models import Revocation
 
-    old = Revocation(audit_id="x", expires_at=tokens.now() - datetime.timedelta(seconds=1))
+    old = Revocation(audit_id="x", expires_at=now() - datetime.timedelta(seconds=1))
     cloud.store.transact(lambda session: session.add(old))
     token = cloud.token("demo")
     cloud.ask("DELETE", "/v3/auth/tokens", token=token, X_Subject_Token=token)
@@ -446,7 +463,7 @@ def test_what_ended_is_forgotten_when_its_tokens_would_have_ended(cloud: Cloud) 
 
 
 def test_principals_cannot_be_changed() -> None:
-    moment = tokens.now()
+    moment = now()
     who = Principal("u", "u", "d", "d", ("password",), ("a",), moment, moment)
     with pytest.raises(AttributeError):
         who.roles = ("admin",)  # type: ignore[misc]

@@ -150,7 +150,7 @@ def test_no_keys_is_said_and_a_broken_one_does_not_take_the_good_ones_away(
 TEXT = st.text(min_size=1, max_size=255).filter(lambda text: text.isprintable())
 IDS = st.text("0123456789abcdef", min_size=32, max_size=32)
 MOMENTS = st.datetimes(datetime.datetime(2020, 1, 1), datetime.datetime(2100, 1, 1))
-SCOPES = st.one_of(
+SCOPES: st.SearchStrategy[dict[str, str]] = st.one_of(
     st.just({}),
     st.just({"system_scope": "all"}),
     st.fixed_dictionaries({"domain_id": IDS, "domain_name": TEXT}),
