@@ -83,7 +83,10 @@ class Networks(Protocol):
         """Remove the port's device and lease; with nothing *remaining*, the network's DHCP and bridge too."""
 
     def sync(self, wanted: Sequence[tuple[NetworkSpec, Sequence[PortSpec]]]) -> None:
-        """Make the host have exactly these networks and ports: after a restart or a reboot. Traffic that should flow goes on."""
+        """Make the host have exactly these networks and ports: after a restart or a reboot. Traffic that should flow goes on.
+
+        Before the agent's first operation: a port that was plugged after *wanted* was read would be taken for a left-over.
+        """
 
     def clean(self) -> None:
         """Remove every bridge, device, process and rule of ours from the host."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -116,6 +117,7 @@ def test_a_spoofed_source_does_not_leave(box: Sandbox) -> None:
     box.dhcp(guest)
     box.inside(guest, "busybox", "ping", "-c1", "-W2", OUTSIDE)
     box.ip(guest, "address", "add", "203.0.113.7/32", "dev", "eth0")
+    box.ip(box.outside, "route", "add", "203.0.113.7/32", "via", "198.51.100.1")
     box.ip(box.host, "route", "add", "203.0.113.7/32", "dev", devices.bridge_name(5))
     assert "0 packets received" in box.inside(
         guest, "busybox", "ping", "-c1", "-W1", "-I", "203.0.113.7", OUTSIDE, check=False
@@ -295,6 +297,63 @@ def test_a_pid_that_was_used_again_is_left_alone(box: Sandbox) -> None:
         other.kill()
         other.wait()
     assert pid not in box.dnsmasqs(), "it is found by its command line"
+
+
+def test_a_dnsmasq_whose_pid_file_is_gone_is_replaced(box: Sandbox) -> None:
+    network = a_network()
+    port = a_port(network, 10, "a")
+    guest = box.guest(port, plug_all(box.networks, network, [port]))
+    [pid] = box.dnsmasqs()
+    (box.state / "networks/5/dnsmasq.pid").unlink()
+    box.networks.plug(network, port, [port])
+    assert len(box.dnsmasqs()) == 1 and box.dnsmasqs() != [pid]
+    assert box.dhcp(guest)["ip"] == "10.11.12.10"
+
+
+def test_the_operator_is_told_of_a_firewall_that_is_in_the_way(box: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    box.inside(
+        box.host,
+        "nft",
+        "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+    )
+    network = a_network()
+    port = a_port(network, 10, "a")
+    box.networks.plug(network, port, [port])
+    assert "iptables drop forwarded packets" in caplog.text
+
+
+def test_killed_at_any_moment(box: Sandbox) -> None:
+    """kill -9 while ports are plugged and unplugged: a new agent can plug, serve and remove, whatever was half-done."""
+    network = a_network()
+    ports = [a_port(network, 10, "a", "tap"), a_port(network, 11, "b", "tap")]
+    code = (
+        "from nova_lite.conf import load\nfrom nova_lite.host.networks import HostNetworks\n"
+        "from nova_lite.host.ports import NetworkSpec, PortSpec, SubnetSpec\n"
+        f"networks = HostNetworks(load([], {{'state_path': {str(box.state)!r}}}), {box.host!r})\n"
+        f"network, ports = {network!r}, {ports!r}\nprint('go', flush=True)\nwhile True:\n"
+        " for port in ports: networks.plug(network, port, ports)\n"
+        " for port in ports: networks.unplug(5, port.port_id, [p for p in ports[1:] if p != port])\n"
+    )
+    for turn in range(12):
+        child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None and child.stdout.readline() == "go\n"
+        time.sleep(0.01 + turn * 0.017)
+        child.kill()
+        child.wait()
+        second = HostNetworks(box.configured(), box.host)
+        try:
+            if turn % 3 == 0:
+                second.sync([(network, ports)])
+            for port in ports:
+                second.plug(network, port, ports)
+            assert box.links() == {"nl-br5", *(devices.device_name(port.port_id) for port in ports)}
+            assert len(box.dnsmasqs()) == 1
+            for port in ports:
+                second.unplug(5, port.port_id, [p for p in ports[1:] if p != port])
+        finally:
+            second.close()
+        assert (box.links(), box.dnsmasqs(), box.rules()) == (set(), [], "")
+        assert box.inside(box.host, "sysctl", "-n", "net.ipv4.conf.up0.forwarding").strip() == "0"
 
 
 def test_eight_at_once(box: Sandbox) -> None:

@@ -41,11 +41,23 @@ class Dnsmasq:
             return False
         self.stop()
         leases.keep(self._directory / "leases", allowed)
+        deadline = time.monotonic() + READY_S
         # It answers requests when its parent has ended: dnsmasq goes into the background when its sockets are bound.
-        done = self._namespace.run(argv)
-        if done.returncode != 0:
-            raise HostError(f"dnsmasq did not start: {done.stderr.strip()[-500:]}")
+        while (done := self._namespace.run(argv)).returncode != 0:
+            # A process that is being torn down has no command line any more and its sockets for a moment yet.
+            in_use = "already in use" in done.stderr and time.monotonic() < deadline
+            if not in_use:
+                raise HostError(f"dnsmasq did not start: {done.stderr.strip()[-500:]}")
+            if not self._end_strays():
+                time.sleep(0.02)
         return True
+
+    def _end_strays(self) -> bool:
+        """End what was started for this network and has no pid file: its agent died, or somebody removed the file."""
+        strays = [pid for pid, pid_file in below(self._directory.parent) if pid_file == self._pid_file]
+        for pid in strays:
+            end(pid, self._pid_file)
+        return bool(strays)
 
     def reload(self) -> None:
         """Have it read its hosts and names again."""
