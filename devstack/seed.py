@@ -19,6 +19,7 @@ from cloud import Cloud, CloudError, connect, listing, reason
 from keystoneauth1.exceptions import ClientException, Conflict
 
 NETWORK = "private"
+HOST_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,21 @@ def seed_network(cloud: Cloud, cidr: str) -> None:
     print(f"subnet {cidr}: created")
 
 
+def await_host(cloud: Cloud, limit: float) -> None:
+    """Wait until a compute host is up: the first look at a hypervisor takes an agent some seconds.
+
+    :raises CloudError: none was up within *limit* seconds.
+    """
+    deadline = time.monotonic() + limit
+    while True:
+        services = listing(cloud.compute, "/os-services", "services", binary="nova-compute")
+        if any(service["state"] == "up" and service["status"] == "enabled" for service in services):
+            return
+        if time.monotonic() > deadline:
+            raise CloudError(f"no compute host came up within {limit:.0f} s; its agent's log says why")
+        time.sleep(0.1)
+
+
 def main() -> int:
     """Seed the cloud; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -175,6 +191,7 @@ def main() -> int:
         seed_flavors(cloud)
         seed_network(cloud, options.cidr)
         seed_images(cloud, read_images(options.images))
+        await_host(cloud, HOST_LIMIT_S)
     except (CloudError, ClientException, OSError) as error:
         print(f"seed.py: {reason(error)}", file=sys.stderr)
         return 1
