@@ -63,8 +63,6 @@ def tap(devices: ET.Element, nic: Nic) -> None:
     add(interface, "mac", address=nic.mac)
     add(interface, "target", dev=nic.device, managed="no")
     add(interface, "model", type="virtio")
-    # Without it libvirt tries /dev/vhost-net, which is an error where the device is missing and only then.
-    add(interface, "driver", name="qemu")
     add(interface, "mtu", size=nic.mtu)
     # No option ROM: nobody boots from the network, and SeaBIOS would run it.
     add(interface, "rom", enabled="no")

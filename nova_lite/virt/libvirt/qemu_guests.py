@@ -13,7 +13,6 @@ from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
 from nova_lite.virt.libvirt.instances import Instances
 from nova_lite.virt.libvirt.profile_source import ProfileSource
-from nova_lite.virt.libvirt.qemu_process import end_process
 
 _REMOVE_FLAGS = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -60,9 +59,6 @@ class QemuGuests:
     def kill(self, view: DomainView) -> None:
         """End QEMU."""
         if not view.active:
-            return
-        # libvirt looks after 200 ms whether the process that it told to go has gone; told by us, it hears at once.
-        if end_process(view.server_id) and self.domains.wait_stopped(view.server_id, 1.0):
             return
         try:
             self.domains.on(view.server_id, "end", lambda domain: domain.destroy())
