@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,9 +59,9 @@ SPOIL: dict[str, Callable[[str], tuple[NetworkSpec, PortSpec]]] = {
 
 
 @pytest.fixture(scope="module")
-def networks() -> HostNetworks:
+def networks() -> Iterator[HostNetworks]:
     state = Path(tempfile.mkdtemp(prefix="nlt-values-"))
-    yield HostNetworks(load([], {"state_path": str(state)}))  # type: ignore[misc]
+    yield HostNetworks(load([], {"state_path": str(state)}))
     assert list(state.iterdir()) == [], "nothing was written"
     shutil.rmtree(state)
 

@@ -67,7 +67,7 @@ def test_no_path_leads_out_of_the_root(store: Store, through: str) -> None:
 
 def test_names_in_the_archive_itself_lead_nowhere(store: Store) -> None:
     wrong = {"../../../escaped": b"x", "/tmp/nlt-escaped": b"x", "blobs/sha256/../../../escaped": b"x"}
-    image = store.add(oci_archive([layer([HELLO])], **wrong), "raw", "docker")
+    image = store.add(oci_archive([layer([HELLO])], wrong=wrong), "raw", "docker")
     store.images.fetch(image)
     assert not Path("/tmp/nlt-escaped").exists()
     assert not list(store.state.rglob("escaped"))

@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -69,7 +69,7 @@ class Store:
         return caught.value.message
 
 
-def layer(entries: Sequence[tuple[str, dict[str, object], bytes]]) -> bytes:
+def layer(entries: Sequence[tuple[str, Mapping[str, object], bytes]]) -> bytes:
     """Make a layer: (name, tarfile attributes, data)."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -82,7 +82,7 @@ def layer(entries: Sequence[tuple[str, dict[str, object], bytes]]) -> bytes:
     return buffer.getvalue()
 
 
-def oci_archive(layers: Sequence[bytes], *, compress: bool = True, **wrong: bytes) -> bytes:
+def oci_archive(layers: Sequence[bytes], *, compress: bool = True, wrong: Mapping[str, bytes] | None = None) -> bytes:
     """Make an OCI archive of *layers*. ``wrong``: files that are put in besides, by name."""
     blobs: dict[str, bytes] = {}
 
@@ -111,7 +111,7 @@ def oci_archive(layers: Sequence[bytes], *, compress: bool = True, **wrong: byte
         "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
         "index.json": json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode(),
         **blobs,
-        **wrong,
+        **(wrong or {}),
     }
     return layer([(name, {}, data) for name, data in files.items()])
 

@@ -177,6 +177,17 @@ def test_an_address_range_of_the_host_is_refused(box: Sandbox) -> None:
         box.networks.plug(twin, a_port(twin, 10, "y"), [])
 
 
+def test_a_port_that_failed_does_not_keep_the_network(box: Sandbox) -> None:
+    network = a_network()
+    sound, broken = a_port(network, 10, "a", "tap"), a_port(network, 11, "b", "tap")
+    box.networks.plug(network, sound, [sound])
+    moved = replace(network, subnets=(replace(network.subnets[0], cidr="198.51.100.0/24", gateway="198.51.100.9"),))
+    with pytest.raises(HostError, match="on up0"):
+        box.networks.plug(moved, replace(broken, addresses=()), [])
+    box.networks.unplug(5, sound.port_id, [])
+    assert (box.links(), box.dnsmasqs(), box.rules()) == (set(), [], "")
+
+
 def test_unplugging_the_last_port_leaves_nothing(box: Sandbox) -> None:
     network = a_network()
     ports = [a_port(network, 10, "a", "tap"), a_port(network, 11, "b", "tap")]

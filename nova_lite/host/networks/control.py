@@ -56,10 +56,16 @@ class HostNetworks:
         checks.ports(all_ports, network)
         nic = nics.nic(network, port)
         with self._locked(network.number), _in_words(f"Port {port.port_id} could not be plugged"):
-            ports = self._members[network.number].plug(port, all_ports)
-            fresh = self._ensure_network(network)
-            self._ensure_device(network, port)
-            self._service.apply(network, ports, restart=fresh, new=port)
+            members = self._members[network.number]
+            ports = members.plug(port, all_ports)
+            try:
+                fresh = self._ensure_network(network)
+                self._ensure_device(network, port)
+                self._service.apply(network, ports, restart=fresh, new=port)
+            except BaseException:
+                # A port that never came to be must not keep the network alive.
+                members.withdraw(port.port_id)
+                raise
         return nic
 
     def unplug(self, network_number: int, port_id: str, remaining: Sequence[PortSpec]) -> None:

@@ -25,6 +25,10 @@ class Members:
         self._live[port.port_id] = port
         return self._merged(listed)
 
+    def withdraw(self, port_id: str) -> None:
+        """Take back a plug that failed: from now on the lists alone say whether the port is there."""
+        self._live.pop(port_id, None)
+
     def unplug(self, port_id: str, remaining: Sequence[PortSpec]) -> list[PortSpec]:
         """Take a port out and return who is left."""
         self._live.pop(port_id, None)
