@@ -68,7 +68,7 @@ class Application:
         return result
 
     def _respond(self, request: webob.Request, request_id: str) -> webob.Response:
-        mount: Mount | None = None
+        mount = self.table.mount_of(request.environ.get("PATH_INFO", ""))
         extra: dict[str, str] = {}
         try:
             match = self._match(request)

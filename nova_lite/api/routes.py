@@ -97,6 +97,11 @@ class Table:
         self.mounts = mounts
         self._compiled = {mount.prefix: (mount, *_compile(mount)) for mount in mounts}
 
+    def mount_of(self, path: str) -> Mount | None:
+        """Return the API that *path* lies in, whether or not there is anything at it: it words the error."""
+        compiled = self._compiled.get(f"/{path[1:].partition('/')[0]}")
+        return None if compiled is None else compiled[0]
+
     def match(self, path: str) -> Match | None:
         """Find what answers *path* (percent-decoded, beginning with a slash); None: nothing does."""
         first, slash, rest = path[1:].partition("/")

@@ -35,7 +35,9 @@ def test_v3_describes_itself(cloud: Cloud, path: str) -> None:
 
 def test_the_rest_is_404_or_405(cloud: Cloud) -> None:
     admin = cloud.token("admin")
-    assert cloud.ask("GET", "/v3/nothing", token=admin).status_int == 404
+    nothing = cloud.ask("GET", "/v3/nothing", token=admin)
+    assert nothing.status_int == 404
+    assert nothing.json["error"]["title"] == "Not Found"
     assert cloud.ask("GET", "/v2.0/tokens", token=admin).status_int == 404
     refused = cloud.ask("POST", "/v3/projects", {}, token=admin)
     assert refused.status_int == 405
