@@ -15,7 +15,7 @@ LOUD = ("oslo", "oslo_messaging", "oslo_service", "oslo_policy", "kombu", "amqp"
 class Lines(logging.Formatter):
     """Formats a record as one line; line breaks in a message become ``\\\\n``, so that nobody can forge a line."""
 
-    converter = staticmethod(time.gmtime)  # type: ignore[assignment]
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

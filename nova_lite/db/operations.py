@@ -119,7 +119,7 @@ def take(store: Store, queue: str, owner: str, *, host: str | None = None, limit
     """
     moment = epoch()
     with store.read() as session:
-        candidates = session.execute(_due(queue, host, moment).limit(limit)).all()
+        candidates = list(session.scalars(_due(queue, host, moment).limit(limit)))
     if not candidates:
         return []
     return store.transact(lambda session: _win(session, candidates, owner))
@@ -132,7 +132,7 @@ def _due(queue: str, host: str | None, moment: float) -> Any:
         and_(Operation.state == "running", Operation.lease_until < moment),
     )
     query = (
-        select(Operation.id, Operation.state, Operation.lease_until, Operation.queue, Operation.attempt)
+        select(Operation)
         .where(Operation.queue == queue, Operation.state.in_(UNFINISHED), ready)
         .where(
             ~exists().where(
@@ -147,19 +147,19 @@ def _due(queue: str, host: str | None, moment: float) -> Any:
     return query if host is None else query.where(Operation.host == host)
 
 
-def _win(session: Session, candidates: Sequence[Any], owner: str) -> list[Work]:
+def _win(session: Session, candidates: Sequence[Operation], owner: str) -> list[Work]:
     moment = epoch()
     won: list[Work] = []
-    for identifier, state, lease_until, queue, attempt in candidates:
+    for seen in candidates:
         result = session.execute(
             update(Operation)
             .where(
-                Operation.id == identifier,
-                Operation.state == state,
-                Operation.lease_until == lease_until,
+                Operation.id == seen.id,
+                Operation.state == seen.state,
+                Operation.lease_until == seen.lease_until,
                 # What was taken, handed over to another queue or put back meanwhile is pending again too.
-                Operation.queue == queue,
-                Operation.attempt == attempt,
+                Operation.queue == seen.queue,
+                Operation.attempt == seen.attempt,
             )
             .values(
                 state="running",
@@ -172,7 +172,7 @@ def _win(session: Session, candidates: Sequence[Any], owner: str) -> list[Work]:
             .execution_options(synchronize_session=False)
         )
         if _count(result):
-            won.append(_work(session.get_one(Operation, identifier), owner))
+            won.append(_work(seen, owner))
     return won
 
 
@@ -188,7 +188,7 @@ def _work(row: Operation, owner: str) -> Work:
         arguments=dict(row.arguments),
         queue=row.queue,
         host=row.host,
-        attempt=row.attempt,
+        attempt=row.attempt + 1,
         owner=owner,
         deadline=row.deadline,
     )
@@ -239,15 +239,18 @@ def note_step(store: Store, work: Work, step: str) -> bool:
 
 def record_step(session: Session, work: Work, step: str) -> bool:
     """Do what :func:`note_step` does in the caller's transaction, for a step that also shows in its target's state."""
+    held = (Operation.id == work.id, Operation.owner == work.owner, Operation.state == "running")
     result = session.execute(
         update(Operation)
-        .where(Operation.id == work.id, Operation.owner == work.owner, Operation.state == "running")
+        .where(*held, Operation.cancel_requested.is_(False))
         .values(step=step, lease_until=epoch() + LEASE_S, updated_at=now())
         .execution_options(synchronize_session=False)
     )
-    if not _count(result):
+    if _count(result):
+        return False
+    if session.scalar(select(Operation.id).where(*held)) is None:
         raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
-    return session.execute(select(Operation.cancel_requested).where(Operation.id == work.id)).scalar_one()
+    return True
 
 
 def hand_over(session: Session, work: Work, *, queue: str, host: str | None) -> None:
@@ -324,8 +327,7 @@ def seize(session: Session, operation: Operation, owner: str) -> Work | None:
 
     In the caller's transaction, so that it ends there or is as before.
     """
-    seen = (operation.id, operation.state, operation.lease_until, operation.queue, operation.attempt)
-    won = _win(session, [seen], owner)
+    won = _win(session, [operation], owner)
     return won[0] if won else None
 
 

@@ -6,14 +6,14 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import claims, lifecycle
 from nova_lite.compute.transitions import TRANSITIONS, VmState
 from nova_lite.db import operations
-from nova_lite.db.models import Operation, Port, Server
+from nova_lite.db.models import Port, Server
 from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
 from nova_lite.db.types import now
@@ -61,18 +61,18 @@ def assign(store: Store, work: Work, snapshot: Snapshot, weights: Weights) -> As
         if isinstance(choice, Refusal):
             store.transact(partial(lifecycle.fail, work=work, message=choice.message, code=500))
             return choice
-        outcome = _claim_one_of(store, work, request, choice, snapshot)
+        outcome = _claim_one_of(store, work, server, request, choice, snapshot)
         if outcome is not None:
             return outcome if isinstance(outcome, Assigned) else None
 
 
 def _claim_one_of(
-    store: Store, work: Work, request: Request, choice: Placement, snapshot: Snapshot
+    store: Store, work: Work, server: Server, request: Request, choice: Placement, snapshot: Snapshot
 ) -> Assigned | bool | None:
     """Try the placement's hosts in turn; None: all were full; False: the server is gone."""
     for host in choice.hosts:
         try:
-            store.transact(partial(_bind, work=work, host=host))
+            store.transact(partial(_bind, work=work, server=server, host=host))
         except _Full:
             snapshot.note_full(request, host)
             LOG.info("server=%s host=%s event=claim-lost operation=%d", work.target_id, host, work.id)
@@ -88,12 +88,8 @@ def _claim_one_of(
     return None
 
 
-def _bind(session: Session, work: Work, host: str) -> None:
-    server = session.get(Server, work.target_id)
-    if server is None or server.deleted:
-        raise _Gone
-    if session.scalar(select(Operation.cancel_requested).where(Operation.id == work.id)):
-        raise _Gone
+def _bind(session: Session, work: Work, server: Server, host: str) -> None:
+    """Do it all in one transaction. A delete that was asked for since *server* was read shows in its task state."""
     if not claims.claim(session, server, host):
         raise _Full
     moment = now()
