@@ -1,0 +1,126 @@
+"""Reconcile with real rows and a hypervisor that was changed behind the agent's back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from one_host import Cloud, broken
+from sqlalchemy import update
+
+from nova_lite.agent.service import Agent
+from nova_lite.compute import lifecycle
+from nova_lite.compute.transitions import PowerState
+from nova_lite.db.models import Server
+from nova_lite.virt.driver import Observed
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    made = Cloud(tmp_path, with_bus=False, overrides={"compute.reconcile_interval": 3600})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def agent(cloud: Cloud) -> Agent:
+    cloud.scheduler()
+    return cloud.agent()
+
+
+@pytest.fixture
+def server_id(cloud: Cloud, agent: Agent) -> str:
+    made = cloud.create()
+    assert cloud.settled(made).vm_state == "active"
+    return made
+
+
+def test_a_guest_that_shut_down_is_shown_as_stopped(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.hypervisor.guests[server_id].power = PowerState.SHUTDOWN
+    agent.reconcile()
+    server = cloud.server(server_id)
+    assert (server.vm_state, server.power_state) == ("stopped", PowerState.SHUTDOWN)
+    cloud.ask(server_id, "start")
+    assert cloud.settled(server_id).vm_state == "active"
+
+
+def test_a_guest_that_is_gone_is_an_error(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.hypervisor.guests.clear()
+    agent.reconcile()
+    server = cloud.server(server_id)
+    assert server.vm_state == "error"
+    assert server.fault is not None
+
+
+def test_what_can_not_be_seen_is_unknown(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.hypervisor.fail = broken("observe")
+    agent.reconcile()
+    server = cloud.server(server_id)
+    assert (server.vm_state, server.power_state) == ("active", PowerState.NOSTATE)
+    cloud.hypervisor.fail = broken("nothing")
+    agent.reconcile()
+    assert cloud.server(server_id).power_state == PowerState.RUNNING
+
+
+def test_a_leftover_of_a_deleted_server_is_removed(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.store.transact(lambda session: lifecycle.end_deleted(session, server_id))
+    agent.reconcile()
+    assert not cloud.hypervisor.guests
+
+
+def test_a_stranger_is_never_touched(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.hypervisor.strangers = [
+        Observed(None, "somebody's", PowerState.RUNNING, "vm"),
+        Observed("00000000-0000-4000-8000-000000000000", "unknown", PowerState.RUNNING, "vm"),
+    ]
+    calls: list[str] = []
+    cloud.hypervisor.fail = calls.append
+    agent.reconcile()
+    assert calls == ["observe"]
+
+
+def test_a_guest_of_another_host_s_server_is_never_touched(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.store.transact(lambda session: session.execute(update(Server).values(host="h2")))
+    agent.reconcile()
+    assert server_id in cloud.hypervisor.guests
+    assert cloud.server(server_id).vm_state == "active"
+
+
+def test_a_server_that_nothing_is_at_work_on_does_not_stay_in_a_task_state(
+    cloud: Cloud, agent: Agent, server_id: str
+) -> None:
+    cloud.store.transact(lambda session: session.execute(update(Server).values(task_state="powering-off")))
+    agent.reconcile()
+    server = cloud.server(server_id)
+    assert (server.vm_state, server.task_state) == ("error", None)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_boot_of_the_host(cloud: Cloud, agent: Agent, server_id: str, resume: bool) -> None:
+    cloud.conf.set_override("resume_guests_state_on_host_boot", resume, group="compute")
+    cloud.kill(agent)
+    cloud.hypervisor.guests[server_id].power = PowerState.SHUTDOWN
+    (cloud.directory / "boot-id-h1").write_text("another\n")
+    cloud.agent()
+    for _ in range(500):
+        server = cloud.settled(server_id)
+        if server.generation > 3 or server.vm_state == "stopped":
+            break
+    server = cloud.settled(server_id)
+    wanted = PowerState.RUNNING if resume else PowerState.SHUTDOWN
+    assert server.vm_state == ("active" if resume else "stopped")
+    assert cloud.hypervisor.guests[server_id].power is wanted
+
+
+def test_running_guests_are_taken_up_again(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.kill(agent)
+    calls: list[str] = []
+    cloud.hypervisor.fail = calls.append
+    cloud.agent()
+    for _ in range(500):
+        if "recover" in calls:
+            break
+        cloud.settled(server_id)
+    assert "recover" in calls
+    assert "spawn" not in calls
