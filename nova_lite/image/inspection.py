@@ -6,14 +6,13 @@ host's files by what an image says of itself (CVE-2024-32498, CVE-2022-47951, CV
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from oslo_utils.imageutils import format_inspector
 
 from nova_lite.errors import Invalid
-from nova_lite.image import qcow2
+from nova_lite.image import qcow2, tar_stream
 
 DISK_FORMATS = ("raw", "qcow2", "ami", "aki", "ari", "iso")
 """What we can boot or use; Glance knows more, none of which a driver of ours runs."""
@@ -24,6 +23,10 @@ _RAW = ("raw", "ami", "aki", "ari")
 _CHUNK = 64 * 1024
 _LOOKED_AT = 4 * 1024 * 1024
 """Every inspector has made up its mind within the first bytes; the rest of a raw image need not be read."""
+
+
+_LARGEST_FOLD = 20
+"""How many times its size a compressed archive may unfold to here; layers are compressed already."""
 
 
 class FormatMismatch(Invalid):
@@ -92,14 +95,18 @@ def _detect(path: Path) -> format_inspector.FileInspector:
 
 
 def _archive(path: Path) -> Facts:
-    """Check that an OCI or docker archive has its index; its layers are unpacked, bounded, on the host."""
+    """Check that an OCI or docker archive is whole and has its index; its layers are unpacked, bounded, on the host."""
+    size = path.stat().st_size
     try:
-        with tarfile.open(path, "r:*") as archive:
-            names = {member.name.removeprefix("./") for member in archive}
-    except (tarfile.TarError, EOFError, OSError) as error:
+        with tar_stream.opened(path) as stream:
+            names = {
+                member.name.removeprefix("./")
+                for member in tar_stream.members(stream, _LARGEST_FOLD * max(size, _CHUNK))
+            }
+    except tar_stream.HostileArchive as error:
         raise FormatMismatch(
-            f"Image content is not a whole tar archive ({error}); container_format docker needs one."
+            f"Image content is not a tar archive, which container_format docker needs: {error}."
         ) from None
     if not names & {"index.json", "manifest.json"}:
         raise FormatMismatch("Image content is a tar archive with neither index.json (OCI) nor manifest.json (docker).")
-    return Facts("raw", path.stat().st_size)
+    return Facts("raw", size)

@@ -18,8 +18,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "virt"))
 from host_image_store import HELLO, Store, layer, needs_tools, oci_archive
 
-from nova_lite.host import tar_stream
-from nova_lite.host.tar_stream import HostileArchive
+from nova_lite.image import tar_stream
+from nova_lite.image.tar_stream import HostileArchive
 
 pytestmark = needs_tools
 

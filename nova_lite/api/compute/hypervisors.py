@@ -139,7 +139,7 @@ def _view(
     if detailed:
         shown["hypervisor_type"] = host.capabilities.get("hypervisor_type") or "QEMU"
         shown["hypervisor_version"] = host.capabilities.get("hypervisor_version") or 0
-        shown["host_ip"] = host.address or ""
+        shown["host_ip"] = host.address or "0.0.0.0"
         shown["service"] = {"id": _id(call, host), "host": host.name, "disabled_reason": host.disabled_reason}
         if call.version.minor >= 88:
             shown["uptime"] = None

@@ -42,17 +42,18 @@ class ServerView:
     """The view of one request: what its microversion and its caller may see is found out once."""
 
     def __init__(self, call: Call) -> None:
-        self._call = call
         self._minor = call.version.minor
-        self._endpoint = call.services.endpoint
+        endpoint = call.services.endpoint
         self._attributes = call.may(policies.PREFIX + "os-extended-server-attributes")
         self._host_status = self._minor >= 16 and call.may(policies.SERVERS + "show:host_status")
         self._down_after: float = call.services.conf.compute.down_after
+        self._self = f"{endpoint}{paging.ROOT}/servers/"
+        self._bookmark = f"{endpoint}{paging.BOOKMARKS}/"
         self._own = call.request.headers.get(OWN_HEADER) is not None
 
     def basic(self, server_id: str, name: str) -> dict[str, Any]:
         """Make what ``GET /servers`` lists."""
-        return {"id": server_id, "name": name, "links": paging.links(self._call, "servers", server_id)}
+        return {"id": server_id, "name": name, "links": self._links(server_id)}
 
     def detail(self, detail: Detail, *, groups: bool = False) -> dict[str, Any]:
         """Make the whole view; *groups* with the member that only single servers have."""
@@ -105,7 +106,7 @@ class ServerView:
             "updated": parameters.shown_moment(record.updated_at or record.created_at),
             "accessIPv4": record.access_ip_v4,
             "accessIPv6": record.access_ip_v6,
-            "links": paging.links(self._call, "servers", record.id),
+            "links": self._links(record.id),
             "OS-DCF:diskConfig": record.disk_config,
         }
         if word in _WITH_FAULT and record.fault:
@@ -143,15 +144,21 @@ class ServerView:
         if self._minor >= 90 or (self._attributes and self._minor >= 3):
             shown[prefix + "hostname"] = record.hostname
 
+    def _links(self, server_id: str) -> list[dict[str, str]]:
+        return [
+            {"rel": "self", "href": self._self + server_id},
+            {"rel": "bookmark", "href": f"{self._bookmark}servers/{server_id}"},
+        ]
+
     def _image(self, image_id: str | None) -> Any:
         if image_id is None:
             return ""
-        href = f"{self._endpoint}{paging.BOOKMARKS}/images/{image_id}"
+        href = f"{self._bookmark}images/{image_id}"
         return {"id": image_id, "links": [{"rel": "bookmark", "href": href}]}
 
     def _flavor(self, flavor: dict[str, Any]) -> dict[str, Any]:
         if self._minor < 47:
-            href = f"{self._endpoint}{paging.BOOKMARKS}/flavors/{flavor['id']}"
+            href = f"{self._bookmark}flavors/{flavor['id']}"
             return {"id": flavor["id"], "links": [{"rel": "bookmark", "href": href}]}
         return {
             "original_name": flavor["name"],

@@ -31,6 +31,7 @@ class ContainerLimits:
     pids: int
     default_disk_gb: int
     emulator: str
+    console_bytes: int
 
 
 def prepare(instances: Instances, spec: GuestSpec, process: ContainerProcess, limits: ContainerLimits) -> int:
@@ -47,6 +48,7 @@ def prepare(instances: Instances, spec: GuestSpec, process: ContainerProcess, li
         "id_count": ID_COUNT,
         "pids": limits.pids,
         "emulator": limits.emulator,
+        "console_bytes": limits.console_bytes,
         "directory": process.directory,
         "files": system_files(spec),
         "seccomp": base64.b64encode(seccomp.program(deny_bpf=not _UNIFIED.exists())).decode(),

@@ -22,6 +22,7 @@ from nova_lite.virt.driver import (
 )
 from nova_lite.virt.libvirt import console, host, launcher_install
 from nova_lite.virt.libvirt.connection import Connection, DriverAbsent
+from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.guests import Guests
@@ -50,8 +51,9 @@ class LibvirtDriver:
             pids=options.container_pids,
             default_disk_gb=options.container_disk_gb,
             emulator=options.container_emulator,
+            console_bytes=conf.compute.console_log_bytes,
         )
-        reader = console.ConsoleReader(conf.compute.console_log_bytes)
+        reader = ConsoleReader(conf.compute.console_log_bytes)
         machines = QemuGuests(Domains(self._qemu, VM), self._instances, self._profiles)
         containers = LxcGuests(
             Domains(self._lxc, CONTAINER), self._instances, limits, launcher_install.place(state), reader

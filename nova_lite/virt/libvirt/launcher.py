@@ -8,6 +8,8 @@ root, before the container's first process is there:
   mount (so nothing is copied and every container has ids of its own); above, the container's ext4 image, whose
   size is the flavor's disk. All is mounted in a mount namespace of this process, so the kernel takes it down, and
   frees the loop device, when the last process of the container is gone, whoever ended it.
+- Somebody who reads the console from its first byte: a child that hands over to the agent when that is ready, or stays
+  until the container has ended. libvirt's LXC driver has no console log.
 - A pids cgroup where the controllers of cgroup v1 are (v2: ``container_limits``, after the start).
 - A seccomp filter, which LXC domains of libvirt have none of.
 
@@ -21,6 +23,8 @@ import errno
 import fcntl
 import json
 import os
+import select
+import signal
 import struct
 import sys
 
@@ -43,6 +47,7 @@ LOOP_CONFIGURE = 0x4C0A
 LO_FLAGS_AUTOCLEAR = 4
 PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
+TIOCGPTPEER = 0x5441
 PIDS_V1 = "/sys/fs/cgroup/pids"
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -57,6 +62,7 @@ def main(arguments: list[str]) -> None:
     directory = os.path.join(INSTANCES, server_id)
     with open(os.path.join(directory, "container.json"), encoding="utf-8") as file:
         plan = json.load(file)
+    keep_console(int(arguments[arguments.index("--console") + 1]), directory, plan["console_bytes"])
     limit_processes(name, plan["pids"])
     checked(libc.unshare(CLONE_NEWNS), "unshare")
     mount("none", "/", None, MS_REC | MS_SLAVE, None)
@@ -66,6 +72,61 @@ def main(arguments: list[str]) -> None:
     os.chdir("/")
     filter_system_calls(base64.b64decode(plan["seccomp"]))
     os.execv(plan["emulator"], [plan["emulator"], *arguments])  # noqa: S606
+
+
+def keep_console(master: int, directory: str, max_bytes: int) -> None:
+    """Have a process of its own copy the terminal *master* into ``console.log`` until the agent takes over.
+
+    It is nobody's child here (two forks), because ``libvirt_lxc`` takes every child's end for the container's.
+    """
+    controller = os.pidfd_open(os.getpid())
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os.close(controller)
+        return
+    if os.fork():
+        os._exit(0)
+    try:
+        os.setsid()
+        # Whoever waits for the end of a pipe that was handed to libvirt_lxc must not wait for this process.
+        keep = {master, controller}
+        for descriptor in map(int, os.listdir("/proc/self/fd")):
+            if descriptor not in keep:
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
+        copy_console(master, controller, directory, max_bytes)
+    finally:
+        os._exit(0)
+
+
+def copy_console(master: int, controller: int, directory: str, max_bytes: int) -> None:
+    """Copy until SIGTERM comes (the agent wants to) or the controller has ended and everything has been read.
+
+    The open *master* keeps the kernel from throwing away, at the container's end, what has not been read yet. The
+    lock on ``console.lock`` says who reads.
+    """
+    lock = os.open(f"{directory}/console.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    wake_read, wake_write = os.pipe2(os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    os.pwrite(lock, b"%-20d" % os.getpid(), 0)
+    terminal = fcntl.ioctl(master, TIOCGPTPEER, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    log = f"{directory}/console.log"
+    while True:
+        ready, _, _ = select.select([terminal, controller, wake_read], [], [])
+        if wake_read in ready:
+            return
+        if terminal in ready:
+            piece = os.read(terminal, 65536)
+            with open(log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+                out.write(piece)
+                full = out.tell() >= max_bytes
+            if full:
+                os.rename(log, f"{log}.0")
+        elif controller in ready:
+            return
 
 
 def limit_processes(name: str, limit: int) -> None:

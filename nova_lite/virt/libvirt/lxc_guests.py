@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import libvirt
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec
 from nova_lite.virt.libvirt import container, container_limits, container_process, container_root, launcher_install
-from nova_lite.virt.libvirt.console import ConsoleReader
+from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instances
@@ -55,16 +54,11 @@ class LxcGuests:
 
     def _settle(self, server_id: str) -> None:
         """Follow the console and put limits on a container that runs."""
-        try:
-            pid, terminal = self.domains.on(server_id, "look at", _pid_and_terminal)
-        except DriverError:
-            if self.domains.wait_stopped(server_id, 0.0):
-                return  # A program that does one thing and ends.
-            raise
-        if terminal:
-            self._reader.follow(server_id, terminal, self._instances.at(server_id).console_log)
-        if pid:
-            container_limits.apply(pid, self._limits.pids)
+        view = self.domains.view(server_id)
+        if view is None or not view.active:
+            return  # A program that does one thing and ends; its console has been read to the end.
+        self._reader.follow(server_id, view.pid, self._instances.at(server_id).console_log)
+        container_limits.apply(view.pid, self._limits.pids)
 
     def kill(self, view: DomainView) -> None:
         """Kill process 1, which takes all others with it.
@@ -130,13 +124,3 @@ class LxcGuests:
         """Follow the console again, and have the limits on."""
         if view.active:
             self._settle(spec.server_id)
-
-
-def _pid_and_terminal(domain: Any) -> tuple[int, str]:
-    """Return the controller's pid and the host's end of the console, ``/dev/pts/…``; 0 and '' when it has stopped."""
-    if not domain.isActive():
-        return 0, ""
-    description = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own answer
-    console = description.find("devices/console")
-    terminal = "" if console is None else console.get("tty", "")
-    return max(domain.ID(), 0), terminal if terminal.startswith("/dev/pts/") else ""

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 import pty
+import subprocess
+import sys
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nova_lite.virt.libvirt.console import ConsoleReader, append, read_tail
+from nova_lite.virt.libvirt.console import append, read_tail
+from nova_lite.virt.libvirt.console_reader import ConsoleReader
+
+
+def until(what: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
 
 
 @given(st.lists(st.binary(max_size=30), max_size=30), st.integers(1, 40), st.integers(0, 60))
@@ -37,22 +48,24 @@ def test_rotated_files_are_stitched_oldest_first(tmp_path: Path) -> None:
     assert read_tail(tmp_path / "none", 5) == b""
 
 
-def test_the_reader_copies_and_lets_go(tmp_path: Path) -> None:
+def test_the_reader_copies_to_the_last_byte_and_lets_go(tmp_path: Path) -> None:
     reader, log = ConsoleReader(1 << 20), tmp_path / "console.log"
     master, slave = pty.openpty()
     tty.setraw(slave)
-    terminal = os.ttyname(slave)
-    for _ in range(2):
-        reader.follow("s", terminal, log)
     os.close(slave)
-    os.write(master, b"hello ")
-    os.write(master, b"world")
-    deadline = time.monotonic() + 5
-    while read_tail(log, 100) != b"hello world":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    script = f"import os, sys, time; os.write({master}, b'hello '); sys.stdin.read(1); os.write({master}, b'world')"
+    controller = subprocess.Popen(
+        [sys.executable, "-c", script, "--console", str(master)], pass_fds=[master], stdin=subprocess.PIPE
+    )
     os.close(master)
-    reader.follow("gone", terminal + "999", log)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        reader.follow("s", controller.pid, log)
+    until(lambda: read_tail(log, 100) == b"hello ")
+    controller.communicate(b"x")
+    until(lambda: read_tail(log, 100) == b"hello world")
+    until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    reader.follow("gone", controller.pid, log)
 
 
 @pytest.mark.parametrize("mode", [0o600])

@@ -106,7 +106,7 @@ def test_a_disk_is_never_smaller_than_its_image() -> None:
 )
 def test_a_range_of_ids_is_kept_and_shared_with_nobody(tmp_path: Path) -> None:
     instances = Instances(Path("/var/tmp") / tmp_path.name / "instances")
-    limits = ContainerLimits(1_000_000, 100, 1, "/bin/true")
+    limits = ContainerLimits(1_000_000, 100, 1, "/bin/true", 4096)
     process = ContainerProcess(("/bin/sh",), ())
     ids = [SERVER_ID.replace("1111", f"{number}111") for number in range(2, 5)]
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import event, update
 
-from nova_lite.db.models import Flavor, Host, Image, Network, Server, Subnet
+from nova_lite.db.models import Flavor, Host, Image, Server
 from nova_lite.db.types import epoch, new_id, now
 from nova_lite.network import networks, subnets
 
@@ -161,5 +161,3 @@ class Statements:
     def __exit__(self, *_exception: object) -> None:
         event.remove(self._engine, "before_cursor_execute", self._note)
 
-
-__all__ = ["Network", "Statements", "Subnet", "add_network", "ask", "boot", "build", "rows", "seed"]
