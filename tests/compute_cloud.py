@@ -96,9 +96,7 @@ def boot(door: Any, *, token: str = DEMO, version: str = "2.1", **members: Any) 
 
 def ask(door: Any, method: str, path: str, body: Any = None, *, token: str | None = DEMO, version: str = "2.1") -> Any:
     """Ask the Compute API at a microversion."""
-    return door.ask(
-        method, f"/compute/v2.1{path}", body, token=token, OpenStack_API_Version=f"compute {version}"
-    )
+    return door.ask(method, f"/compute/v2.1{path}", body, token=token, OpenStack_API_Version=f"compute {version}")
 
 
 def build(door: Any, server_id: str, *, vm_state: str = "active", host: str | None = "host1", **values: Any) -> None:
@@ -126,7 +124,13 @@ def rows(count: int, *, project: str = "demo", **values: Any) -> list[dict[str, 
             "image_id": IMAGE,
             "image_properties": {},
             "flavor": {
-                **{"id": "1", "name": "tiny", "vcpus": 1, "ram": 128, "disk": 1, "ephemeral": 0, "swap": 0},
+                "id": "1",
+                "name": "tiny",
+                "vcpus": 1,
+                "ram": 128,
+                "disk": 1,
+                "ephemeral": 0,
+                "swap": 0,
                 "extra_specs": {},
             },
             "vcpus": 1,
@@ -160,4 +164,3 @@ class Statements:
 
     def __exit__(self, *_exception: object) -> None:
         event.remove(self._engine, "before_cursor_execute", self._note)
-

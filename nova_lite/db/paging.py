@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import DateTime, Numeric, and_, func, or_, select
+from sqlalchemy import Boolean, DateTime, Numeric, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement, Select
 
@@ -27,6 +27,9 @@ class Order:
 
 def order(column: Any, *, descending: bool) -> Order:
     """Make a sort key of *column*; NULLs sort as the empty text, zero or 1970, the same on each database."""
+    if isinstance(column.type, Boolean):
+        # The databases can order truths, but SQLAlchemy takes no < and > with a truth.
+        return Order(case((column, 1), else_=0), descending)
     if not getattr(column, "nullable", False):
         return Order(column, descending)
     if isinstance(column.type, DateTime):
