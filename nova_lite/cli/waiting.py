@@ -1,0 +1,83 @@
+"""Waiting for a server: until it is as wished, gone, or in ERROR."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from nova_lite.cli.connection import Connection
+from nova_lite.cli.faults import ApiError, CommandError
+from nova_lite.cli.hostile import clean
+from nova_lite.cli.progress import Progress
+
+TIMEOUT_S = 600
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 1.0
+_GROWTH = 1.3
+
+
+def add_options(parser: Any, what: str) -> None:
+    """Add ``--wait`` and ``--timeout``."""
+    parser.add_argument(
+        "--wait", "--poll", action="store_true", help=f"wait {what}; ERROR ends it at once, exit code 1"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS", help=f"how long to wait (default: {TIMEOUT_S})"
+    )
+
+
+def until(
+    connection: Connection, server_id: str, wanted: Collection[str], progress: Progress, timeout_s: float
+) -> dict[str, Any]:
+    """Wait until nothing is under way with a server; return it.
+
+    :param wanted: the statuses that are success; empty: that it is gone (an empty dict is returned).
+    :raises CommandError: it ended otherwise (with its fault), or the time is over.
+    """
+    deadline = time.monotonic() + timeout_s
+    pause = _FIRST_PAUSE_S
+    while True:
+        try:
+            server: dict[str, Any] = connection.compute.get(f"servers/{server_id}")["server"]
+        except ApiError as error:
+            if error.status == 404 and not wanted:
+                return {}
+            raise
+        status, task = server["status"], server.get("OS-EXT-STS:task_state")
+        progress.say(clean(f"{server['name']}: {status}{f' ({task})' if task else ''}"))
+        if status in wanted and task is None:
+            return server
+        # A server in ERROR with a task is being deleted or rebooted: that is how one gets out of it.
+        if task is None and (status in ("ERROR", "DELETED") or (wanted and status != "BUILD")):
+            raise CommandError(_ended(connection, server))
+        if time.monotonic() + pause > deadline:
+            after = " (nothing is given up: it goes on)" if task else ""
+            raise CommandError(f"{_named(server)} is {status} still after {timeout_s:g} s{after}.")
+        time.sleep(pause)
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE_S)
+
+
+def _named(server: Mapping[str, Any]) -> str:
+    return clean(f"Server {server['name']} ({server['id']})")
+
+
+def _ended(connection: Connection, server: Mapping[str, Any]) -> str:
+    """Say how a server ended, and why: by its fault or, where it has none, by what was last done to it."""
+    fault = server.get("fault") or {}
+    reason = str(fault.get("message") or "") or _last_message(connection, server["id"])
+    details = str(fault.get("details") or "").strip().splitlines()
+    if details and details[-1] not in reason:
+        reason += f" [{details[-1].strip()}]"
+    why = f": {' '.join(clean(reason).split())}" if reason else ""
+    return f"{_named(server)} ended {server['status']}{why}"
+
+
+def _last_message(connection: Connection, server_id: str) -> str:
+    try:
+        actions = connection.compute.get(f"servers/{server_id}/os-instance-actions", limit=1)["instanceActions"]
+    except CommandError:
+        return ""
+    if not actions or not actions[0].get("message"):
+        return ""
+    return f"{actions[0]['action']}: {actions[0]['message']} ({actions[0]['request_id']})"
