@@ -46,10 +46,11 @@ GUESTS = (
 
 @dataclass(frozen=True)
 class Limits:
-    """How long to wait, in seconds: for ACTIVE (or gone), and then for an answer from the guest."""
+    """How long to wait, in seconds: for ACTIVE (or gone), then for an answer from the guest, and before each new look."""
 
     state: float = 60.0
     answer: float = 45.0
+    look: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -195,12 +196,30 @@ def last_console_line(cloud: Cloud, server_id: str, limit: float) -> str:
         time.sleep(0.2)
 
 
+def boot_and_ping(cloud: Cloud, guest: Guest, limits: Limits) -> tuple[dict[str, Any], float | None, str]:
+    """Have *guest* ACTIVE and answering; return its server, the seconds to ACTIVE and what the ping said.
+
+    A server may be called ACTIVE until the agent, itself just started, has seen that its guest was stopped meanwhile;
+    so while there is no answer, its state is looked at again.
+
+    :raises CloudError: it did not answer in time.
+    """
+    deadline = time.monotonic() + limits.answer
+    began: float | None = None
+    while True:
+        server, seconds = boot(cloud, guest, limits)
+        began = seconds if began is None else began
+        try:
+            return server, began, ping(address_of(server), limits.look)
+        except CloudError:
+            if time.monotonic() > deadline:
+                raise
+
+
 def try_guest(cloud: Cloud, guest: Guest, limits: Limits) -> Outcome:
     """Boot *guest* and try it from the host."""
-    server, seconds = boot(cloud, guest, limits)
-    print(f"{guest.name}: ACTIVE", flush=True)
+    server, seconds, answered = boot_and_ping(cloud, guest, limits)
     address = address_of(server)
-    answered = ping(address, limits.answer)
     page = fetch_page(address, limits.answer) if guest.page else ""
     console = last_console_line(cloud, server["id"], limits.answer)
     print(f"{guest.name}: {address} {answered}; {page}; {console}", flush=True)
