@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -18,6 +21,7 @@ from pathlib import Path
 import pytest
 
 libvirt = pytest.importorskip("libvirt")
+pycdlib = pytest.importorskip("pycdlib")
 
 import nova_lite.conf  # noqa: E402
 from nova_lite.compute.transitions import PowerState  # noqa: E402
@@ -302,7 +306,7 @@ def test_what_a_container_wrote_is_there_after_a_restart(driver: LibvirtDriver, 
 
 
 def test_a_container_that_ends_by_itself_is_shut_down_and_its_words_are_kept(driver, make_spec) -> None:
-    spec = make_spec(CONTAINER, image=make_spec.container_image("echo just this"))
+    spec = make_spec(CONTAINER, image=make_spec.container_image("echo just this; sleep 0.3"))
     driver.spawn(spec)
     until(lambda: driver.power(spec.server_id) == PowerState.SHUTDOWN)
     until(lambda: b"just this" in says(driver, spec), 2)
@@ -320,6 +324,60 @@ def test_a_link_in_a_container_leads_nowhere_outside(driver: LibvirtDriver, make
         driver.spawn(spec)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["victim"]
     assert victim.read_text() == "untouched"
+
+
+def test_a_container_has_its_address_route_and_limits(driver: LibvirtDriver, make_spec) -> None:
+    output = run_in_container(
+        driver,
+        make_spec,
+        "sleep 0.5; ip address; ip route; cat /proc/meminfo; cat /etc/hosts /etc/resolv.conf; "
+        "ls /sys/fs/cgroup /sys/firmware; echo cgroups end",
+    ).decode()
+    assert "inet 10.9.8.7/24" in output
+    assert "eth0" in output
+    assert "mtu 1400" in output
+    assert "default via 10.9.8.1" in output
+    assert "10.9.8.7 testhost" in output
+    assert "nameserver 10.9.8.2" in output
+    assert "memory" not in output.split("nameserver")[1], "the host's cgroups are seen"
+    assert int(output.split("MemTotal:")[1].split()[0]) <= 64 * 1024
+
+
+def config_drive(path: Path) -> Path:
+    """Make a config drive as the host layer does."""
+    iso = pycdlib.PyCdlib()
+    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="config-2")
+    text = b'{"hostname": "from-the-drive", "name": "n", "uuid": "u"}'
+    iso.add_directory("/OPENSTACK", rr_name="openstack", joliet_path="/openstack")
+    iso.add_directory("/OPENSTACK/LATEST", rr_name="latest", joliet_path="/openstack/latest")
+    iso.add_fp(
+        io.BytesIO(text),
+        len(text),
+        "/OPENSTACK/LATEST/META_DAT.JSO;1",
+        rr_name="meta_data.json",
+        joliet_path="/openstack/latest/meta_data.json",
+    )
+    iso.write(str(path))
+    path.chmod(0o600)
+    return path
+
+
+def test_a_vm_boots_from_a_qcow2_disk_and_reads_its_config_drive(
+    driver: LibvirtDriver, make_spec, images: Path, state: Path
+) -> None:
+    disk = images / "tiny/tiny-disk.qcow2"
+    before = (disk.stat().st_uid, disk.stat().st_mtime_ns)
+    size = json.loads(
+        subprocess.run(
+            ["qemu-img", "info", "-f", "qcow2", "--output=json", str(disk)], check=True, capture_output=True
+        ).stdout
+    )["virtual-size"]
+    spec = make_spec(VM, image=LocalImage("disk", disk, "qcow2", size), config_drive=config_drive(state / "drive.iso"))
+    driver.spawn(spec)
+    until(lambda: b"from-the-drive login" in says(driver, spec), 90)
+    assert set(driver.stats(spec.server_id).disks) == {"vda", "vdz"}
+    driver.destroy(spec.server_id)
+    assert (disk.stat().st_uid, disk.stat().st_mtime_ns) == before, "the cached image was touched"
 
 
 def test_two_containers_have_ids_of_their_own(driver: LibvirtDriver, make_spec, state: Path) -> None:
@@ -342,8 +400,6 @@ def test_a_containers_console_is_followed_by_the_next_agent(state: Path, driver,
         d = LibvirtDriver(nova_lite.conf.load([], {{"state_path": {str(state)!r}, "libvirt.virt_type": "qemu"}}))
         d.spawn(pickle.load(sys.stdin.buffer)); time.sleep(0.5)
     """)
-    import pickle
-
     subprocess.run([sys.executable, "-c", script], input=pickle.dumps(spec), check=True, cwd=ROOT)
     first = says(driver, spec)
     assert b"line 1\r\n" in first or b"line 1\n" in first
@@ -358,8 +414,6 @@ def test_a_containers_console_is_followed_by_the_next_agent(state: Path, driver,
 def test_an_agent_that_dies_in_spawn_leaves_what_the_next_one_can_finish_or_remove(
     kind: str, delay: float, state: Path, driver: LibvirtDriver, make_spec
 ) -> None:
-    import pickle
-
     spec = make_spec(kind)
     script = textwrap.dedent(f"""
         import sys, pickle, nova_lite.conf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 
 from nova_lite.virt.driver import GuestSpec, Nic
 from nova_lite.virt.libvirt import elements
@@ -30,15 +31,26 @@ CAPABILITIES = (
 )
 """What root in a container keeps: Docker's list without mknod."""
 
+MASKED = ("/sys/fs/cgroup", "/sys/firmware", "/proc/acpi", "/proc/scsi")
+"""What says more of the host and its other guests than a container need know (libvirt shows the whole tree of cgroups)."""
+
 _PERIOD_US = 100_000
 
 
-def to_xml(spec: GuestSpec, process: ContainerProcess, root_path: str, launcher: str, uid_base: int) -> str:
+def to_xml(
+    spec: GuestSpec,
+    process: ContainerProcess,
+    root_path: str,
+    launcher: str,
+    uid_base: int,
+    masked: Sequence[str] = MASKED,
+) -> str:
     """Return the domain XML of a container.
 
     :param root_path: where the launcher will have mounted the root filesystem.
     :param launcher: the program that libvirt runs as the domain's emulator (``launcher.py``).
     :param uid_base: the host id that id 0 in the container is; :data:`ID_COUNT` ids from there are the container's.
+    :param masked: directories that an empty, read-only one covers.
     :raises DriverError: a text has a character that XML can't hold.
     """
     root = elements.domain("lxc", spec)
@@ -64,6 +76,11 @@ def to_xml(spec: GuestSpec, process: ContainerProcess, root_path: str, launcher:
     filesystem = add(devices, "filesystem", type="mount", accessmode="passthrough")
     add(filesystem, "source", dir=root_path)
     add(filesystem, "target", dir="/")
+    for path in masked:
+        cover = add(devices, "filesystem", type="ram")
+        add(cover, "source", usage=4, units="KiB")
+        add(cover, "target", dir=path)
+        add(cover, "readonly")
     for index, nic in enumerate(spec.nics):
         _veth(devices, nic, index)
     add(devices, "console", type="pty")

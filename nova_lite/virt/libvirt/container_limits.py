@@ -14,17 +14,14 @@ _V1_GROUP = _V1_PIDS / "nova-lite"
 _V2_ROOT = Path("/sys/fs/cgroup")
 
 
-def apply(controller_pid: int, pids: int) -> None:
+def apply(first: int, pids: int) -> None:
     """Forbid further user namespaces inside, and on cgroup v2 limit the number of processes.
 
     A nested user namespace would give the container's root every capability in it, and with them much more
     of the kernel to attack. Its own root can't raise the number again: that takes a capability that it has not.
 
-    :param controller_pid: the pid of ``libvirt_lxc``; the container's first process is its child.
+    :param first: the container's first process, as the host numbers it.
     """
-    first = first_process(controller_pid)
-    if first is None:
-        return  # It ended already: an image whose program does one thing and exits.
     command = ["nsenter", "--user", f"--target={first}", "--", "tee", "/proc/sys/user/max_user_namespaces"]
     try:
         subprocess.run(command, check=True, input=b"0\n", capture_output=True, timeout=10)
@@ -38,7 +35,10 @@ def apply(controller_pid: int, pids: int) -> None:
 
 
 def first_process(controller_pid: int) -> int | None:
-    """Return the pid of the container's process 1 as the host numbers it: the controller's child in another user namespace."""
+    """Return the container's process 1: the child of *controller_pid* (``libvirt_lxc``) in another user namespace.
+
+    None: it has ended already, as an image's program does that does one thing and exits.
+    """
     try:
         own = os.readlink(f"/proc/{controller_pid}/ns/user")
         for task in os.listdir(f"/proc/{controller_pid}/task"):

@@ -125,7 +125,7 @@ def copy_console(master: int, controller: int, directory: str, max_bytes: int) -
                 full = out.tell() >= max_bytes
             if full:
                 os.rename(log, f"{log}.0")
-        elif controller in ready:
+        elif not select.select([terminal], [], [], 0.05)[0]:
             return
 
 

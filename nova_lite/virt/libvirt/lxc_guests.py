@@ -10,7 +10,14 @@ import libvirt
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec
-from nova_lite.virt.libvirt import container, container_limits, container_process, container_root, launcher_install
+from nova_lite.virt.libvirt import (
+    container,
+    container_limits,
+    container_network,
+    container_process,
+    container_root,
+    launcher_install,
+)
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
 from nova_lite.virt.libvirt.domains import Domains, DomainView
@@ -48,17 +55,20 @@ class LxcGuests:
             uid_base = container_root.prepare(self._instances, spec, process, self._limits)
             launcher_install.install(self._launcher, self._instances.root)
             root = self._instances.at(spec.server_id).container_root
-            xml = container.to_xml(spec, process, str(root), str(self._launcher), uid_base)
+            xml = container.to_xml(spec, process, str(root), str(self._launcher), uid_base, _masked())
             self.domains.create(spec.server_id, xml)
-        self._settle(spec.server_id)
+        self._settle(spec)
 
-    def _settle(self, server_id: str) -> None:
-        """Follow the console and put limits on a container that runs."""
-        view = self.domains.view(server_id)
+    def _settle(self, spec: GuestSpec) -> None:
+        """Follow the console of a container that runs, and set what libvirt can't."""
+        view = self.domains.view(spec.server_id)
         if view is None or not view.active:
             return  # A program that does one thing and ends; its console has been read to the end.
-        self._reader.follow(server_id, view.pid, self._instances.at(server_id).console_log)
-        container_limits.apply(view.pid, self._limits.pids)
+        first = container_limits.first_process(view.pid)
+        if first is not None:
+            container_limits.apply(first, self._limits.pids)
+            container_network.set_mtu(first, spec.nics)
+        self._reader.follow(spec.server_id, view.pid, self._instances.at(spec.server_id).console_log)
 
     def kill(self, view: DomainView) -> None:
         """Kill process 1, which takes all others with it.
@@ -123,4 +133,9 @@ class LxcGuests:
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """Follow the console again, and have the limits on."""
         if view.active:
-            self._settle(spec.server_id)
+            self._settle(spec)
+
+
+def _masked() -> tuple[str, ...]:
+    """Return which of the directories that a container must not look into there are on this host."""
+    return tuple(path for path in container.MASKED if Path(path).is_dir())

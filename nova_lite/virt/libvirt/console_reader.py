@@ -1,0 +1,183 @@
+"""The agent's one thread that copies all containers' consoles into their logs.
+
+A container's launcher starts a process that reads its console from the first byte (``launcher.keep_console``); the agent
+takes over from it, so that what stays is a descriptor or four and no process for each container. A lock on the
+instance's ``console.lock`` says who reads. When the agent dies, output waits in the terminal (some 4 kB, then the
+container's writes wait) until the next agent's ``recover``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import logging
+import os
+import select
+import selectors
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from nova_lite.virt.libvirt.console import append
+
+LOG = logging.getLogger(__name__)
+
+_PIECE = 65_536
+_SYS_PIDFD_GETFD = 438
+_TIOCGPTPEER = 0x5441
+_HANDOVER_S = 2.0
+_EXEC_TRIES = 20
+_SETTLE_S = 0.05
+"""What was written to a terminal before its writer's end reaches its reader by a kernel thread, so perhaps a little later."""
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Console:
+    """A container's console as it is read: descriptors of the terminal's two ends, of the controller and of the lock.
+
+    ``master`` is only held: while somebody has it open, the kernel keeps what has not been read when the container ends.
+    """
+
+    server_id: str
+    log: Path
+    master: int
+    terminal: int
+    controller: int
+    lock: int
+
+    def close(self) -> None:
+        """Let go of it; the lock last."""
+        for descriptor in (self.terminal, self.master, self.controller, self.lock):
+            os.close(descriptor)
+
+
+class ConsoleReader:
+    """Read any number of consoles in one thread."""
+
+    def __init__(self, max_bytes: int) -> None:
+        """:param max_bytes: a log's size when it becomes its ``.0``, so twice that is kept at most."""
+        self.max_bytes = max_bytes
+        self._selector = selectors.DefaultSelector()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._pending: list[Console] = []
+
+    def follow(self, server_id: str, controller_pid: int, log: Path) -> None:
+        """Copy the console of the container that *controller_pid* (``libvirt_lxc``) runs to *log* from now on.
+
+        Following it already is success, and so is a container that has ended meanwhile: its launcher's process has
+        read it to the end.
+        """
+        lock = os.open(log.with_name("console.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if not _take_over(lock):
+                os.close(lock)
+                return
+            console = _open(server_id, controller_pid, log, lock)
+        except OSError as error:
+            LOG.info("console gone server=%s error=%s", server_id, error.strerror)
+            os.close(lock)
+            return
+        with self._lock:
+            self._pending.append(console)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="container consoles", daemon=True)
+                self._thread.start()
+        os.write(self._wake_write, b"x")
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    os.read(self._wake_read, _PIECE)
+                    self._take_pending()
+                elif key.fd in self._selector.get_map():
+                    self._serve(key.fd, key.data)
+
+    def _take_pending(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, []
+        for console in pending:
+            self._selector.register(console.terminal, selectors.EVENT_READ, console)
+            self._selector.register(console.controller, selectors.EVENT_READ, console)
+
+    def _serve(self, descriptor: int, console: Console) -> None:
+        """Copy what there is; when the controller has ended and nothing is left, let go."""
+        try:
+            piece = os.read(console.terminal, _PIECE)
+        except BlockingIOError:
+            piece = b""
+        except OSError:
+            self._drop(console)
+            return
+        if piece:
+            try:
+                append(console.log, piece, self.max_bytes)
+            except OSError as error:
+                # Its directory is being removed, or the disk is full: not worth the other guests' consoles.
+                LOG.warning("console log server=%s error=%s", console.server_id, error.strerror)
+        elif descriptor == console.controller and not select.select([console.terminal], [], [], _SETTLE_S)[0]:
+            self._drop(console)
+
+    def _drop(self, console: Console) -> None:
+        for descriptor in (console.terminal, console.controller):
+            self._selector.unregister(descriptor)
+        console.close()
+
+
+def _take_over(lock: int) -> bool:
+    """Take the lock from the launcher's process; False: this agent reads it already, or it could not be had."""
+    deadline = time.monotonic() + _HANDOVER_S
+    asked = False
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(lock, 20, 0).strip()
+            if holder == str(os.getpid()).encode() or time.monotonic() > deadline:
+                return False
+            if holder and not asked:
+                with contextlib.suppress(ProcessLookupError, ValueError):
+                    os.kill(int(holder), signal.SIGTERM)
+                asked = True
+            time.sleep(0.005)
+        else:
+            os.pwrite(lock, b"%-20d" % os.getpid(), 0)
+            return True
+
+
+def _open(server_id: str, controller_pid: int, log: Path, lock: int) -> Console:
+    """Get the terminal from the controller itself. :raises OSError: it has ended, or is no ``libvirt_lxc``."""
+    with contextlib.ExitStack() as undo:
+        controller = os.pidfd_open(controller_pid)
+        undo.callback(os.close, controller)
+        arguments = _arguments(controller_pid)
+        try:
+            number = int(arguments[arguments.index(b"--console") + 1])
+        except (ValueError, IndexError):
+            raise ProcessLookupError(0, "the process has no console") from None
+        master = _libc.syscall(_SYS_PIDFD_GETFD, controller, number, 0)
+        if master < 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        undo.callback(os.close, master)
+        flags = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+        terminal = fcntl.ioctl(master, _TIOCGPTPEER, flags)
+        undo.pop_all()
+        return Console(server_id, log, master, terminal, controller, lock)
+
+
+def _arguments(pid: int) -> list[bytes]:
+    """Return a process's command line; in the middle of its execve() it has none for an instant."""
+    path = Path(f"/proc/{pid}/cmdline")
+    for _ in range(_EXEC_TRIES):
+        if line := path.read_bytes():
+            return line.split(b"\0")
+        time.sleep(0.01)
+    return []
