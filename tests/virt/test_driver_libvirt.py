@@ -15,6 +15,7 @@ import textwrap
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -439,6 +440,19 @@ def test_an_agent_that_dies_in_spawn_leaves_what_the_next_one_can_finish_or_remo
     driver.destroy(spec.server_id)
     assert not (state / "instances" / spec.server_id).exists()
     assert spec.server_id not in [guest.server_id for guest in driver.observe()]
+
+
+def test_many_at_once_of_every_kind(driver: LibvirtDriver, make_spec, state: Path) -> None:
+    specs = [make_spec(kind) for kind in KINDS for _ in range(4)]
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(driver.spawn, specs))
+        ours = {spec.server_id for spec in specs}
+        running = {g.server_id for g in driver.observe() if g.power == PowerState.RUNNING}
+        assert ours <= running
+        list(pool.map(driver.destroy, sorted(ours)))
+    assert not ours & {guest.server_id for guest in driver.observe()}
+    assert not [path for path in (state / "instances").iterdir() if path.is_dir()]
+    assert not [path for path in Path("/var/log/libvirt").glob("*/nl-*") if path.stem.removeprefix("nl-") in ours]
 
 
 def test_guests_that_are_not_ours_are_seen_and_left_alone(driver: LibvirtDriver) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import libvirt
@@ -49,8 +51,9 @@ class DomainView:
 class Domains:
     """Look domains up by server id and act on them."""
 
-    def __init__(self, connection: Connection, fallback_kind: str) -> None:
-        """:param fallback_kind: what a domain that is none of ours is listed as."""
+    def __init__(self, connection: Connection, fallback_kind: str, logs: Path) -> None:
+        """:param fallback_kind: what a domain that is none of ours is listed as. :param logs: where libvirt logs domains."""
+        self._logs = logs
         self.connection = connection
         self._fallback_kind = fallback_kind
 
@@ -110,11 +113,11 @@ class Domains:
         return view
 
     def undefine(self, server_id: str, flags: int) -> None:
-        """Remove a stopped domain's definition; none there is success."""
-        try:
+        """Remove a stopped domain's definition and libvirt's log of it; none there is success."""
+        with contextlib.suppress(GuestNotFound):
             self.on(server_id, "remove", lambda domain: domain.undefineFlags(flags))
-        except GuestNotFound:
-            return
+        with contextlib.suppress(OSError):
+            (self._logs / f"{identity.domain_name(server_id)}.log").unlink(missing_ok=True)
 
     def wait_stopped(self, server_id: str, seconds: float) -> bool:
         """Wait until the domain does not run; False: it still does after *seconds*."""

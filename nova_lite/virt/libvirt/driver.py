@@ -31,6 +31,8 @@ from nova_lite.virt.libvirt.lxc_guests import LxcGuests
 from nova_lite.virt.libvirt.profile_source import ProfileSource
 from nova_lite.virt.libvirt.qemu_guests import QemuGuests
 
+_LOGS = Path("/var/log/libvirt")
+
 
 class LibvirtDriver:
     """Run VMs, unikernels and containers with the libvirtd of this host."""
@@ -54,9 +56,9 @@ class LibvirtDriver:
             console_bytes=conf.compute.console_log_bytes,
         )
         reader = ConsoleReader(conf.compute.console_log_bytes)
-        machines = QemuGuests(Domains(self._qemu, VM), self._instances, self._profiles)
+        machines = QemuGuests(Domains(self._qemu, VM, _LOGS / "qemu"), self._instances, self._profiles)
         containers = LxcGuests(
-            Domains(self._lxc, CONTAINER), self._instances, limits, launcher_install.place(state), reader
+            Domains(self._lxc, CONTAINER, _LOGS / "lxc"), self._instances, limits, launcher_install.place(state), reader
         )
         self._by_kind: dict[str, Guests] = {VM: machines, UNIKERNEL: machines, CONTAINER: containers}
         self._all: tuple[Guests, ...] = (machines, containers)

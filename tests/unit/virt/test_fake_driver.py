@@ -19,6 +19,7 @@ import nova_lite.conf
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.driver import CONTAINER, KINDS, UNIKERNEL, VM, Driver, DriverError, GuestNotFound, Inventory
 from nova_lite.virt.fake import FakeDriver, Faults, Latency
+from nova_lite.virt.load import load_driver
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -134,3 +135,11 @@ def test_many_threads_and_many_guests() -> None:
     for thread in threads:
         thread.join()
     assert [guest.power for guest in driver.observe()] == [PowerState.SHUTDOWN] * 800
+
+
+def test_the_configuration_names_the_driver(tmp_path: Path) -> None:
+    conf = nova_lite.conf.load([], {"state_path": str(tmp_path), "compute.driver": "fake"})
+    assert isinstance(load_driver(conf), FakeDriver)
+    pytest.importorskip("libvirt")
+    conf = nova_lite.conf.load([], {"state_path": str(tmp_path), "compute.driver": "libvirt"})
+    assert isinstance(load_driver(conf), Driver)

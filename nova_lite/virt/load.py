@@ -1,0 +1,25 @@
+"""Make the driver that the configuration names; libvirt's library is imported only where it is used."""
+
+from __future__ import annotations
+
+import importlib
+
+from oslo_config import cfg
+
+from nova_lite.virt.driver import Driver, DriverError
+from nova_lite.virt.fake import FakeDriver
+
+
+def load_driver(conf: cfg.ConfigOpts) -> Driver:
+    """Return the driver of ``[compute] driver``.
+
+    :raises DriverError: libvirt's Python library is not installed.
+    """
+    if conf.compute.driver == "fake":
+        return FakeDriver.from_conf(conf)
+    try:
+        module = importlib.import_module("nova_lite.virt.libvirt.driver")
+    except ImportError as error:
+        raise DriverError(f"the libvirt driver can't be loaded: {error}") from error
+    driver: Driver = module.LibvirtDriver(conf)
+    return driver
