@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
 import types
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from oslo_config import cfg
@@ -23,6 +23,9 @@ LOG = logging.getLogger(__name__)
 STOP_S = 5.0
 """How long a listener may take to end; after that it is left to die with its process."""
 
+PROBE_S = 5.0
+"""Seconds between the hints that a listener on a broker sends itself."""
+
 
 class Bus:
     """One process's connection to the bus; made after any fork, as it holds threads and sockets.
@@ -36,6 +39,7 @@ class Bus:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._messaging = transport.load_messaging()
         self._transport = transport.make(conf)
+        self._remote = not conf.bus.transport_url.startswith("kombu+memory:")
         self._unit_s = conf.compute.rpc_timeout
         # One more try meets a connection that died unnoticed (the broker was restarted).
         self._client = self._messaging.get_rpc_client(
@@ -77,30 +81,81 @@ class Bus:
         Returns at once, even while the broker is down: the listener connects when it can. A function's keyword
         arguments are the message's; a cast's result is dropped.
         """
+        heard = _Heard()
         endpoint = types.SimpleNamespace()
         for name, function in answers.items():
             message = MESSAGES[topic, name]
-            setattr(endpoint, name, functools.partial(_answer if message.kind is Kind.CALL else _hear, function))
+            deliver = partial(_answer, function) if message.kind is Kind.CALL else partial(_hear, function, heard)
+            setattr(endpoint, name, deliver)
         target = self._messaging.Target(exchange=EXCHANGE, topic=topic, server=host)
-        with warnings.catch_warnings():
-            # To name an executor is deprecated with the other one; left out, it is guessed.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            server = self._messaging.get_rpc_server(self._transport, target, [endpoint], executor="threading")
-        return Listener(server, f"{topic}@{host}")
+
+        def make() -> Any:
+            with warnings.catch_warnings():
+                # To name an executor is deprecated with the other one; left out, it is guessed.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                return self._messaging.get_rpc_server(self._transport, target, [endpoint], executor="threading")
+
+        probe = partial(self.cast, topic, host) if self._remote and "wake" in answers else None
+        return Listener(make, f"{topic}@{host}", heard, probe)
 
     def close(self) -> None:
         """Close every connection; listeners are stopped before."""
         self._transport.cleanup()
 
 
-class Listener:
-    """A server of oslo.messaging that never makes its service wait."""
+class _Heard:
+    """Counts the hints that were heard."""
 
-    def __init__(self, server: Any, name: str) -> None:
-        self._server = server
+    count = 0
+
+
+class Listener:
+    """A server of oslo.messaging that never makes its service wait, and is made anew when it has gone deaf.
+
+    After a broker was killed, oslo.messaging 18.3.1 now and then tries for ever to go on with a connection that is dead
+    (``RecoverableConnectionError: unknown error``), though the broker is back. So a listener sends itself a hint every
+    ``PROBE_S`` seconds, and one that the broker takes and that does not arrive in as long means a new server.
+    """
+
+    def __init__(self, make: Callable[[], Any], name: str, heard: _Heard, probe: Callable[[], None] | None) -> None:
+        self._make = make
         self._name = name
+        self._heard = heard
+        self._probe = probe
+        self._server = make()
         self._ready = threading.Event()
-        threading.Thread(target=self._start, name=f"bus-start-{name}", daemon=True).start()
+        self._stopping = threading.Event()
+        threading.Thread(target=self._run, name=f"bus-{name}", daemon=True).start()
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until the listener is connected; False when it is not after *timeout* seconds."""
+        return self._ready.wait(timeout)
+
+    def stop(self) -> None:
+        """Stop hearing; bounded by ``STOP_S``."""
+        self._stopping.set()
+        if not self._ready.is_set():
+            return
+        deaf = _end(self._server, self._name)
+        deadline = time.monotonic() + STOP_S
+        while not deaf.wait(0.02) and time.monotonic() < deadline:
+            inprocess.ARRIVALS.interrupt()
+
+    def _run(self) -> None:
+        self._start()
+        while self._probe is not None and not self._stopping.wait(PROBE_S):
+            before = self._heard.count
+            try:
+                self._probe()
+            except Unavailable:
+                continue  # nobody can hear while the broker is down
+            if self._stopping.wait(PROBE_S):
+                return
+            if self._heard.count == before:
+                LOG.warning("listener=%s event=deaf (it is made anew)", self._name)
+                _end(self._server, self._name)
+                self._server = self._make()
+                self._start()
 
     def _start(self) -> None:
         try:
@@ -110,31 +165,26 @@ class Listener:
             return
         self._ready.set()
 
-    def wait_ready(self, timeout: float) -> bool:
-        """Wait until the listener is connected; False when it is not after *timeout* seconds."""
-        return self._ready.wait(timeout)
 
-    def stop(self) -> None:
-        """Stop hearing; bounded by ``STOP_S``."""
-        if not self._ready.is_set():
-            return
-        deaf = threading.Event()
-        threading.Thread(target=self._stop, args=(deaf,), name=f"bus-stop-{self._name}", daemon=True).start()
-        deadline = time.monotonic() + STOP_S
-        while not deaf.wait(0.02) and time.monotonic() < deadline:
-            inprocess.ARRIVALS.interrupt()
+def _end(server: Any, name: str) -> threading.Event:
+    """End *server* in a thread of its own, as that may hang; the event tells when it hears nothing more."""
+    deaf = threading.Event()
 
-    def _stop(self, deaf: threading.Event) -> None:
+    def stop() -> None:
         try:
-            self._server.stop()
+            server.stop()
             deaf.set()
-            self._server.wait()  # its pool's idle threads end within a second, which nobody need wait for
+            server.wait()  # its pool's idle threads end within a second, which nobody need wait for
         except Exception as error:
-            LOG.info("listener=%s event=stop-failed reason=%r", self._name, str(error))
+            LOG.info("listener=%s event=stop-failed reason=%r", name, str(error))
             deaf.set()
 
+    threading.Thread(target=stop, name=f"bus-stop-{name}", daemon=True).start()
+    return deaf
 
-def _hear(function: Callable[..., Any], _context: Any, **arguments: Any) -> None:
+
+def _hear(function: Callable[..., Any], heard: _Heard, _context: Any, **arguments: Any) -> None:
+    heard.count += 1
     function(**arguments)
 
 
