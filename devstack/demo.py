@@ -89,6 +89,8 @@ def await_active(cloud: Cloud, server_id: str, limit: float) -> dict[str, Any]:
         if server["status"] == "ERROR":
             fault = server.get("fault", {})
             raise CloudError(f"{server['name']} is in ERROR: {fault.get('message', 'no fault was given')}")
+        if server["status"] == "SHUTOFF" and not server.get("OS-EXT-STS:task_state"):
+            raise CloudError(f"{server['name']} could not be started; its host's nova-lite log says why")
         if time.monotonic() > deadline:
             raise CloudError(f"{server['name']} is {server['status']} after {limit:.0f} s, not ACTIVE")
         time.sleep(0.1)
