@@ -26,8 +26,9 @@ accounts_remove() {
     [ -e "$DATA/accounts" ] || return 0
     while read -r server name <&7; do
         if ! "${server}_installed"; then continue; fi
-        "${server}_start"
-        "${server}_forget" "$name" also
+        # A server that does not come up must not keep the rest from being removed.
+        ("${server}_start" && "${server}_forget" "$name" also) ||
+            warn "$server does not answer: the account $name is left in it"
     done 7<"$DATA/accounts"
 }
 
