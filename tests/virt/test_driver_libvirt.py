@@ -157,7 +157,20 @@ def make_spec(images: Path, bridge: str, state: Path) -> Callable[[str], GuestSp
             for folder in ("bin", "etc", "tmp", "dev", "proc", "sys"):
                 (rootfs / folder).mkdir(parents=True)
             shutil.copy("/bin/busybox", rootfs / "bin/busybox")
-            for applet in ("sh", "cat", "sleep", "id", "unshare", "ip", "dd", "mount", "ls", "seq", "mknod"):
+            for applet in (
+                "sh",
+                "cat",
+                "sleep",
+                "id",
+                "unshare",
+                "ip",
+                "dd",
+                "mount",
+                "ls",
+                "seq",
+                "mknod",
+                "hostname",
+            ):
                 (rootfs / "bin" / applet).symlink_to("/bin/busybox")
         return LocalImage(
             "c", rootfs, "raw", 0, rootfs=rootfs, config={"Cmd": ["sh", "-c", command], "Env": ["GREETING=<&>"]}
@@ -331,9 +344,10 @@ def test_a_container_has_its_address_route_and_limits(driver: LibvirtDriver, mak
     output = run_in_container(
         driver,
         make_spec,
-        "sleep 0.5; ip address; ip route; cat /proc/meminfo; cat /etc/hosts /etc/resolv.conf; "
+        "sleep 0.5; echo name=$(hostname); ip address; ip route; cat /proc/meminfo; cat /etc/hosts /etc/resolv.conf; "
         "ls /sys/fs/cgroup /sys/firmware; echo cgroups end",
     ).decode()
+    assert "name=testhost" in output
     assert "inet 10.9.8.7/24" in output
     assert "eth0" in output
     assert "mtu 1400" in output
