@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, select
+from sqlalchemy import Table, delete, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -43,7 +43,7 @@ def insert_absent(session: Session, table: Table, rows: Sequence[Mapping[str, An
 def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[str, str]:
     """Give each of *port_ids* a free address of *subnet*'s pools; return ``{port id: address}``.
 
-    :raises Conflict: fewer are free than are wanted; nothing of this transaction may be kept.
+    :raises Conflict: fewer are free than are wanted; roll back, or :func:`let_go` of what was got.
     """
     given: dict[str, str] = {}
     missing = list(port_ids)
@@ -51,7 +51,8 @@ def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[st
         candidates = _free(session, subnet, len(missing), thorough=attempt >= 2)
         if len(candidates) < len(missing):
             break
-        pairs = list(zip(missing, candidates, strict=False))
+        # In the order of addresses, so that two transactions that want some of the same never wait for one another.
+        pairs = list(zip(missing, sorted(candidates), strict=False))
         insert_absent(
             session,
             _FIXED_IPS,
@@ -66,6 +67,15 @@ def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[st
             return given
     raise Conflict(
         f"No more IP addresses available on network {subnet.network_id}.", "network.ip_address_generation_failure"
+    )
+
+
+def let_go(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> None:
+    """Give back what an :func:`assign` that did not suffice had got of *subnet*."""
+    session.execute(
+        delete(FixedIp)
+        .where(FixedIp.subnet_id == subnet.id, FixedIp.port_id.in_(list(port_ids)))
+        .execution_options(synchronize_session=False)
     )
 
 

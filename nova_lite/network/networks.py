@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Table, func, or_, select, update
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
@@ -17,10 +17,15 @@ from nova_lite.db.models import Network, Port, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, NotFound, Unavailable
+from nova_lite.network.addresses import insert_absent
 from nova_lite.network.queries import Listing, apply
 
 HIGHEST_SEGMENT = (1 << 24) - 1
 """VXLAN's network identifiers are 24 bits wide."""
+
+ATTEMPTS = 16
+
+_NETWORKS: Table = Network.__table__  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -64,26 +69,27 @@ def add(session: Session, new: NewNetwork) -> Network:
     """Add a network in the caller's transaction; see :func:`create`."""
     highest = session.scalar(select(func.max(Network.segmentation_id))) or 0
     segment = highest + 1 if highest < HIGHEST_SEGMENT else _random_segment()
-    for _ in range(16):
-        row = Network(
-            id=new_id(),
-            project_id=new.project_id,
-            name=new.name,
-            description=new.description,
-            admin_state_up=new.admin_state_up,
-            shared=new.shared,
-            external=new.external,
-            mtu=new.mtu,
-            segmentation_id=segment,
-            updated_at=now(),
-        )
-        try:
-            with session.begin_nested():
-                session.add(row)
-        except IntegrityError:
-            segment = _random_segment()
-        else:
+    identifier = new_id()
+    values = {
+        "id": identifier,
+        "project_id": new.project_id,
+        "name": new.name,
+        "description": new.description,
+        "admin_state_up": new.admin_state_up,
+        "shared": new.shared,
+        "external": new.external,
+        "network_type": "vxlan",
+        "mtu": new.mtu,
+        "revision": 0,
+        "created_at": now(),
+        "updated_at": now(),
+    }
+    for _ in range(ATTEMPTS):
+        insert_absent(session, _NETWORKS, [{**values, "segmentation_id": segment}])
+        row = session.get(Network, identifier)
+        if row is not None:
             return row
+        segment = _random_segment()
     raise Unavailable("No segment number is to be had now; please try again.", "network.no_segment")
 
 

@@ -18,7 +18,7 @@ from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound
 from nova_lite.network import networks, subnets
-from nova_lite.network.addresses import assign, hold, insert_absent
+from nova_lite.network.addresses import assign, hold, insert_absent, let_go
 from nova_lite.network.queries import Listing, apply
 
 DEVICE_OWNER = "compute:nova"
@@ -224,11 +224,12 @@ def _assign_from(session: Session, candidates: Sequence[Subnet], port_ids: Seque
     """Take the addresses of the first subnet that has enough of them."""
     for index, subnet in enumerate(candidates):
         try:
-            with session.begin_nested():
-                assign(session, subnet, port_ids)
+            assign(session, subnet, port_ids)
         except Conflict:
             if index == len(candidates) - 1:
                 raise
+            # No savepoint: MariaDB ends a deadlock by rolling everything back, savepoints too.
+            let_go(session, subnet, port_ids)
         else:
             return
 
