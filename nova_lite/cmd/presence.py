@@ -38,6 +38,8 @@ class Presence:
     def stop(self) -> None:
         """End, and be seen as down at once."""
         self._stopping.set()
+        if self._thread.ident is None:
+            return  # it was never begun
         self._thread.join(2.0)
         try:
             self._store.transact(lambda session: self._write(session, 0.0))

@@ -102,7 +102,8 @@ class _Cloud:
 
     def stop(self) -> None:
         """End what was begun."""
-        self._starter.join(5.0) if self._starter.ident else None
+        if self._starter.ident is not None:
+            self._starter.join(5.0)
         self._scheduler.stop()
         if self._agent_runs.is_set():
             self._agent.stop()

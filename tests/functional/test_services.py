@@ -218,6 +218,18 @@ def test_a_missing_file_is_a_sentence(command: str, tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("command", ["api", "up"])
+def test_a_taken_port_is_a_sentence(site: Site, command: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", site.port))
+        taken.listen()
+        process = site.run(command)
+        assert process.wait(30) == 1
+    text = site.log.read_text()
+    assert f"error: [Errno 98] 127.0.0.1:{site.port} can't be listened on" in text
+    assert "Traceback" not in text
+
+
 def _children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
