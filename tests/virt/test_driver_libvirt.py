@@ -344,7 +344,7 @@ def test_a_container_has_its_address_route_and_limits(driver: LibvirtDriver, mak
     output = run_in_container(
         driver,
         make_spec,
-        "sleep 0.5; echo name=$(hostname); ip address; ip route; cat /proc/meminfo; cat /etc/hosts /etc/resolv.conf; "
+        "echo name=$(hostname); sleep 0.5; ip address; ip route; cat /proc/meminfo; cat /etc/hosts /etc/resolv.conf; "
         "ls /sys/fs/cgroup /sys/firmware; echo cgroups end",
     ).decode()
     assert "name=testhost" in output

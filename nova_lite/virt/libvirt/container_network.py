@@ -1,4 +1,4 @@
-"""A container's host name and the MTU of its interfaces: libvirt's LXC driver sets the domain's name, and no MTU."""
+"""The MTU of a container's interfaces, which libvirt's LXC driver takes in its XML and does not set."""
 
 from __future__ import annotations
 
@@ -17,16 +17,11 @@ def set_mtu(first_process: int, nics: Sequence[Nic]) -> None:
         _run(first_process, ["nsenter", "--net", f"--target={first_process}", "--", *inner])
 
 
-def set_hostname(first_process: int, hostname: str) -> None:
-    """Set the kernel's host name in the container, which until now is the domain's name."""
-    _run(first_process, ["nsenter", "--uts", f"--target={first_process}", "--", "hostname", hostname])
-
-
 def _run(first_process: int, command: list[str]) -> None:
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=10, stdin=subprocess.DEVNULL)
     except FileNotFoundError as error:
-        raise DriverError(f"{error.filename} is missing; containers need iproute2, util-linux and hostname") from error
+        raise DriverError(f"{error.filename} is missing; containers need iproute2 and util-linux") from error
     except subprocess.SubprocessError as error:
         # The container may have ended meanwhile, and its devices with it.
         if os.path.exists(f"/proc/{first_process}"):

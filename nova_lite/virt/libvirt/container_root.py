@@ -47,6 +47,7 @@ def prepare(instances: Instances, spec: GuestSpec, process: ContainerProcess, li
         "lower": str(spec.image.rootfs),
         "id_count": ID_COUNT,
         "pids": limits.pids,
+        "hostname": spec.hostname,
         "emulator": limits.emulator,
         "console_bytes": limits.console_bytes,
         "directory": process.directory,

@@ -11,6 +11,7 @@ root, before the container's first process is there:
 - Somebody who reads the console from its first byte: a child that hands over to the agent when that is ready, or stays
   until the container has ended. libvirt's LXC driver has no console log.
 - A pids cgroup where the controllers of cgroup v1 are (v2: ``container_limits``, after the start).
+- The host name, which libvirt would make the domain's.
 - A seccomp filter, which LXC domains of libvirt have none of.
 
 The plan is ``container.json`` in the instance's directory (``container_plan``).
@@ -31,6 +32,7 @@ import sys
 INSTANCES = "/var/lib/nova-lite/instances"
 
 CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
 CLONE_NEWUSER = 0x10000000
 MS_NODEV = 4
 MS_NOATIME = 1024
@@ -64,7 +66,10 @@ def main(arguments: list[str]) -> None:
         plan = json.load(file)
     keep_console(int(arguments[arguments.index("--console") + 1]), directory, plan["console_bytes"])
     limit_processes(name, plan["pids"])
-    checked(libc.unshare(CLONE_NEWNS), "unshare")
+    checked(libc.unshare(CLONE_NEWNS | CLONE_NEWUTS), "unshare")
+    # The container's own namespace begins as a copy of this one, so its first process sees the right name already.
+    hostname = plan["hostname"].encode()
+    checked(libc.sethostname(hostname, len(hostname)), "sethostname")
     mount("none", "/", None, MS_REC | MS_SLAVE, None)
     os.chdir(directory)
     mount_root(plan)

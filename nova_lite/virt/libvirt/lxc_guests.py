@@ -67,7 +67,6 @@ class LxcGuests:
         first = container_limits.first_process(view.pid)
         if first is not None:
             container_limits.apply(first, self._limits.pids)
-            container_network.set_hostname(first, spec.hostname)
             container_network.set_mtu(first, spec.nics)
         self._reader.follow(spec.server_id, view.pid, self._instances.at(spec.server_id).console_log)
 

@@ -58,6 +58,7 @@ DENIED = {
 }
 
 _UNSHARE = 272
+_SETHOSTNAME = 170
 _NEWUSER = 0x10000000
 
 _LOAD_WORD = 0x20
@@ -86,11 +87,14 @@ def program(*, deny_bpf: bool) -> bytes:
         ("", (_LOAD_WORD, "", "", _NUMBER)),
         ("", (_JUMP_GREATER_OR_EQUAL, "refuse", "", _X32_BIT)),
         *(("", (_JUMP_EQUAL, "refuse", "", number)) for number in numbers),
+        # libvirt_lxc would give the container its domain's name; the launcher has set the server's before.
+        ("", (_JUMP_EQUAL, "pretend", "", _SETHOSTNAME)),
         ("", (_JUMP_EQUAL, "", "allow", _UNSHARE)),
         ("", (_LOAD_WORD, "", "", _FLAGS)),
         ("", (_JUMP_ANY_BIT, "refuse", "allow", _NEWUSER)),
         ("allow", (_RETURN, "", "", _ALLOW)),
         ("refuse", (_RETURN, "", "", _ERRNO | errno.EPERM)),
+        ("pretend", (_RETURN, "", "", _ERRNO)),
     ]
     places = {label: index for index, (label, _) in enumerate(steps) if label}
     rows = []

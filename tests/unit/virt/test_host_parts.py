@@ -47,7 +47,8 @@ def run_filter(program: bytes, number: int, architecture: int = X86_64, argument
 
 def test_the_filter_refuses_what_it_lists_and_nothing_else() -> None:
     program = seccomp.program(deny_bpf=True)
-    for number in range(500):
+    assert run_filter(program, 170) == 0x00050000, "sethostname, which is said to have worked"
+    for number in set(range(500)) - {170}:
         wanted = EPERM if number in {*seccomp.DENIED.values(), 321} else ALLOW
         assert run_filter(program, number) == wanted, number
     assert run_filter(seccomp.program(deny_bpf=False), 321) == ALLOW
