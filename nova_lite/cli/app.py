@@ -15,11 +15,20 @@ from cliff.app import App
 
 from nova_lite import __version__
 from nova_lite.cli import clouds
+from nova_lite.cli.hostile import clean
 from nova_lite.cli.table import CommandTable
 
 NAME = "nova-lite"
 _QUIETED = ("stevedore", "urllib3", "keystoneauth", "cliff", "charset_normalizer")
 _BROKEN_PIPE = 141
+
+
+class _Harmless(logging.Formatter):
+    """Messages hold what services and guests wrote."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line without escape sequences."""
+        return clean(super().format(record))
 
 
 class NovaLite(App):  # type: ignore[misc]
@@ -65,6 +74,8 @@ class NovaLite(App):  # type: ignore[misc]
         if self.options.debug:
             self.options.verbose_level = 2
         super().configure_logging()
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(_Harmless(self.CONSOLE_MESSAGE_FORMAT))
         for name in _QUIETED:
             logging.getLogger(name).setLevel(logging.ERROR)
 
@@ -83,7 +94,7 @@ class NovaLite(App):  # type: ignore[misc]
     def tell(self, text: str) -> None:
         """Say something that is no data, on stderr; not with --quiet."""
         if self.options.verbose_level:
-            self.stderr.write(text + "\n")
+            self.stderr.write(clean(text) + "\n")
 
     def interact(self) -> None:
         """Show the help where no command is given; there is no shell of our own."""

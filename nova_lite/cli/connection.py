@@ -248,11 +248,15 @@ def explain(error: BaseException, url: str) -> CommandError | None:
     if isinstance(error, exceptions.http.HttpError):
         if error.http_status == 401:
             return ApiError(401, "The user name, the password or the project is wrong.", error.request_id or "")
+        if error.http_status == 404:
+            return CommandError(f"No Identity API answers at {url}; is OS_AUTH_URL right?")
         if error.response is not None:
             return refusal(error.http_status, error.response.text, error.response.headers)
         return ApiError(error.http_status, str(error.message), error.request_id or "")
     if isinstance(error, exceptions.connection.SSLError):
-        return CommandError(f"{place} has no certificate that we trust (--os-cacert names a CA's): {_last_cause(error)}")
+        return CommandError(
+            f"{place} has no certificate that we trust (--os-cacert names a CA's): {_last_cause(error)}"
+        )
     if isinstance(error, exceptions.connection.ConnectTimeout):
         return CommandError(f"{place} did not answer in time.")
     if isinstance(error, exceptions.connection.ConnectionError):
@@ -267,6 +271,8 @@ def explain(error: BaseException, url: str) -> CommandError | None:
 
 
 def _last_cause(error: BaseException) -> str:
+    if found := re.search(r"\[SSL[^(]*", str(error)):
+        return found[0].strip()
     return " ".join(str(error).rsplit(":", 1)[-1].split()).strip("')(\"") or type(error).__name__
 
 

@@ -7,6 +7,8 @@ import json
 import re
 from typing import Any
 
+from nova_lite.cli.hostile import clean
+
 _TAGS = re.compile(r"<[^>]{0,200}>")
 _LONGEST = 1000
 
@@ -36,7 +38,7 @@ class Missing(CommandError):
 
 def refusal(status: int, body: str, headers: Any) -> ApiError:
     """Make the error of a response of 400 or more. :param headers: a mapping that ignores case."""
-    request_id = headers.get("X-OpenStack-Request-ID") or headers.get("X-Compute-Request-ID") or ""
+    request_id = clean(headers.get("X-OpenStack-Request-ID") or headers.get("X-Compute-Request-ID") or "")
     message = message_in(body)
     if not message:
         message = f"The service answered with status {status} and no explanation."
@@ -49,7 +51,7 @@ def message_in(body: str) -> str:
         found = _message(json.loads(body))
     except ValueError:
         found = _text_of_page(body)
-    return " ".join(found.split())[:_LONGEST]
+    return " ".join(clean(found).split())[:_LONGEST]
 
 
 def _message(value: Any) -> str:

@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import TextIO
 
+from nova_lite.cli.hostile import clean
+
 _AT_MOST_EVERY_S = 0.1
 
 
@@ -30,6 +32,7 @@ class Progress:
         """Show *text* and the elapsed time."""
         if not self._enabled:
             return
+        text = clean(text)
         if self._live:
             self._draw(text)
         elif text != self._said:

@@ -229,11 +229,14 @@ def _add_nics(parser: Any) -> None:
     )
 
 
+_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
+
+
 def _add_config_drive(parser: Any) -> None:
     drive = parser.add_mutually_exclusive_group()
-    # Older clients give a value: --config-drive true.
     drive.add_argument(
         "--config-drive",
+        "--config_drive",
         nargs="?",
         const=True,
         default=None,
@@ -241,10 +244,23 @@ def _add_config_drive(parser: Any) -> None:
         metavar="true|false",
         help="give it its metadata on a disk, too",
     )
-    drive.add_argument("--no-config-drive", dest="config_drive", action="store_false", help="don't")
+    drive.add_argument("--use-config-drive", dest="config_drive", action="store_true", default=None, help="the same")
+    drive.add_argument("--no-config-drive", dest="config_drive", action="store_false", default=None, help="don't")
+    parse = parser.parse_args
+    parser.parse_args = lambda args=None, namespace=None: parse(args and spell_out(args), namespace)
+
+
+def spell_out(words: Sequence[str]) -> list[str]:
+    """Give a bare ``--config-drive`` its value: older clients write one after it, and what follows may be the name."""
+    spelt = list(words)
+    for place, word in enumerate(words):
+        following = words[place + 1].lower() if place + 1 < len(words) else ""
+        if word in ("--config-drive", "--config_drive") and following not in (*_TRUE, *_FALSE):
+            spelt[place] = f"{word}=true"
+    return spelt
 
 
 def _truth(text: str) -> bool:
-    if text.lower() not in ("true", "false", "yes", "no", "1", "0"):
-        raise argparse.ArgumentTypeError(f"{text!r} must be true or false (the server's name goes before the options)")
-    return text.lower() in ("true", "yes", "1")
+    if text.lower() not in (*_TRUE, *_FALSE):
+        raise argparse.ArgumentTypeError(f"{text!r} must be true or false")
+    return text.lower() in _TRUE

@@ -45,7 +45,7 @@ def until(
                 return {}
             raise
         status, task = server["status"], server.get("OS-EXT-STS:task_state")
-        progress.say(clean(f"{server['name']}: {status}{f' ({task})' if task else ''}"))
+        progress.say(f"{server['name']}: {status}{f' ({task})' if task else ''}")
         if status in wanted and task is None:
             return server
         # A server in ERROR with a task is being deleted or rebooted: that is how one gets out of it.
