@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def agent(cloud: Cloud) -> Agent:
 def server_id(cloud: Cloud, agent: Agent) -> str:
     made = cloud.create()
     assert cloud.settled(made).vm_state == "active"
+    while agent._held:
+        time.sleep(0.001)  # it is done, and its thread has not let go of the server yet: reconcile would leave it alone
     return made
 
 
