@@ -29,6 +29,8 @@ class Cloud:
 
     auth_url: str = field(default_factory=lambda: os.environ["OS_AUTH_URL"])
     token: str = ""
+    microversion: str = "latest"
+    """Of the Compute API; what its clients use."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.auth_url)
@@ -49,6 +51,7 @@ class Cloud:
     def send(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, str], Any]:
         """Send one request; return status, headers in lower case, and the JSON (None where there is none)."""
         headers = {"X-Auth-Token": self.token, "Content-Type": "application/json", "Accept": "application/json"}
+        headers["OpenStack-API-Version"] = f"compute {self.microversion}"
         payload = None if body is None else json.dumps(body)
         try:
             self._connection.request(method, path, payload, headers)
