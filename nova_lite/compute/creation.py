@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 import secrets
 import string
@@ -180,7 +181,6 @@ def _rows(new: NewServer, plan: _Plan, server_ids: Sequence[str], reservation_id
         "disk_config": new.disk_config,
         "access_ip_v4": new.access_ip_v4,
         "access_ip_v6": new.access_ip_v6,
-        "created_at": moment,
         "updated_at": moment,
     }
     many = len(server_ids) > 1
@@ -191,6 +191,8 @@ def _rows(new: NewServer, plan: _Plan, server_ids: Sequence[str], reservation_id
             "name": _numbered(new.name, index, 255) if many else new.name,
             "hostname": _hostname(new, server_id, index if many else None),
             "launch_index": index,
+            # A microsecond apart, so that they are listed in their order.
+            "created_at": moment + datetime.timedelta(microseconds=index),
         }
         for index, server_id in enumerate(server_ids)
     ]

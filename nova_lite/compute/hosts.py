@@ -17,6 +17,9 @@ from nova_lite.errors import NotFound
 INTERNAL_ZONE = "internal"
 """The zone that everything but compute agents is shown in."""
 
+API_BINARIES = ("nova-osapi_compute", "nova-metadata")
+"""Upstream's listings leave these out."""
+
 
 @dataclass(frozen=True)
 class ServiceRecord:
@@ -98,10 +101,14 @@ def busy_counts(store: Store) -> dict[str, int]:
 
 
 def services(store: Store, down_after: float) -> list[ServiceRecord]:
-    """List every service: the agents first."""
+    """List every service but the API's own: the agents first."""
     with store.read() as session:
         agents = session.scalars(select(Host).order_by(Host.name)).all()
-        others = session.scalars(select(Service).order_by(Service.binary, Service.host, Service.id)).all()
+        others = session.scalars(
+            select(Service)
+            .where(Service.binary.not_in(API_BINARIES))
+            .order_by(Service.binary, Service.host, Service.id)
+        ).all()
     found = [
         ServiceRecord(
             uuid=host.uuid,

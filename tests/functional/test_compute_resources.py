@@ -244,6 +244,7 @@ def test_hypervisors_zones_and_services(door):
         ("nova-compute", "up", "nova"),
         ("nova-scheduler", "down", "internal"),
     }
+    assert ask(door, "GET", "/os-aggregates", token=ADMIN).json == {"aggregates": []}
     only = ask(door, "GET", "/os-services?binary=nova-compute", token=ADMIN).json["services"]
     assert [item["host"] for item in only] == ["host1"]
     zones = ask(door, "GET", "/os-availability-zone").json["availabilityZoneInfo"]

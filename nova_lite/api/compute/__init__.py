@@ -257,6 +257,7 @@ _CLOUD = (
         _HYPERVISOR + "show",
         query=hypervisors.SHOW_QUERY,
     ),
+    Route("GET", "/v2.1/os-aggregates", hypervisors.aggregates, P + "os-aggregates:index", query=ANY),
     Route("GET", "/v2.1/os-services", services.index, P + "os-services:list", query=services.QUERY),
     Route("GET", "/v2.1/extensions", extensions.index, P + "extensions", query=ANY),
     Route("GET", "/v2.1/extensions/{alias}", extensions.show, P + "extensions", query=ANY),

@@ -65,7 +65,11 @@ def index(call: Call) -> dict[str, Any]:
     rows = _find(call)
     shown = []
     for row in rows:
-        item: dict[str, Any] = {"id": row.flavorid, "name": row.name, "links": paging.links(call, "flavors", row.flavorid)}
+        item: dict[str, Any] = {
+            "id": row.flavorid,
+            "name": row.name,
+            "links": paging.links(call, "flavors", row.flavorid),
+        }
         if call.version.minor >= 55:
             item["description"] = row.description
         shown.append(item)
