@@ -224,7 +224,20 @@ def test_secrets_do_not_reach_the_log(door, caplog):
 
 
 @pytest.mark.parametrize(
-    "text", ["(a+)+$", "(a|a)*b", r"(.)\1", "(?=a)", "a*a*a*a*b", "((a)*)*", "[", "x" * 256, "(x{1,9}){9}"]
+    "text",
+    [
+        "(a+)+$",
+        "(a|a)*b",
+        r"(.)\1",
+        "(?=a)",
+        "a*a*a*a*b",
+        "((a)*)*",
+        "[",
+        "x" * 256,
+        "(x{1,9}){9}",
+        "a?" * 30 + "a" * 30,
+        "(a|aa)" * 40,
+    ],
 )
 def test_an_expression_that_could_run_away_is_refused(text):
     with pytest.raises(Invalid):
@@ -232,10 +245,10 @@ def test_an_expression_that_could_run_away_is_refused(text):
 
 
 def test_the_slowest_expression_that_is_taken_is_quick_enough(door):
-    boot(door, name="a" * 255)
+    boot(door, name="a" * 245, min_count=20)
     begun = time.monotonic()
-    assert ask(door, "GET", "/servers?name=a*a*a*b$").status_int == 200
-    assert time.monotonic() - begun < 20
+    assert ask(door, "GET", "/servers?name=a*a*b$").status_int == 200
+    assert time.monotonic() - begun < 2
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\x00b", "a\rdhcp-option=6,1.2.3.4", "\x1b[31m"])
