@@ -133,7 +133,7 @@ class ServerView:
         if self._attributes:
             shown[prefix + "host"] = record.host
             shown[prefix + "hypervisor_hostname"] = record.host
-            shown[prefix + "instance_name"] = f"instance-{record.id}"
+            shown[prefix + "instance_name"] = f"nl-{record.id}"
             if self._minor >= 3:
                 shown[prefix + "kernel_id"] = record.image_properties.get("kernel_id") or ""
                 shown[prefix + "ramdisk_id"] = record.image_properties.get("ramdisk_id") or ""
