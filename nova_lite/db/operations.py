@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, exists, insert, or_, select, update
+from sqlalchemy import Double, Integer, and_, bindparam, exists, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Operation
 from nova_lite.db.store import Store
@@ -117,66 +117,90 @@ def take(store: Store, queue: str, owner: str, *, host: str | None = None, limit
     Takes what is pending and due, and what is running under a lease that ran out. Never takes an operation while
     an earlier one of the same target is unfinished. Returns what was won; another worker may win the rest.
     """
-    moment = epoch()
+    values: dict[str, Any] = {"of_queue": queue, "of_host": host, "moment": epoch(), "most": limit}
     with store.read() as session:
-        candidates = list(session.scalars(_due(queue, host, moment).limit(limit)))
+        candidates = list(session.execute(_DUE if host is None else _DUE_OF_HOST, values))
     if not candidates:
         return []
     return store.transact(lambda session: _win(session, candidates, owner))
 
 
-def _due(queue: str, host: str | None, moment: float) -> Any:
-    earlier = aliased(Operation)
+# Statements of the hot path are made once, over tables rather than entities: to make one anew takes longer than to run it.
+_ROWS: Any = Operation.__table__
+
+
+def _due(*conditions: Any) -> Any:
+    earlier = _ROWS.alias()
+    moment = bindparam("moment", type_=Double)
     ready = or_(
-        and_(Operation.state == "pending", Operation.not_before <= moment),
-        and_(Operation.state == "running", Operation.lease_until < moment),
+        and_(_ROWS.c.state == "pending", _ROWS.c.not_before <= moment),
+        and_(_ROWS.c.state == "running", _ROWS.c.lease_until < moment),
     )
-    query = (
-        select(Operation)
-        .where(Operation.queue == queue, Operation.state.in_(UNFINISHED), ready)
+    return (
+        select(_ROWS)
+        .where(_ROWS.c.queue == bindparam("of_queue"), _ROWS.c.state.in_(UNFINISHED), ready, *conditions)
         .where(
             ~exists().where(
-                earlier.target_type == Operation.target_type,
-                earlier.target_id == Operation.target_id,
-                earlier.id < Operation.id,
-                earlier.state.in_(UNFINISHED),
+                earlier.c.target_type == _ROWS.c.target_type,
+                earlier.c.target_id == _ROWS.c.target_id,
+                earlier.c.id < _ROWS.c.id,
+                earlier.c.state.in_(UNFINISHED),
             )
         )
-        .order_by(Operation.id)
+        .order_by(_ROWS.c.id)
+        .limit(bindparam("most", type_=Integer))
     )
-    return query if host is None else query.where(Operation.host == host)
 
 
-def _win(session: Session, candidates: Sequence[Operation], owner: str) -> list[Work]:
-    moment = epoch()
+_DUE = _due()
+_DUE_OF_HOST = _due(_ROWS.c.host == bindparam("of_host"))
+_TAKE = (
+    update(_ROWS)
+    .where(
+        _ROWS.c.id == bindparam("seen_id"),
+        _ROWS.c.state == bindparam("seen_state"),
+        _ROWS.c.lease_until == bindparam("seen_lease"),
+        # What was taken, handed over to another queue or put back meanwhile is pending again too.
+        _ROWS.c.queue == bindparam("seen_queue"),
+        _ROWS.c.attempt == bindparam("seen_attempt"),
+    )
+    .values(
+        state="running",
+        owner=bindparam("taker"),
+        lease_until=bindparam("lease"),
+        attempt=_ROWS.c.attempt + 1,
+        started_at=bindparam("moment"),
+        updated_at=bindparam("moment"),
+    )
+)
+_HELD = (_ROWS.c.id == bindparam("work"), _ROWS.c.owner == bindparam("holder"), _ROWS.c.state == "running")
+_NOTE = (
+    update(_ROWS)
+    .where(*_HELD, _ROWS.c.cancel_requested.is_(False))
+    .values(step=bindparam("name"), lease_until=bindparam("lease"), updated_at=bindparam("moment"))
+)
+_IS_HELD = select(_ROWS.c.id).where(*_HELD)
+
+
+def _win(session: Session, candidates: Sequence[Any], owner: str) -> list[Work]:
     won: list[Work] = []
     for seen in candidates:
-        result = session.execute(
-            update(Operation)
-            .where(
-                Operation.id == seen.id,
-                Operation.state == seen.state,
-                Operation.lease_until == seen.lease_until,
-                # What was taken, handed over to another queue or put back meanwhile is pending again too.
-                Operation.queue == seen.queue,
-                Operation.attempt == seen.attempt,
-            )
-            .values(
-                state="running",
-                owner=owner,
-                lease_until=moment + LEASE_S,
-                attempt=Operation.attempt + 1,
-                started_at=now(),
-                updated_at=now(),
-            )
-            .execution_options(synchronize_session=False)
-        )
-        if _count(result):
+        values = {
+            "seen_id": seen.id,
+            "seen_state": seen.state,
+            "seen_lease": seen.lease_until,
+            "seen_queue": seen.queue,
+            "seen_attempt": seen.attempt,
+            "taker": owner,
+            "lease": epoch() + LEASE_S,
+            "moment": now(),
+        }
+        if _count(session.execute(_TAKE, values)):
             won.append(_work(seen, owner))
     return won
 
 
-def _work(row: Operation, owner: str) -> Work:
+def _work(row: Any, owner: str) -> Work:
     return Work(
         id=row.id,
         request_id=row.request_id,
@@ -239,16 +263,11 @@ def note_step(store: Store, work: Work, step: str) -> bool:
 
 def record_step(session: Session, work: Work, step: str) -> bool:
     """Do what :func:`note_step` does in the caller's transaction, for a step that also shows in its target's state."""
-    held = (Operation.id == work.id, Operation.owner == work.owner, Operation.state == "running")
-    result = session.execute(
-        update(Operation)
-        .where(*held, Operation.cancel_requested.is_(False))
-        .values(step=step, lease_until=epoch() + LEASE_S, updated_at=now())
-        .execution_options(synchronize_session=False)
-    )
-    if _count(result):
+    held = {"work": work.id, "holder": work.owner}
+    noted = session.execute(_NOTE, {**held, "name": step, "lease": epoch() + LEASE_S, "moment": now()})
+    if _count(noted):
         return False
-    if session.scalar(select(Operation.id).where(*held)) is None:
+    if session.scalar(_IS_HELD, held) is None:
         raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
     return True
 
@@ -278,14 +297,18 @@ def finish(session: Session, work: Work, state: str, error: str | None = None) -
 
 
 def _own(session: Session, work: Work, **values: Any) -> None:
-    result = session.execute(
-        update(Operation)
-        .where(Operation.id == work.id, Operation.owner == work.owner, Operation.state == "running")
-        .values(updated_at=now(), **values)
-        .execution_options(synchronize_session=False)
-    )
-    if not _count(result):
+    statement = _END.get(frozenset(values))
+    if statement is None:
+        # Few sets of columns are ever set together; bounded by the verbs above.
+        columns = {name: bindparam(f"new_{name}", type_=_ROWS.c[name].type) for name in (*values, "updated_at")}
+        statement = _END[frozenset(values)] = update(_ROWS).where(*_HELD).values(columns)
+    new = {f"new_{name}": value for name, value in values.items()}
+    held = {"work": work.id, "holder": work.owner, "new_updated_at": now()}
+    if not _count(session.execute(statement, {**held, **new})):
         raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
+
+
+_END: dict[frozenset[str], Any] = {}
 
 
 def ask_to_stop(session: Session, target_type: str, target_id: str) -> None:
