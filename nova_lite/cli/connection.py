@@ -18,7 +18,7 @@ from keystoneauth1.session import Session
 
 from nova_lite import __version__
 from nova_lite.cli.clouds import Cloud
-from nova_lite.cli.faults import ApiError, CommandError, refusal
+from nova_lite.cli.faults import ApiError, CommandError, Unreachable, refusal
 
 LOG = logging.getLogger(__name__)
 
@@ -258,11 +258,11 @@ def explain(error: BaseException, url: str) -> CommandError | None:
             f"{place} has no certificate that we trust (--os-cacert names a CA's): {_last_cause(error)}"
         )
     if isinstance(error, exceptions.connection.ConnectTimeout):
-        return CommandError(f"{place} did not answer in time.")
+        return Unreachable(f"{place} did not answer in time.")
     if isinstance(error, exceptions.connection.ConnectionError):
         if "refused" in str(error):
-            return CommandError(f"Nothing answers at {place}; is it up? (`nova-lite up`, or devstack/stack.sh)")
-        return CommandError(f"{place} can't be reached, or broke the connection off: {_last_cause(error)}")
+            return Unreachable(f"Nothing answers at {place}; is it up? (`nova-lite up`, or devstack/stack.sh)")
+        return Unreachable(f"{place} can't be reached, or broke the connection off: {_last_cause(error)}")
     if isinstance(error, exceptions.discovery.DiscoveryFailure):
         return CommandError(f"No Identity API answers at {url}; is it up, and is OS_AUTH_URL right?")
     if isinstance(error, exceptions.ClientException):

@@ -32,6 +32,10 @@ class ApiError(CommandError):
         self.request_id = request_id
 
 
+class Unreachable(CommandError):
+    """Nothing answered; it may answer in a moment."""
+
+
 class Missing(CommandError):
     """There is no thing of that name or id."""
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from nova_lite.cli.connection import Connection
-from nova_lite.cli.faults import ApiError, CommandError
+from nova_lite.cli.faults import ApiError, CommandError, Unreachable
 from nova_lite.cli.hostile import clean
 from nova_lite.cli.progress import Progress
 
@@ -15,6 +15,9 @@ TIMEOUT_S = 600
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 1.0
 _GROWTH = 1.3
+_AWAY = (502, 503, 504)
+_PATIENCE_S = 60.0
+"""How long the service may be away while we wait: it goes on with its work when it has been started again."""
 
 
 def add_options(parser: Any, what: str) -> None:
@@ -36,14 +39,22 @@ def until(
     :raises CommandError: it ended otherwise (with its fault), or the time is over.
     """
     deadline = time.monotonic() + timeout_s
+    answered = time.monotonic()
     pause = _FIRST_PAUSE_S
     while True:
         try:
             server: dict[str, Any] = connection.compute.get(f"servers/{server_id}")["server"]
-        except ApiError as error:
-            if error.status == 404 and not wanted:
+        except (ApiError, Unreachable) as error:
+            if isinstance(error, ApiError) and error.status == 404 and not wanted:
                 return {}
-            raise
+            if isinstance(error, ApiError) and error.status not in _AWAY:
+                raise
+            if time.monotonic() > min(answered + _PATIENCE_S, deadline):
+                raise
+            progress.say("the service does not answer; waiting for it")
+            time.sleep(_LONGEST_PAUSE_S)
+            continue
+        answered = time.monotonic()
         status, task = server["status"], server.get("OS-EXT-STS:task_state")
         progress.say(f"{server['name']}: {status}{f' ({task})' if task else ''}")
         if status in wanted and task is None:

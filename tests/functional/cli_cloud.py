@@ -28,12 +28,49 @@ class Answer:
     err: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cloud:
     """A running cloud."""
 
     directory: Path
     port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """What its process says."""
+        return self.directory / "up.log"
+
+    def start(self) -> None:
+        """Start its process; return when the API answers and the agent has told of its host."""
+        with self.log.open("wb") as stream:
+            self.process = subprocess.Popen(
+                self.command("up", "--config-file", str(self.directory / "nova-lite.conf")),
+                stdout=stream,
+                stderr=stream,
+                env=self.environment(),
+            )
+        deadline = time.monotonic() + _START_S
+        while "nova-lite is up" not in self.log.read_text() or not self.read("hypervisor", "list"):
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End its process."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End its process as a power failure would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
 
     def environment(self, user: str = "admin", **more: str) -> dict[str, str]:
         """Return what openrc sets, and nothing else that could lead elsewhere."""
@@ -103,27 +140,8 @@ def cloud(directory: Path, **fake: str) -> Iterator[Cloud]:
         ["bootstrap", "--admin-password-file", str(secret), "--demo-password-file", str(secret)],
     ):
         subprocess.run([*manage, "--config-file", str(config), *step], check=True, capture_output=True, timeout=120)
-    log = directory / "up.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            made.command("up", "--config-file", str(config)), stdout=stream, stderr=stream, env=made.environment()
-        )
     try:
-        _wait(process, made, log)
+        made.start()
         yield made
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], made: Cloud, log: Path) -> None:
-    """Wait until the API answers and the agent has told of its host."""
-    deadline = time.monotonic() + _START_S
-    while "nova-lite is up" not in log.read_text() or not made.read("hypervisor", "list"):
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
+        made.stop()

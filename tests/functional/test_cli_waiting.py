@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cli_cloud import Cloud, cloud
@@ -14,7 +15,7 @@ from cli_cloud import Cloud, cloud
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A host on which everything takes two seconds, and pausing fails."""
-    knobs = {"latency": "2", "fault_rate": "1.0", "faulty_actions": "pause"}
+    knobs = {"persist": "true", "latency": "2", "fault_rate": "1.0", "faulty_actions": "pause"}
     with cloud(tmp_path_factory.mktemp("slow"), **knobs) as made:
         made.do("flavor", "create", "--id", "1", "--ram", "64", "m1.nano")
         made.do("image", "create", "--file", "-", "tiny", stdin=b"\0" * 100_000)
@@ -58,3 +59,27 @@ def test_an_action_that_fails_says_why(slow: Cloud) -> None:
     assert answer.code == 1
     assert "pause restless: Server restless (" in answer.err.splitlines()[-1]
     assert "pause" in answer.err.splitlines()[-1].partition(" ended ")[2]
+
+
+def test_a_wait_outlives_the_service(slow: Cloud, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with said.open("wb") as stream:
+        process = subprocess.Popen(
+            slow.command(*_create("tough", "--wait")),
+            stdout=subprocess.DEVNULL,
+            stderr=stream,
+            env=slow.environment(),
+            cwd=slow.directory,
+        )
+    _await(said, "tough: BUILD")
+    slow.kill()
+    _await(said, "the service does not answer; waiting for it")
+    slow.start()
+    assert process.wait(90) == 0, said.read_text()
+
+
+def _await(said: Path, text: str) -> None:
+    deadline = time.monotonic() + 20
+    while text not in said.read_text():
+        assert time.monotonic() < deadline, said.read_text()
+        time.sleep(0.02)
