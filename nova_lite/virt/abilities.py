@@ -1,0 +1,124 @@
+"""What only some drivers, or only some kinds of guest, can do: small protocols beside the driver's own.
+
+An agent asks ``isinstance(driver, Snapshots)`` and, for the kind, ``capabilities().missing``; a refusal is a
+:class:`nova_lite.virt.driver.DriverError` that says from which kind or state it would work. As with the driver, every method may be called
+again after it was cut off half-way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from nova_lite.virt.driver import GuestSpec, LocalImage
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An image file that a snapshot left at ``path``, in Glance's terms. ``size`` in bytes."""
+
+    path: Path
+    disk_format: str
+    container_format: str
+    size: int
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ConsoleTarget:
+    """Where a guest's console listens on its host: a UNIX socket, or a loopback address with a port."""
+
+    kind: str
+    """``serial``, ``novnc`` or ``spice-html5``."""
+    unix_path: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """Make an image of a guest's disk (VM), or commit a container's root to an OCI archive."""
+
+    def snapshot(self, spec: GuestSpec, target: Path) -> Snapshot:
+        """Write an image of the guest to *target*; a running guest goes on running. What was there is replaced."""
+
+
+@runtime_checkable
+class Rescues(Protocol):
+    """Boot a guest from another image with its own disk beside it."""
+
+    def rescue(self, spec: GuestSpec, rescue: LocalImage) -> None:
+        """Stop the guest and boot *rescue*, with the guest's own disk as the second one."""
+
+    def unrescue(self, spec: GuestSpec) -> None:
+        """Stop the rescue and start the guest from its own disk; the rescue's disk goes."""
+
+
+@runtime_checkable
+class Resizes(Protocol):
+    """Change what a guest has, or begin it anew."""
+
+    def resize(self, spec: GuestSpec) -> None:
+        """Stop the guest, keep what a revert needs, grow its disk to *spec*, and start it with *spec*'s size."""
+
+    def confirm_resize(self, server_id: str) -> None:
+        """Throw away what :meth:`revert_resize` would need."""
+
+    def revert_resize(self, spec: GuestSpec) -> None:
+        """Put the disk from before :meth:`resize` back and start with *spec*, the old size."""
+
+    def rebuild(self, spec: GuestSpec) -> None:
+        """Stop the guest, throw its disk away, and start it from *spec*'s image."""
+
+
+@runtime_checkable
+class ResizesLive(Protocol):
+    """Change vCPUs and memory of a running guest."""
+
+    def resize_live(self, spec: GuestSpec) -> None:
+        """Give the running guest *spec*'s vCPUs and memory (a container by its cgroup; a VM within its reserved maximum)."""
+
+
+@runtime_checkable
+class ShelvesDisks(Protocol):
+    """Take a guest off its host with nothing left but its snapshot."""
+
+    def stop_and_remove(self, server_id: str) -> None:
+        """Remove the guest and its disks, as destroy does, but keep its console log."""
+
+
+@runtime_checkable
+class Dumps(Protocol):
+    """Make a guest's kernel dump."""
+
+    def crash_dump(self, server_id: str) -> None:
+        """Send the guest a non-maskable interrupt."""
+
+
+@runtime_checkable
+class SetsPasswords(Protocol):
+    """Change a password inside a running guest."""
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        """Set *user*'s password through the guest agent. :raises DriverError: the guest has none that answers."""
+
+
+@runtime_checkable
+class Consoles(Protocol):
+    """Let somebody at a guest's console."""
+
+    def console_target(self, server_id: str, kind: str) -> ConsoleTarget:
+        """Return where the console of *kind* listens. :raises DriverError: the guest has none of that kind."""
+
+
+@runtime_checkable
+class Adopts(Protocol):
+    """Make a guest that is not ours one of ours, without stopping it."""
+
+    def describe(self, name: str) -> Mapping[str, object]:
+        """Return what a guest of that libvirt name has: kind, vcpus, memory_mb, disks, nics (mac, device), uuid."""
+
+    def adopt(self, name: str, server_id: str) -> None:
+        """Mark the running guest *name* as *server_id*'s, and keep its console from here on."""
