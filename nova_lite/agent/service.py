@@ -147,20 +147,21 @@ class Agent:
         while not self._stopping.is_set():
             self._hint.clear()
             try:
-                taken = self._take_some()
+                more = self._take_some()
             except Exception:
                 LOG.exception("host=%s event=take-failed", self.host)
                 # Perhaps something was taken and we were not told: under a new name its lease is renewed by nobody.
                 self._owner = operations.new_owner(f"agent-{self.host}")
                 self._stopping.wait(min(1.0, self._conf.compute.poll_interval))
                 continue
-            if not taken:
+            if not more:
                 self._hint.wait(self._conf.compute.poll_interval)
 
-    def _take_some(self) -> int:
+    def _take_some(self) -> bool:
+        """Take what the free workers can do; return whether there may be more that could be taken now."""
         free = self._conf.compute.workers - len(self._under_way)
         if free <= 0:
-            return 0  # the end of one of them sets the hint
+            return False  # the end of one of them sets the hint
         works = operations.take(self._store, AGENT, self._owner, host=self.host, limit=free)
         for work in works:
             if not self._try_hold(work.target_id):
@@ -168,7 +169,7 @@ class Agent:
                 continue
             self._under_way[work.id] = work
             self._pool.submit(self._run, work)
-        return len(works)
+        return bool(len(works) == free)  # what comes after this look sets the hint
 
     def _run(self, work: Work) -> None:
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import Select
 
@@ -141,20 +142,27 @@ def not_found(server_id: str) -> NotFound:
     return NotFound(f"Instance {server_id} could not be found.", "server.not_found")
 
 
+def _one(*, of_project: bool, deleted: bool) -> Select[Any]:
+    query = records().where(Server.id == bindparam("server_id"))
+    if of_project:
+        query = query.where(Server.project_id == bindparam("of_project"))
+    return query if deleted else query.where(Server.deleted.is_(False))
+
+
+# Made once: to make one of these statements anew takes longer than to run it.
+_ONE = {key: _one(of_project=key[0], deleted=key[1]) for key in itertools.product((False, True), repeat=2)}
+
+
 def read(session: Session, server_id: str, project_id: str | None, *, deleted: bool = False) -> ServerRecord:
     """Return a server of *project_id* (None: any), a deleted one only if *deleted*.
 
     :raises NotFound: there is none.
     """
-    query = records().where(Server.id == server_id)
-    if project_id is not None:
-        query = query.where(Server.project_id == project_id)
-    if not deleted:
-        query = query.where(Server.deleted.is_(False))
-    found = to_records(session, query)
-    if not found:
+    values = {"server_id": server_id, "of_project": project_id}
+    row = session.execute(_ONE[project_id is not None, deleted], values).first()
+    if row is None:
         raise not_found(server_id)
-    return found[0]
+    return ServerRecord(*row)
 
 
 def get(store: Store, server_id: str, project_id: str | None, *, deleted: bool = False) -> ServerRecord:
@@ -170,28 +178,30 @@ def get_detail(store: Store, server_id: str, project_id: str | None) -> Detail:
         return Detail(record, tuple(nics(session, [server_id]).get(server_id, ())))
 
 
+_NICS = (
+    select(
+        Port.device_id,
+        Port.id,
+        Port.network_id,
+        Network.name,
+        Port.mac_address,
+        Port.status,
+        FixedIp.subnet_id,
+        FixedIp.address,
+    )
+    .join(Network, Network.id == Port.network_id)
+    .outerjoin(FixedIp, FixedIp.port_id == Port.id)
+    .where(Port.device_id.in_(bindparam("server_ids", expanding=True)))
+    .order_by(Port.device_id, Port.position, Port.created_at, Port.id, FixedIp.address)
+)
+
+
 def nics(session: Session, server_ids: Sequence[str]) -> dict[str, list[Nic]]:
     """Return the interfaces of servers in their order, in one query."""
     if not server_ids:
         return {}
-    query = (
-        select(
-            Port.device_id,
-            Port.id,
-            Port.network_id,
-            Network.name,
-            Port.mac_address,
-            Port.status,
-            FixedIp.subnet_id,
-            FixedIp.address,
-        )
-        .join(Network, Network.id == Port.network_id)
-        .outerjoin(FixedIp, FixedIp.port_id == Port.id)
-        .where(Port.device_id.in_(list(server_ids)))
-        .order_by(Port.device_id, Port.position, Port.created_at, Port.id, FixedIp.address)
-    )
     rows: dict[str, dict[str, tuple[Any, list[tuple[str, str]]]]] = {}
-    for row in session.execute(query):
+    for row in session.execute(_NICS, {"server_ids": list(server_ids)}):
         _, held = rows.setdefault(row[0], {}).setdefault(row[1], (row, []))
         if row[7] is not None:
             held.append((row[6], row[7]))

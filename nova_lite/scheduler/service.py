@@ -84,6 +84,8 @@ class Scheduler:
                 continue
             if not taken:
                 self._hint.acquire(timeout=self._conf.scheduler.poll_interval)
+                while not self._stopping.is_set() and self._hint.acquire(blocking=False):
+                    pass  # one look answers all the hints that came before it
 
     def place_some(self) -> int:
         """Take up to ``BATCH`` operations and place their servers; return how many were taken."""
