@@ -142,6 +142,28 @@ def upgrade() -> None:
         **_TABLE,
     )
     op.create_table(
+        "migrations",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("uuid", sa.String(length=36), nullable=False),
+        sa.Column("server_id", sa.String(length=36), nullable=False),
+        sa.Column("migration_type", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("source", sa.String(length=255), nullable=False),
+        sa.Column("destination", sa.String(length=255), nullable=False),
+        sa.Column("old_flavor", sa.String(length=255), nullable=False),
+        sa.Column("new_flavor", sa.String(length=255), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("created_at", types.Moment, nullable=False),
+        sa.Column("updated_at", types.Moment, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_migrations")),
+        sa.UniqueConstraint("uuid", name=op.f("uq_migrations_uuid")),
+        if_not_exists=True,
+        **_TABLE,
+    )
+    op.create_index("ix_migrations_listing", "migrations", ["created_at", "id"], unique=False, if_not_exists=True)
+    op.create_index("ix_migrations_server", "migrations", ["server_id", "id"], unique=False, if_not_exists=True)
+    op.create_table(
         "networks",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("project_id", sa.String(length=64), nullable=False),
@@ -183,6 +205,7 @@ def upgrade() -> None:
         sa.Column("not_before", sa.Double(), nullable=False),
         sa.Column("deadline", sa.Double(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("events", types.Json, nullable=False),
         sa.Column("created_at", types.Moment, nullable=False),
         sa.Column("started_at", types.Moment, nullable=True),
         sa.Column("updated_at", types.Moment, nullable=True),
@@ -255,7 +278,9 @@ def upgrade() -> None:
         sa.Column("access_ip_v4", sa.String(length=64), nullable=False),
         sa.Column("access_ip_v6", sa.String(length=64), nullable=False),
         sa.Column("locked", sa.Boolean(), nullable=False),
+        sa.Column("locked_by", sa.String(length=8), nullable=True),
         sa.Column("locked_reason", sa.String(length=255), nullable=True),
+        sa.Column("system_metadata", types.Json, nullable=False),
         sa.Column("launched_at", types.Moment, nullable=True),
         sa.Column("terminated_at", types.Moment, nullable=True),
         sa.Column("deleted", sa.Boolean(), nullable=False),
@@ -439,6 +464,7 @@ def downgrade() -> None:
     op.drop_table("revocations")
     op.drop_table("operations")
     op.drop_table("networks")
+    op.drop_table("migrations")
     op.drop_table("login_failures")
     op.drop_table("keypairs")
     op.drop_table("images")

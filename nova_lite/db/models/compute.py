@@ -17,7 +17,9 @@ class Server(Base, Timestamps):
     ``flavor`` and ``image_properties`` are copies made at creation, as a flavor may change or go. ``vm_state`` is where
     the server stands, ``task_state`` what is being done to it (None: nothing); the pair changes only by
     compare-and-swap (``nova_lite.compute.lifecycle``). A deleted server's row stays, with ``deleted`` true.
-    ``generation`` grows with each change of state.
+    ``generation`` grows with each change of state. ``locked_by`` is ``owner`` or ``admin``. ``system_metadata`` is what an
+    action leaves for the one that will end or undo it (``nova_lite.compute.endings`` says what): the flavor before a resize,
+    the snapshot of a shelved server. A soft-deleted server has ``deleted_at`` and is not ``deleted``.
     """
 
     __tablename__ = "servers"
@@ -59,7 +61,9 @@ class Server(Base, Timestamps):
     access_ip_v4: Mapped[str] = mapped_column(String(64), default="")
     access_ip_v6: Mapped[str] = mapped_column(String(64), default="")
     locked: Mapped[bool] = mapped_column(default=False)
+    locked_by: Mapped[str | None] = mapped_column(String(8))
     locked_reason: Mapped[str | None] = mapped_column(Name)
+    system_metadata: Mapped[JsonDict] = mapped_column(Json, default=dict)
     launched_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
     terminated_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
     deleted: Mapped[bool] = mapped_column(default=False)
@@ -150,6 +154,30 @@ class Allocation(Base):
     vcpus: Mapped[int]
     memory_mb: Mapped[int]
     disk_gb: Mapped[int]
+
+
+class Migration(Base, Timestamps):
+    """A server's change of size (``migration_type`` resize), or later of host, from its beginning to its end.
+
+    ``status``: migrating → finished → confirmed | reverted, or error. Flavors are the ids that clients use.
+    """
+
+    __tablename__ = "migrations"
+    __table_args__ = (
+        Index("ix_migrations_server", "server_id", "id"),
+        Index("ix_migrations_listing", "created_at", "id"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    uuid: Mapped[str] = mapped_column(Uuid, unique=True)
+    server_id: Mapped[str] = mapped_column(Uuid)
+    migration_type: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16))
+    source: Mapped[str] = mapped_column(Name)
+    destination: Mapped[str] = mapped_column(Name)
+    old_flavor: Mapped[str] = mapped_column(Name)
+    new_flavor: Mapped[str] = mapped_column(Name)
+    project_id: Mapped[str] = mapped_column(String(64))
+    user_id: Mapped[str] = mapped_column(String(64))
 
 
 class Service(Base, Timestamps):

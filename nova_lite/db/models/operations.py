@@ -21,7 +21,8 @@ class Operation(Base):
     (``scheduler`` or ``agent``; an agent takes only what names its ``host``). While it runs, ``owner`` holds it until
     ``lease_until`` (epoch seconds); after that anybody of the queue may take it again (``attempt`` counts).
     ``deadline`` (epoch seconds) bounds the whole. ``not_before`` delays a retry. Work on one target is done in the
-    order of ``id``, one at a time.
+    order of ``id``, one at a time. ``events`` are its steps, each ``{"event", "start", "finish", "result"}`` with moments in
+    ISO 8601 and the result ``Success`` or ``Error``; they are written when it ends or is put back.
     """
 
     __tablename__ = "operations"
@@ -48,6 +49,7 @@ class Operation(Base):
     not_before: Mapped[float] = mapped_column(Double, default=0.0)
     deadline: Mapped[float] = mapped_column(Double)
     error: Mapped[str | None] = mapped_column(Text)
+    events: Mapped[list[JsonDict]] = mapped_column(Json, default=list)
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
     started_at: Mapped[datetime.datetime | None] = mapped_column(Moment)
     updated_at: Mapped[datetime.datetime | None] = mapped_column(Moment, onupdate=now)
