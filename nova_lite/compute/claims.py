@@ -8,12 +8,52 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Integer, bindparam, delete, insert, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Allocation, Host, Server
 from nova_lite.db.types import now
+
+# Made once, over tables rather than entities: to make a statement anew takes longer than to run it.
+_HOSTS: Any = Host.__table__
+_ALLOCATIONS: Any = Allocation.__table__
+_SIZES = ("vcpus", "memory_mb", "disk_gb")
+
+
+def _more(name: str) -> Any:
+    return _HOSTS.c[f"used_{name}"] + bindparam(f"more_{name}", type_=Integer)
+
+
+def _less(name: str) -> Any:
+    return _HOSTS.c[f"used_{name}"] - bindparam(f"less_{name}", type_=Integer)
+
+
+_HELD_ON = select(_ALLOCATIONS.c.host).where(_ALLOCATIONS.c.server_id == bindparam("of_server"))
+_TAKE = (
+    update(_HOSTS)
+    .where(
+        _HOSTS.c.name == bindparam("of_host"),
+        _HOSTS.c.enabled.is_(True),
+        _more("vcpus") <= _HOSTS.c.vcpus * _HOSTS.c.vcpus_ratio,
+        _more("memory_mb") <= (_HOSTS.c.memory_mb - _HOSTS.c.reserved_memory_mb) * _HOSTS.c.memory_ratio,
+        _more("disk_gb") <= _HOSTS.c.disk_gb * _HOSTS.c.disk_ratio,
+    )
+    .values(
+        {f"used_{name}": _more(name) for name in _SIZES}
+        | {"running_servers": _HOSTS.c.running_servers + 1, "updated_at": bindparam("moment")}
+    )
+)
+_HELD = select(_ALLOCATIONS).where(_ALLOCATIONS.c.server_id == bindparam("of_server")).with_for_update()
+_DROP = delete(_ALLOCATIONS).where(_ALLOCATIONS.c.server_id == bindparam("of_server"))
+_GIVE_BACK = (
+    update(_HOSTS)
+    .where(_HOSTS.c.name == bindparam("of_host"))
+    .values(
+        {f"used_{name}": _less(name) for name in _SIZES}
+        | {"running_servers": _HOSTS.c.running_servers - 1, "updated_at": bindparam("moment")}
+    )
+)
 
 
 def claim(session: Session, server: Server, host: str) -> bool:
@@ -21,65 +61,24 @@ def claim(session: Session, server: Server, host: str) -> bool:
 
     A server that already holds this host's claim keeps it (True): the scheduler may have died after its commit.
     """
-    held = session.get(Allocation, server.id)
-    if held is not None:
-        return held.host == host
-    result = session.execute(
-        update(Host)
-        .where(
-            Host.name == host,
-            Host.enabled.is_(True),
-            Host.used_vcpus + server.vcpus <= Host.vcpus * Host.vcpus_ratio,
-            Host.used_memory_mb + server.memory_mb <= (Host.memory_mb - Host.reserved_memory_mb) * Host.memory_ratio,
-            Host.used_disk_gb + server.disk_gb <= Host.disk_gb * Host.disk_ratio,
-        )
-        .values(
-            used_vcpus=Host.used_vcpus + server.vcpus,
-            used_memory_mb=Host.used_memory_mb + server.memory_mb,
-            used_disk_gb=Host.used_disk_gb + server.disk_gb,
-            running_servers=Host.running_servers + 1,
-            updated_at=now(),
-        )
-        .execution_options(synchronize_session=False)
-    )
-    if not _count(result):
+    held_on = session.scalar(_HELD_ON, {"of_server": server.id})
+    if held_on is not None:
+        return bool(held_on == host)
+    amounts = {"vcpus": server.vcpus, "memory_mb": server.memory_mb, "disk_gb": server.disk_gb}
+    wanted = {f"more_{name}": amount for name, amount in amounts.items()}
+    if not _count(session.execute(_TAKE, {"of_host": host, "moment": now(), **wanted})):
         return False
-    session.add(
-        Allocation(
-            server_id=server.id,
-            host=host,
-            vcpus=server.vcpus,
-            memory_mb=server.memory_mb,
-            disk_gb=server.disk_gb,
-        )
-    )
-    session.flush()
+    session.execute(insert(_ALLOCATIONS), {"server_id": server.id, "host": host, **amounts})
     return True
 
 
 def release(session: Session, server_id: str) -> bool:
     """Give back what *server_id* holds; False when it holds nothing (any more)."""
-    held = session.scalar(select(Allocation).where(Allocation.server_id == server_id).with_for_update())
-    if held is None:
+    held = session.execute(_HELD, {"of_server": server_id}).first()
+    if held is None or not _count(session.execute(_DROP, {"of_server": server_id})):
         return False
-    removed = session.execute(
-        delete(Allocation).where(Allocation.server_id == server_id).execution_options(synchronize_session=False)
-    )
-    if not _count(removed):
-        return False
-    session.execute(
-        update(Host)
-        .where(Host.name == held.host)
-        .values(
-            used_vcpus=Host.used_vcpus - held.vcpus,
-            used_memory_mb=Host.used_memory_mb - held.memory_mb,
-            used_disk_gb=Host.used_disk_gb - held.disk_gb,
-            running_servers=Host.running_servers - 1,
-            updated_at=now(),
-        )
-        .execution_options(synchronize_session=False)
-    )
-    session.expunge(held)
+    less = {"less_vcpus": held.vcpus, "less_memory_mb": held.memory_mb, "less_disk_gb": held.disk_gb}
+    session.execute(_GIVE_BACK, {"of_host": held.host, "moment": now(), **less})
     return True
 
 

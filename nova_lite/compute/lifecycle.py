@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -22,6 +22,43 @@ from nova_lite.db.types import JsonDict, now
 from nova_lite.errors import Conflict, NotFound, StaleState
 
 LOG = logging.getLogger(__name__)
+
+
+# Made once, over tables rather than entities: to make a statement anew takes longer than to run it.
+_SERVERS: Any = Server.__table__
+_PORTS: Any = Port.__table__
+_ADDRESSES: Any = FixedIp.__table__
+_DELETING = TRANSITIONS["delete"].during
+_STEP = (
+    update(_SERVERS)
+    .where(_SERVERS.c.id == bindparam("of_server"), _SERVERS.c.deleted.is_(False))
+    .where(_SERVERS.c.task_state.is_not(None), _SERVERS.c.task_state != _DELETING)
+    .values(task_state=bindparam("new_task_state"), updated_at=bindparam("moment"))
+)
+_END_DELETED = (
+    update(_SERVERS)
+    .where(_SERVERS.c.id == bindparam("of_server"), _SERVERS.c.deleted.is_(False))
+    .values(
+        vm_state=VmState.DELETED.value,
+        task_state=None,
+        power_state=int(PowerState.NOSTATE),
+        deleted=True,
+        deleted_at=bindparam("moment"),
+        terminated_at=bindparam("moment"),
+        updated_at=bindparam("moment"),
+        generation=_SERVERS.c.generation + 1,
+    )
+)
+_MADE_PORTS = select(_PORTS.c.id).where(
+    _PORTS.c.device_id == bindparam("of_server"), _PORTS.c.made_by_compute.is_(True)
+)
+_DROP_ADDRESSES = delete(_ADDRESSES).where(_ADDRESSES.c.port_id.in_(bindparam("of_ports", expanding=True)))
+_DROP_PORTS = delete(_PORTS).where(_PORTS.c.id.in_(bindparam("of_ports", expanding=True)))
+_FREE_PORTS = (
+    update(_PORTS)
+    .where(_PORTS.c.device_id == bindparam("of_server"))
+    .values(device_id="", device_owner="", host=None, status="DOWN", updated_at=bindparam("moment"))
+)
 
 
 def begin(
@@ -117,13 +154,7 @@ def step(session: Session, server_id: str, action: str, task_state: str) -> None
 
     :raises StaleState: the server is gone.
     """
-    result = session.execute(
-        update(Server)
-        .where(Server.id == server_id, Server.deleted.is_(False), Server.task_state.is_not(None))
-        .where(Server.task_state != TRANSITIONS["delete"].during)
-        .values(task_state=task_state, updated_at=now())
-        .execution_options(synchronize_session=False)
-    )
+    result = session.execute(_STEP, {"of_server": server_id, "new_task_state": task_state, "moment": now()})
     if not _count(result):
         raise StaleState(f"server {server_id} has no {action} under way")
 
@@ -213,54 +244,37 @@ def end_deleted(session: Session, server_id: str) -> None:
 
     Also for a server whose host is gone: when that comes back, its agent's reconcile removes what is left there.
     """
-    moment = now()
     claims.release(session, server_id)
     release_ports(session, server_id)
-    session.execute(
-        update(Server)
-        .where(Server.id == server_id, Server.deleted.is_(False))
-        .values(
-            vm_state=VmState.DELETED.value,
-            task_state=None,
-            power_state=int(PowerState.NOSTATE),
-            deleted=True,
-            deleted_at=moment,
-            terminated_at=moment,
-            updated_at=moment,
-            generation=Server.generation + 1,
-        )
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(_END_DELETED, {"of_server": server_id, "moment": now()})
 
 
 def release_ports(session: Session, server_id: str) -> None:
     """Delete the ports that compute made for a server and unbind those that its user brought."""
-    options: dict[str, Any] = {"synchronize_session": False}
-    identifiers = list(
-        session.scalars(select(Port.id).where(Port.device_id == server_id, Port.made_by_compute.is_(True)))
-    )
+    identifiers = list(session.scalars(_MADE_PORTS, {"of_server": server_id}))
     if identifiers:
-        session.execute(delete(FixedIp).where(FixedIp.port_id.in_(identifiers)).execution_options(**options))
-        session.execute(delete(Port).where(Port.id.in_(identifiers)).execution_options(**options))
-    session.execute(
-        update(Port)
-        .where(Port.device_id == server_id)
-        .values(device_id="", device_owner="", host=None, status="DOWN", updated_at=now())
-        .execution_options(**options)
-    )
+        session.execute(_DROP_ADDRESSES, {"of_ports": identifiers})
+        session.execute(_DROP_PORTS, {"of_ports": identifiers})
+    session.execute(_FREE_PORTS, {"of_server": server_id, "moment": now()})
 
 
 def _set(session: Session, server_id: str, action: str, values: dict[str, Any]) -> None:
-    condition = [Server.id == server_id, Server.deleted.is_(False)]
-    if action != "delete":
-        # A delete that was asked for meanwhile owns the server's state from then on.
-        condition.append(or_(Server.task_state.is_(None), Server.task_state != TRANSITIONS["delete"].during))
-    session.execute(
-        update(Server)
-        .where(*condition)
-        .values(generation=Server.generation + 1, updated_at=now(), **values)
-        .execution_options(synchronize_session=False)
-    )
+    key = (action == "delete", frozenset(values))
+    statement = _SET.get(key)
+    if statement is None:
+        columns = {name: bindparam(f"new_{name}", type_=_SERVERS.c[name].type) for name in (*values, "updated_at")}
+        condition = [_SERVERS.c.id == bindparam("of_server"), _SERVERS.c.deleted.is_(False)]
+        if action != "delete":
+            # A delete that was asked for meanwhile owns the server's state from then on.
+            condition.append(or_(_SERVERS.c.task_state.is_(None), _SERVERS.c.task_state != _DELETING))
+        columns["generation"] = _SERVERS.c.generation + 1
+        statement = _SET[key] = update(_SERVERS).where(*condition).values(columns)
+    new = {f"new_{name}": value for name, value in values.items()}
+    session.execute(statement, {"of_server": server_id, "new_updated_at": now(), **new})
+
+
+_SET: dict[tuple[bool, frozenset[str]], Any] = {}
+"""By whether it is a delete that ends, and by the columns that are set: there are a handful."""
 
 
 def _swap(session: Session, server: Server, condition: list[Any], values: dict[str, Any]) -> bool:

@@ -181,6 +181,18 @@ _NOTE = (
 )
 _IS_HELD = select(_ROWS.c.id).where(*_HELD)
 
+_OF_TARGET = (_ROWS.c.target_type == bindparam("of_type"), _ROWS.c.target_id == bindparam("of_id"))
+_CANCEL_PENDING = (
+    update(_ROWS)
+    .where(*_OF_TARGET, _ROWS.c.state == "pending")
+    .values(state="cancelled", finished_at=bindparam("moment"), updated_at=bindparam("moment"))
+)
+_ASK_RUNNING = (
+    update(_ROWS)
+    .where(*_OF_TARGET, _ROWS.c.state == "running")
+    .values(cancel_requested=True, updated_at=bindparam("moment"))
+)
+
 
 def _win(session: Session, candidates: Sequence[Any], owner: str) -> list[Work]:
     won: list[Work] = []
@@ -316,20 +328,9 @@ def ask_to_stop(session: Session, target_type: str, target_id: str) -> None:
 
     A pending operation has no owner, so nothing can be under way for it.
     """
-    mine = (Operation.target_type == target_type, Operation.target_id == target_id)
-    options: dict[str, Any] = {"synchronize_session": False}
-    session.execute(
-        update(Operation)
-        .where(*mine, Operation.state == "pending")
-        .values(state="cancelled", finished_at=now(), updated_at=now())
-        .execution_options(**options)
-    )
-    session.execute(
-        update(Operation)
-        .where(*mine, Operation.state == "running")
-        .values(cancel_requested=True, updated_at=now())
-        .execution_options(**options)
-    )
+    values = {"of_type": target_type, "of_id": target_id, "moment": now()}
+    session.execute(_CANCEL_PENDING, values)
+    session.execute(_ASK_RUNNING, values)
 
 
 def overdue(session: Session, limit: int = 100) -> list[Operation]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -88,29 +89,34 @@ def _claim_one_of(
     return None
 
 
+# Made once, over tables rather than entities: to make a statement anew takes longer than to run it.
+_SERVERS: Any = Server.__table__
+_PORTS: Any = Port.__table__
+_BIND_SERVER = (
+    update(_SERVERS)
+    .where(
+        _SERVERS.c.id == bindparam("of_server"),
+        _SERVERS.c.deleted.is_(False),
+        _SERVERS.c.vm_state == VmState.BUILDING.value,
+        _SERVERS.c.task_state == SCHEDULING,
+    )
+    .values(host=bindparam("chosen"), task_state=NETWORKING, updated_at=bindparam("moment"))
+)
+_BIND_PORTS = (
+    update(_PORTS)
+    .where(_PORTS.c.device_id == bindparam("of_server"))
+    .values(host=bindparam("chosen"), updated_at=bindparam("moment"))
+)
+
+
 def _bind(session: Session, work: Work, server: Server, host: str) -> None:
     """Do it all in one transaction. A delete that was asked for since *server* was read shows in its task state."""
     if not claims.claim(session, server, host):
         raise _Full
-    moment = now()
-    bound = session.execute(
-        update(Server)
-        .where(
-            Server.id == server.id,
-            Server.deleted.is_(False),
-            Server.vm_state == VmState.BUILDING.value,
-            Server.task_state == SCHEDULING,
-        )
-        .values(host=host, task_state=NETWORKING, updated_at=moment)
-        .execution_options(synchronize_session=False)
-    )
+    values = {"of_server": server.id, "chosen": host, "moment": now()}
+    bound = session.execute(_BIND_SERVER, values)
     assert isinstance(bound, CursorResult)
     if not bound.rowcount:
         raise _Gone
-    session.execute(
-        update(Port)
-        .where(Port.device_id == server.id)
-        .values(host=host, updated_at=moment)
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(_BIND_PORTS, values)
     operations.hand_over(session, work, queue="agent", host=host)
