@@ -6,6 +6,7 @@ https://docs.openstack.org/keystone/latest/admin/service-api-protection.html
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Assignment, Project, Role, User
-from nova_lite.errors import NotFound
+from nova_lite.db.store import Store
+from nova_lite.errors import Forbidden, NotFound
 from nova_lite.identity import revocations
+from nova_lite.identity.names import store_named
 
 IMPLIES = {"admin": "manager", "manager": "member", "member": "reader"}
 """Whoever has the first has the second too."""
+
+BUILT_IN = frozenset({*IMPLIES, *IMPLIES.values()})
+"""Policies are written with these, so they neither go nor change their names."""
 
 PROJECT, DOMAIN, SYSTEM = "project", "domain", "system"
 ALL_SYSTEM = "all"
@@ -122,3 +128,87 @@ def projects_of(session: Session, user_id: str, *, enabled_only: bool = False) -
     held = select(Assignment.target_id).where(Assignment.user_id == user_id, Assignment.target_kind == PROJECT)
     query = select(Project).where(Project.id.in_(held)).order_by(Project.name, Project.id)
     return list(session.scalars(query.where(Project.enabled.is_(True)) if enabled_only else query))
+
+
+def direct(session: Session, user_id: str, target_kind: str, target_id: str) -> list[Role]:
+    """List the roles that a user was given on a target, without implied ones."""
+    return list(
+        session.scalars(
+            select(Role)
+            .join(Assignment, Assignment.role_id == Role.id)
+            .where(
+                Assignment.user_id == user_id,
+                Assignment.target_kind == target_kind,
+                Assignment.target_id == target_id,
+            )
+            .order_by(Role.name)
+        )
+    )
+
+
+def create(store: Store, name: str, description: str) -> Role:
+    """Make a role. :raises Conflict: there is one of that name."""
+
+    def work(session: Session) -> Role:
+        row = Role(id=uuid.uuid4().hex, name=name, description=description)
+        session.add(row)
+        session.flush()
+        return row
+
+    return store_named(store, "role", name, work)
+
+
+def update(store: Store, lifetime_s: int, role_id: str, name: str | None, description: str | None) -> Role:
+    """Change a role; another name ends the tokens that carry the old one.
+
+    :raises NotFound: there is none.
+    :raises Forbidden: it is one of those that policies are written with.
+    :raises Conflict: the name is taken.
+    """
+
+    def work(session: Session) -> Role:
+        row = get(session, role_id)
+        if name is not None and name != row.name:
+            _refuse_built_in(row, "update")
+            _end_tokens(session, lifetime_s, role_id)
+            row.name = name
+        if description is not None:
+            row.description = description
+        session.flush()
+        return row
+
+    return store_named(store, "role", name, work)
+
+
+def delete(store: Store, lifetime_s: int, role_id: str) -> None:
+    """Delete a role, take it from whoever has it and end the tokens that carry it.
+
+    :raises NotFound: there is none.
+    :raises Forbidden: it is one of those that policies are written with.
+    """
+
+    def work(session: Session) -> None:
+        row = get(session, role_id)
+        _refuse_built_in(row, "delete")
+        _end_tokens(session, lifetime_s, role_id)
+        for assignment in assignments(session, RoleFilter(role_id=role_id)):
+            session.delete(assignment)
+        session.flush()
+        session.delete(row)
+        session.flush()
+
+    store.transact(work)
+
+
+def _refuse_built_in(row: Role, verb: str) -> None:
+    if row.name in BUILT_IN:
+        raise Forbidden(
+            f"Unable to {verb} immutable role resource: `{row.id}`. Policies are written with the role {row.name}.",
+            "role.immutable",
+        )
+
+
+def _end_tokens(session: Session, lifetime_s: int, role_id: str) -> None:
+    for user_id in sorted({row.user_id for row in assignments(session, RoleFilter(role_id=role_id))}):
+        session.get(User, user_id, with_for_update=True)
+        revocations.revoke_all(session, lifetime_s, user_id=user_id)

@@ -39,7 +39,7 @@ def test_the_rest_is_404_or_405(cloud: Cloud) -> None:
     assert nothing.status_int == 404
     assert nothing.json["error"]["title"] == "Not Found"
     assert cloud.ask("GET", "/v2.0/tokens", token=admin).status_int == 404
-    refused = cloud.ask("POST", "/v3/projects", {}, token=admin)
+    refused = cloud.ask("POST", "/v3/services", {}, token=admin)
     assert refused.status_int == 405
     assert refused.json["error"]["title"] == "Method Not Allowed"
 

@@ -7,6 +7,28 @@ from nova_lite.api.policy import ADMIN, ANYBODY, rule
 _SELF = "rule:admin or user_id:%(user_id)s"
 _OWN_PROJECT = "rule:admin or project_id:%(project_id)s"
 
+
+def _noun_rules(noun: str) -> tuple[object, ...]:
+    path = f"/v3/{noun}s"
+    return (
+        rule(f"identity:create_{noun}", ADMIN, f"Make a {noun}", ("POST", path)),
+        rule(f"identity:update_{noun}", ADMIN, f"Change a {noun}", ("PATCH", path + "/{id}")),
+        rule(f"identity:delete_{noun}", ADMIN, f"Delete a {noun}", ("DELETE", path + "/{id}")),
+    )
+
+
+def _grant_rules(name: str, path: str, place: str) -> tuple[object, ...]:
+    one = path + "/users/{user_id}/roles/{role_id}"
+    return (
+        rule(
+            f"identity:list_{name}s", ADMIN, f"List a user's roles on {place}", ("GET", path + "/users/{user_id}/roles")
+        ),
+        rule(f"identity:check_{name}", ADMIN, f"Look for a user's role on {place}", ("GET", one), ("HEAD", one)),
+        rule(f"identity:create_{name}", ADMIN, f"Give a user a role on {place}", ("PUT", one)),
+        rule(f"identity:revoke_{name}", ADMIN, f"Take a user's role on {place}", ("DELETE", one)),
+    )
+
+
 RULES = (
     rule("identity:validate_token", _SELF, "Show a token", ("GET", "/v3/auth/tokens"), ("HEAD", "/v3/auth/tokens")),
     rule("identity:revoke_token", _SELF, "End a token", ("DELETE", "/v3/auth/tokens")),
@@ -30,4 +52,11 @@ RULES = (
     rule("identity:get_endpoint", ADMIN, "Show an endpoint", ("GET", "/v3/endpoints/{id}")),
     rule("identity:list_regions", ANYBODY, "List regions", ("GET", "/v3/regions")),
     rule("identity:get_region", ANYBODY, "Show a region", ("GET", "/v3/regions/{id}")),
+    *_noun_rules("project"),
+    *_noun_rules("user"),
+    *_noun_rules("role"),
+    *_noun_rules("domain"),
+    *_grant_rules("grant", "/v3/projects/{target_id}", "a project"),
+    *_grant_rules("domain_grant", "/v3/domains/{target_id}", "a domain"),
+    *_grant_rules("system_grant_for_user", "/v3/system", "the system"),
 )

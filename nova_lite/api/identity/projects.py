@@ -1,13 +1,15 @@
-"""``/v3/projects``, for reading."""
+"""``/v3/projects``."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from nova_lite.api.context import Call
-from nova_lite.api.identity.collection import collection, flag, links
+from nova_lite.api.identity import schemas
+from nova_lite.api.identity.collection import collection, domain_for, flag, links, same_domain
+from nova_lite.api.identity.tokens import authenticator
 from nova_lite.db.models import Project
-from nova_lite.errors import NotFound
+from nova_lite.errors import Invalid, NotFound
 from nova_lite.identity import projects, roles
 
 
@@ -23,7 +25,7 @@ def view(call: Call, project: Project) -> dict[str, Any]:
         "enabled": project.enabled,
         "is_domain": False,
         "options": {},
-        "tags": [],
+        "tags": project.extra.get("tags", []),
         "links": links(call, "projects", project.id),
     }
 
@@ -76,3 +78,41 @@ def _of(call: Call, user_id: str, *, enabled_only: bool) -> dict[str, Any]:
             if (name is None or row.name == name) and (enabled is None or row.enabled == enabled)
         ]
         return collection(call, "projects", shown)
+
+
+def create(call: Call) -> dict[str, Any]:
+    """Make a project."""
+    wanted = call.body["project"]
+    domain_id = domain_for(call, wanted)
+    if wanted.get("parent_id") not in (None, domain_id):
+        raise Invalid("Projects have no parents here but their domain; leave parent_id out.", "project.parent")
+    values = {
+        "name": wanted["name"],
+        "description": wanted.get("description") or "",
+        "enabled": wanted.get("enabled", True),
+        "extra": {name: value for name, value in schemas.own_of_project(wanted).items() if value is not None},
+    }
+    return {"project": view(call, projects.create(call.store, domain_id, values))}
+
+
+def update(call: Call) -> dict[str, Any]:
+    """Change a project."""
+    wanted = call.body["project"]
+    lifetime = call.services.conf.identity.token_lifetime
+    with call.store.read() as session:
+        row = projects.get(session, call.params["id"])
+    same_domain(wanted.get("domain_id"), row.domain_id)
+    same_domain(wanted.get("parent_id"), row.domain_id)
+    values: dict[str, Any] = {name: wanted[name] for name in ("name", "enabled") if name in wanted}
+    if "description" in wanted:
+        values["description"] = wanted["description"] or ""
+    values["extra"] = schemas.own_of_project(wanted)
+    changed = projects.update(call.store, lifetime, row.id, values)
+    authenticator(call).revocations.forget()
+    return {"project": view(call, changed)}
+
+
+def delete(call: Call) -> None:
+    """Delete a project."""
+    projects.delete(call.store, call.services.conf.identity.token_lifetime, call.params["id"])
+    authenticator(call).revocations.forget()

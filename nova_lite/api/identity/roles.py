@@ -1,4 +1,4 @@
-"""``/v3/roles`` and ``/v3/role_assignments``, for reading; and whether the caller has a role on the system."""
+"""``/v3/roles`` and ``/v3/role_assignments``; and whether the caller has a role on the system."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.api.context import Call
 from nova_lite.api.identity.collection import collection, links
+from nova_lite.api.identity.tokens import authenticator
 from nova_lite.db.models import Assignment, Domain, Project, Role, User
 from nova_lite.errors import Invalid
 from nova_lite.identity import roles
@@ -39,6 +40,28 @@ def show(call: Call) -> dict[str, Any]:
     """Show a role."""
     with call.store.read() as session:
         return {"role": view(call, roles.get(session, call.params["id"]))}
+
+
+def create(call: Call) -> dict[str, Any]:
+    """Make a role."""
+    wanted = call.body["role"]
+    return {"role": view(call, roles.create(call.store, wanted["name"], wanted.get("description") or ""))}
+
+
+def update(call: Call) -> dict[str, Any]:
+    """Change a role."""
+    wanted = call.body["role"]
+    description = (wanted["description"] or "") if "description" in wanted else None
+    lifetime = call.services.conf.identity.token_lifetime
+    changed = roles.update(call.store, lifetime, call.params["id"], wanted.get("name"), description)
+    authenticator(call).revocations.forget()
+    return {"role": view(call, changed)}
+
+
+def delete(call: Call) -> None:
+    """Delete a role, and take it from whoever has it."""
+    roles.delete(call.store, call.services.conf.identity.token_lifetime, call.params["id"])
+    authenticator(call).revocations.forget()
 
 
 def my_system(call: Call) -> dict[str, Any]:

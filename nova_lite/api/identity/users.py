@@ -1,11 +1,12 @@
-"""``/v3/users``, for reading, and changing one's own password."""
+"""``/v3/users``, and changing one's own password."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from nova_lite.api.context import Call
-from nova_lite.api.identity.collection import collection, flag, links
+from nova_lite.api.identity import schemas
+from nova_lite.api.identity.collection import collection, domain_for, flag, links, same_domain
 from nova_lite.api.identity.tokens import authenticator
 from nova_lite.db.models import User
 from nova_lite.errors import NotFound
@@ -75,3 +76,48 @@ def change_password(call: Call) -> None:
     login = Login(call.services.conf, call.store, authenticator(call), call.services.offload)
     user = call.body["user"]
     login.change_password(call.params["id"], user["original_password"], user["password"])
+
+
+_COLUMNS = ("name", "email", "default_project_id", "enabled")
+
+
+def create(call: Call) -> dict[str, Any]:
+    """Make a user; without a password nobody can log in as them yet."""
+    wanted = call.body["user"]
+    values = {name: wanted[name] for name in _COLUMNS if name in wanted}
+    values["description"] = wanted.get("description") or ""
+    values["password_hash"] = _hash(call, wanted.get("password"))
+    values["extra"] = {name: value for name, value in schemas.own_of_user(wanted).items() if value is not None}
+    return {"user": view(call, users.create(call.store, domain_for(call, wanted), values))}
+
+
+def update(call: Call) -> dict[str, Any]:
+    """Change a user."""
+    wanted = call.body["user"]
+    lifetime = call.services.conf.identity.token_lifetime
+    with call.store.read() as session:
+        row = users.get(session, call.params["id"])
+    same_domain(wanted.get("domain_id"), row.domain_id)
+    values = {name: wanted[name] for name in _COLUMNS if name in wanted}
+    if "description" in wanted:
+        values["description"] = wanted["description"] or ""
+    if "password" in wanted:
+        values["password_hash"] = _hash(call, wanted["password"])
+    values["extra"] = schemas.own_of_user(wanted)
+    changed = users.update(call.store, lifetime, row.id, values)
+    authenticator(call).revocations.forget()
+    return {"user": view(call, changed)}
+
+
+def delete(call: Call) -> None:
+    """Delete a user."""
+    users.delete(call.store, call.services.conf.identity.token_lifetime, call.params["id"])
+    authenticator(call).revocations.forget()
+
+
+def _hash(call: Call, password: str | None) -> str | None:
+    if password is None:
+        return None
+    rounds: int = call.services.conf.identity.bcrypt_rounds
+    hashed: str = call.services.offload(passwords.hash_password, password, rounds)
+    return hashed
