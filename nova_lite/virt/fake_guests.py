@@ -1,0 +1,214 @@
+"""The fake driver's guests: rows, with knobs for latency, faults and capacity, and what tests do to them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nova_lite.compute.transitions import PowerState
+from nova_lite.virt import refusals
+from nova_lite.virt.driver import KINDS, DriverError, GuestNotFound, GuestSpec, Inventory
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS guests (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL, power INTEGER NOT NULL, saved INTEGER NOT NULL,
+    ours INTEGER NOT NULL, memory_mb INTEGER NOT NULL, vcpus INTEGER NOT NULL, disk_gb INTEGER NOT NULL,
+    started_at REAL NOT NULL, console TEXT NOT NULL, nics TEXT NOT NULL
+)
+"""
+_EXTRAS_SCHEMA = """
+CREATE TABLE IF NOT EXISTS extras (id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (id, name))
+"""
+_CONSOLE_CHARACTERS = 65_536
+
+
+@dataclass
+class Faults:
+    """What goes wrong, to be changed at any time while the driver is in use.
+
+    ``rate`` is the part of actions that raise ``DriverError``; ``actions`` narrows it to some (empty: all); ``next_errors``
+    gives single calls their error: action → messages, taken from the front. ``after`` says that the fault comes
+    when the work is done rather than before, as when an answer is lost. ``unreachable`` makes every call fail.
+    """
+
+    rate: float = 0.0
+    actions: frozenset[str] = frozenset()
+    next_errors: dict[str, list[str]] = field(default_factory=dict)
+    after: bool = False
+    unreachable: bool = False
+
+
+@dataclass
+class Latency:
+    """Seconds that each action takes: ``base`` plus up to ``jitter``, or what ``actions`` says for one of them."""
+
+    base: float = 0.0
+    jitter: float = 0.0
+    actions: dict[str, float] = field(default_factory=dict)
+
+
+class FakeGuests:
+    """The guests, in memory or in a SQLite file. Safe to be used by many threads."""
+
+    def __init__(
+        self,
+        *,
+        capacity: Inventory | None = None,
+        kinds: Sequence[str] = KINDS,
+        latency: Latency | None = None,
+        faults: Faults | None = None,
+        database: Path | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """:param database: the SQLite file that keeps the guests; None: memory. :param seed: makes chance repeatable."""
+        self.capacity = capacity or Inventory(vcpus=64, memory_mb=262_144, disk_gb=4096, disk_free_gb=4096)
+        self.kinds = tuple(kinds)
+        self.latency = latency or Latency()
+        self.faults = faults or Faults()
+        self.calls: list[tuple[str, str]] = []
+        """(action, server id) of each call, oldest first."""
+        self._random = random.Random(seed)  # noqa: S311 - chance for tests, not for secrets
+        self._lock = threading.RLock()
+        if database is not None:
+            database.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(database or ":memory:", check_same_thread=False, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(_SCHEMA)
+        self._db.execute(_EXTRAS_SCHEMA)
+
+    # What tests do to the host behind the driver's back.
+
+    def crash(self, server_id: str) -> None:
+        """End a guest as if it had crashed."""
+        self._set(server_id, power=PowerState.CRASHED)
+
+    def power_off(self, server_id: str) -> None:
+        """End a guest as if it had shut down by itself."""
+        self._set(server_id, power=PowerState.SHUTDOWN)
+
+    def lose(self, server_id: str) -> None:
+        """Forget a guest as if somebody had removed it by hand."""
+        with self._lock:
+            self._db.execute("DELETE FROM guests WHERE id = ?", (server_id,))
+            self._forget_extras(server_id)
+
+    def reboot_host(self) -> None:
+        """Stop every guest; memory that was saved to disk stays."""
+        with self._lock:
+            self._db.execute("UPDATE guests SET power = ?", (int(PowerState.SHUTDOWN),))
+
+    def add_foreign(self, name: str) -> None:
+        """Have a running guest that is none of ours."""
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO guests VALUES (?, ?, 'vm', ?, 0, 0, 64, 1, 1, ?, '', '')",
+                (f"foreign-{name}", name, int(PowerState.RUNNING), time.time()),
+            )
+
+    def _run(self, spec: GuestSpec) -> None:
+        if spec.kind not in self.kinds:
+            raise DriverError(f"guests of kind {spec.kind!r:.20} can't be run here")
+        line = f"{spec.name}: started, command line {spec.command_line!r}\n"
+        values = (
+            spec.server_id,
+            f"nl-{spec.server_id}",
+            spec.kind,
+            int(PowerState.RUNNING),
+            spec.memory_mb,
+            spec.vcpus,
+        )
+        nics = " ".join(nic.device for nic in spec.nics)
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO guests VALUES (?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "power = excluded.power, saved = 0, memory_mb = excluded.memory_mb, vcpus = excluded.vcpus, "
+                "started_at = excluded.started_at, nics = excluded.nics, console = substr(console || excluded.console, ?) "
+                "WHERE power NOT IN (?, ?)",
+                (
+                    *values,
+                    spec.disk_gb,
+                    time.time(),
+                    line,
+                    nics,
+                    -_CONSOLE_CHARACTERS,
+                    int(PowerState.RUNNING),
+                    int(PowerState.PAUSED),
+                ),
+            )
+            if self._db.execute("SELECT changes()").fetchone()[0]:
+                started = {
+                    "maximum": refusals.live_maximum(spec),
+                    "agent": refusals.has_agent(spec),
+                    "screen": refusals.has_screen(spec),
+                }
+                self._keep(spec.server_id, "started", started)
+
+    def _extra(self, server_id: str, name: str) -> Any:
+        """Return what is kept beside the guest under *name*, or None."""
+        with self._lock:
+            row = self._db.execute("SELECT value FROM extras WHERE id = ? AND name = ?", (server_id, name)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def _keep(self, server_id: str, name: str, value: object) -> None:
+        with self._lock:
+            if value is None:
+                self._db.execute("DELETE FROM extras WHERE id = ? AND name = ?", (server_id, name))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO extras VALUES (?, ?, ?)", (server_id, name, json.dumps(value)))
+
+    def _forget_extras(self, server_id: str) -> None:
+        self._db.execute("DELETE FROM extras WHERE id = ?", (server_id,))
+
+    def _row(self, server_id: str) -> sqlite3.Row:
+        with self._lock:
+            row = self._db.execute("SELECT * FROM guests WHERE id = ? AND ours", (server_id,)).fetchone()
+        if row is None:
+            raise GuestNotFound(f"there is no guest {server_id}")
+        assert isinstance(row, sqlite3.Row)
+        return row
+
+    def _need_active(self, server_id: str, what: str) -> None:
+        if self._row(server_id)["power"] not in (PowerState.RUNNING, PowerState.PAUSED):
+            raise DriverError(f"guest {server_id} does not run, so it can't be {what}")
+
+    def _set(self, server_id: str, *, power: PowerState, saved: int | None = None) -> None:
+        with self._lock:
+            self._row(server_id)
+            self._db.execute(
+                "UPDATE guests SET power = ?, saved = coalesce(?, saved) WHERE id = ?", (int(power), saved, server_id)
+            )
+
+    @contextlib.contextmanager
+    def _action(self, action: str, server_id: str = "") -> Iterator[None]:
+        """Take the action's time and have its fault, before or after the work."""
+        with self._lock:
+            self.calls.append((action, server_id))
+            error = self._fault(action)
+            wait = self.latency.actions.get(action, self.latency.base) + self._random.uniform(0, self.latency.jitter)
+        if wait > 0:
+            time.sleep(wait)
+        if error is not None and not self.faults.after:
+            raise DriverError(error)
+        yield
+        if error is not None:
+            raise DriverError(error)
+
+    def _fault(self, action: str) -> str | None:
+        faults = self.faults
+        if faults.unreachable:
+            return "the fake hypervisor does not answer"
+        if faults.next_errors.get(action):
+            return faults.next_errors[action].pop(0)
+        if (not faults.actions or action in faults.actions) and self._random.random() < faults.rate:
+            return f"the fake hypervisor failed at {action}, as [fake] fault_rate asks"
+        return None

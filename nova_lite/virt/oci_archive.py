@@ -1,0 +1,73 @@
+"""Write an OCI archive (a tar file of an image layout) of a container's root and configuration.
+
+Format: https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import platform
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_PIECE = 1 << 20
+_TYPE = "application/vnd.oci.image"
+
+
+def write(target: Path, layer: Path, config: Mapping[str, object]) -> int:
+    """Write the archive to *target*, in place of what was there, and return its size in bytes.
+
+    :param layer: an uncompressed tar file: the image's one layer. :param config: the image's ``config`` object.
+    """
+    digest = _digest(layer)
+    image = {
+        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": dict(config),
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    config_blob = json.dumps(image).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": f"{_TYPE}.manifest.v1+json",
+        "config": _descriptor("config.v1+json", config_blob),
+        "layers": [{"mediaType": f"{_TYPE}.layer.v1.tar", "digest": f"sha256:{digest}", "size": layer.stat().st_size}],
+    }
+    manifest_blob = json.dumps(manifest).encode()
+    index = {"schemaVersion": 2, "manifests": [_descriptor("manifest.v1+json", manifest_blob)]}
+    part = target.with_name(f"{target.name}.part")
+    with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
+        _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
+        _add(archive, "index.json", json.dumps(index).encode())
+        for blob in (manifest_blob, config_blob):
+            _add(archive, f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}", blob)
+        entry = tarfile.TarInfo(f"blobs/sha256/{digest}")
+        entry.size = layer.stat().st_size
+        with layer.open("rb") as file:
+            archive.addfile(entry, file)
+    size = part.stat().st_size
+    os.replace(part, target)
+    return size
+
+
+def _descriptor(suffix: str, blob: bytes) -> dict[str, object]:
+    return {"mediaType": f"{_TYPE}.{suffix}", "digest": f"sha256:{hashlib.sha256(blob).hexdigest()}", "size": len(blob)}
+
+
+def _digest(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))
