@@ -1,13 +1,14 @@
 """Keep what the documentation says of the code in step with the code.
 
-A page has generated parts between two marks. ``python tools/docs/generated.py`` writes them anew; with ``--check`` it only
-says which are out of date (exit code 1), as ``tests/unit/test_docs.py`` does.
+A page has generated parts between two marks, and ``etc/nova_lite/`` has two samples. ``python tools/docs/generated.py`` writes
+all of them anew; with ``--check`` it only says which are out of date (exit code 1), as ``tests/unit/test_docs.py`` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import api_coverage
 import configuration
 import server_states
+from oslo_config import generator
+from oslo_policy import generator as policy_generator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +40,19 @@ PARTS = (
     Part("doc/configuration.rst", "options", configuration.options),
 )
 
+SAMPLES: dict[str, Callable[[list[str]], object]] = {
+    "etc/nova_lite/nova-lite.conf.sample": generator.main,
+    "etc/nova_lite/policy.yaml.sample": policy_generator.generate_sample,
+}
+
+
+def sample(make: Callable[[list[str]], object]) -> str:
+    """Return what one of oslo's generators writes for us."""
+    with tempfile.TemporaryDirectory() as directory:
+        target = Path(directory, "sample")
+        make(["--namespace", "nova_lite", "--output-file", str(target)])
+        return target.read_text(encoding="utf-8")
+
 
 def placed(text: str, name: str, content: str) -> str:
     """Return the page *text* with *content* as its part *name*.
@@ -52,18 +68,18 @@ def placed(text: str, name: str, content: str) -> str:
 
 
 def stale() -> dict[Path, str]:
-    """Return the pages that are out of date, with the text that they should have."""
-    texts: dict[Path, str] = {}
+    """Return the files that are out of date, with the text that they should have."""
+    texts = {CHECKOUT / name: sample(make) for name, make in SAMPLES.items()}
     for part in PARTS:
         page = CHECKOUT / part.page
         old = texts.get(page, page.read_text(encoding="utf-8"))
         texts[page] = placed(old, part.name, part.make())
-    return {page: text for page, text in texts.items() if text != page.read_text(encoding="utf-8")}
+    return {path: text for path, text in texts.items() if not path.exists() or text != path.read_text(encoding="utf-8")}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write or check the pages; return the exit code."""
-    parser = argparse.ArgumentParser(description="Write the generated parts of doc/ from the code.")
+    """Write or check the files; return the exit code."""
+    parser = argparse.ArgumentParser(description="Write what doc/ and etc/ have of the code anew.")
     parser.add_argument("--check", action="store_true", help="write nothing; say what is out of date")
     arguments = parser.parse_args(argv)
     pages = stale()
