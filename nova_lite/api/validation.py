@@ -95,11 +95,11 @@ _SECRET = frozenset({"password", "original_password", "adminPass", "token", "use
 
 def _explain(error: Any, where: str) -> str:
     path = [str(part) for part in error.path[1:]]
-    name = ".".join(path) or where
+    # Nova names the innermost member, and shows the value bare once and quoted once.
+    name = path[-1] if path else where
     value = error.value
-    shown = "(hidden)" if _SECRET.intersection(path) else repr(value)
-    if len(shown) > 200:
-        shown = shown[:200] + "…"
+    secret = bool(_SECRET.intersection(path))
+    shown = "(hidden)" if secret else _cut(repr(value))
     if error.rule == "additionalProperties" and isinstance(value, dict):
         allowed = set((error.definition or {}).get("properties", {}))
         patterns = list((error.definition or {}).get("patternProperties", {}))
@@ -111,8 +111,8 @@ def _explain(error: Any, where: str) -> str:
         missing = [key for key in error.rule_definition if key not in value]
         return f"Invalid input for field/attribute {name}. {missing[0]!r} is a required property"
     reason = {
-        "maxLength": lambda: f"{shown} is too long; at most {error.rule_definition} characters are allowed",
-        "minLength": lambda: f"{shown} is too short; at least {error.rule_definition} characters are needed",
+        "maxLength": lambda: f"{shown} is too long",
+        "minLength": lambda: f"{shown} is too short",
         "type": lambda: f"{shown} is not of type {_types(error.rule_definition)}",
         "enum": lambda: f"{shown} is not one of {list(error.rule_definition)}",
         "pattern": lambda: f"{shown} does not match {error.rule_definition!r}",
@@ -121,7 +121,12 @@ def _explain(error: Any, where: str) -> str:
         "maximum": lambda: f"{shown} is greater than the maximum of {error.rule_definition}",
     }.get(error.rule)
     text = reason() if reason else error.message.replace("data", name, 1)
-    return f"Invalid input for field/attribute {name}. Value: {shown}. {text}"
+    bare = shown if secret else _cut(str(value))
+    return f"Invalid input for field/attribute {name}. Value: {bare}. {text}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 1024 else text[:1024] + "…"
 
 
 def _types(definition: Any) -> str:

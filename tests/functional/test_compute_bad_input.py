@@ -33,7 +33,7 @@ REFUSED = [
     ({"imageRef": ""}, "2.1", 400, "Invalid imageRef provided."),
     ({"imageRef": "no-uuid"}, "2.1", 400, "imageRef"),
     ({"key_name": "nope"}, "2.1", 400, "Invalid key_name provided."),
-    ({"name": "x" * 300}, "2.1", 400, "at most 255 characters"),
+    ({"name": "x" * 300}, "2.1", 400, "is too long"),
     ({"name": " x"}, "2.1", 400, "name"),
     ({"name": "a\nb"}, "2.1", 400, "name"),
     ({"name": ""}, "2.1", 400, "name"),
