@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from nova_lite.virt.libvirt import (
     container_network,
     container_process,
     container_root,
+    identity,
     launcher_install,
 )
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
@@ -24,6 +26,9 @@ from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instances
 
 _KILL_WAIT_S = 10.0
+_RUN = Path("/run/libvirt/lxc")
+_MOUNT_POINTS = ("dev", "devpts", "fuse")
+"""What libvirt 9 makes beside each container's socket, and leaves there for good."""
 
 
 class LxcGuests:
@@ -112,9 +117,15 @@ class LxcGuests:
         self.kill(view)
 
     def remove(self, server_id: str) -> None:
-        """Remove the definition and the pids cgroup."""
+        """Remove the definition, the pids cgroup and what libvirt leaves in its run directory."""
         self.domains.undefine(server_id, 0)
         container_limits.forget(server_id)
+        name = identity.domain_name(server_id)
+        for suffix in _MOUNT_POINTS:
+            with contextlib.suppress(OSError):
+                (_RUN / f"{name}.{suffix}").rmdir()
+        with contextlib.suppress(OSError):
+            (_RUN / f"{name}.sock").unlink()
 
     def suspend(self, view: DomainView) -> None:
         """Freeze the container: LXC can't save memory."""
