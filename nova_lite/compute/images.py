@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Flavor, Image
@@ -47,11 +47,14 @@ def choose(session: Session, image_id: str, project_id: str | None, flavor: Flav
     return BootImage(image.id, _kind(image), properties)
 
 
+# Made once: to make a statement anew takes longer than to run it.
+_ANY = select(Image).where(Image.id == bindparam("image_id"))
+_VISIBLE = _ANY.where(or_(Image.visibility.in_(("public", "community")), Image.owner == bindparam("of_project")))
+
+
 def _visible(session: Session, image_id: str, project_id: str | None) -> Image:
-    query = select(Image).where(Image.id == image_id)
-    if project_id is not None:
-        query = query.where(or_(Image.visibility.in_(("public", "community")), Image.owner == project_id))
-    image = session.scalar(query)
+    values = {"image_id": image_id, "of_project": project_id}
+    image = session.scalar(_ANY if project_id is None else _VISIBLE, values)
     if image is None:
         raise Invalid("Can not find requested image", "server.image_not_found")
     return image

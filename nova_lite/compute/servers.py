@@ -251,6 +251,9 @@ def edit(store: Store, server_id: str, column: str, make: Callable[[Any], Any]) 
     return store.transact(work)
 
 
+_TO_ACT_ON = select(Server).where(Server.id == bindparam("server_id"), Server.deleted.is_(False)).with_for_update()
+
+
 def act(
     store: Store,
     caller: Caller,
@@ -269,9 +272,7 @@ def act(
     """
 
     def work(session: Session) -> str | None:
-        server = session.scalar(
-            select(Server).where(Server.id == server_id, Server.deleted.is_(False)).with_for_update()
-        )
+        server = session.scalar(_TO_ACT_ON, {"server_id": server_id})
         if server is None:
             raise not_found(server_id)
         if server.locked and not override_lock:
