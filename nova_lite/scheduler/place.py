@@ -124,11 +124,12 @@ def place(request: Request, hosts: Iterable[HostView], weights: Weights | None =
     total = 0
     for host in hosts:
         total += 1
-        obstacle = next((row for row in FILTERS if not row.passes(host, request)), None)
-        if obstacle is None:
-            fit.append(host)
+        for row in FILTERS:
+            if not row.passes(host, request):
+                removed[row.name] = removed.get(row.name, 0) + 1
+                break
         else:
-            removed[obstacle.name] = removed.get(obstacle.name, 0) + 1
+            fit.append(host)
     if not fit:
         counts = tuple((row.words(request), removed[row.name]) for row in FILTERS if row.name in removed)
         return Refusal(total, counts)
