@@ -8,6 +8,7 @@ table of targets what was measured, the targets, and whether each was met. Takes
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import statistics
 import subprocess
@@ -47,7 +48,7 @@ class Target:
 class Bench:
     """What the rows work with."""
 
-    cloud: embedded.Embedded
+    own: embedded.Embedded
     count: int
     door: cloud.Cloud = field(init=False)
     image: str = ""
@@ -55,7 +56,7 @@ class Bench:
 
     def seed(self) -> None:
         """Make a flavor, an image and a network over the APIs."""
-        self.door = self.cloud.connect()
+        self.door = self.own.connect()
         self.await_host()
         for number in range(5):
             flavor = {"id": f"b{number}", "name": f"bench{number}", "ram": 64, "vcpus": 1, "disk": 1}
@@ -156,15 +157,15 @@ def latency(bench: Bench, path: str) -> dict[str, Any]:
 
 
 def reading(bench: Bench, path: str) -> dict[str, Any]:
-    return {"one_client": latency(bench, path), "load": load.hammer(bench.door, bench.cloud.port, path)}
+    return {"one_client": latency(bench, path), "load": load.hammer(bench.door, bench.own.port, path)}
 
 
 def warm_start(bench: Bench) -> dict[str, Any]:
     taken = []
     for _ in range(3):
-        bench.cloud.stop()
-        taken.append(bench.cloud.start())
-    bench.door = bench.cloud.connect()
+        bench.own.stop()
+        taken.append(bench.own.start())
+    bench.door = bench.own.connect()
     bench.await_host()
     return {
         "seconds_until_the_apis_answer": round(statistics.median(taken), 2),
@@ -175,10 +176,10 @@ def warm_start(bench: Bench) -> dict[str, Any]:
 def idle(bench: Bench) -> dict[str, Any]:
     latency(bench, f"{COMPUTE}/flavors")
     time.sleep(2)
-    used, begun = bench.cloud.cpu_seconds(), time.perf_counter()
+    used, begun = bench.own.cpu_seconds(), time.perf_counter()
     time.sleep(20)
-    share = (bench.cloud.cpu_seconds() - used) / (time.perf_counter() - begun)
-    return {"pss_mib": cloud.pss_mib(bench.cloud.pid), "cpu_percent": round(share * 100, 2)}
+    share = (bench.own.cpu_seconds() - used) / (time.perf_counter() - begun)
+    return {"pss_mib": cloud.pss_mib(bench.own.pid), "cpu_percent": round(share * 100, 2)}
 
 
 def flavors(bench: Bench) -> dict[str, Any]:
@@ -305,7 +306,7 @@ def thousand(bench: Bench) -> dict[str, Any]:
         "show": reading(bench, f"{COMPUTE}/servers/{identifier}"),
         "detail_100": reading(bench, f"{COMPUTE}/servers/detail?limit=100"),
         "list_1000": reading(bench, f"{COMPUTE}/servers?limit=1000"),
-        "pss_mib": cloud.pss_mib(bench.cloud.pid),
+        "pss_mib": cloud.pss_mib(bench.own.pid),
     }
 
 
@@ -316,10 +317,9 @@ def commands(bench: Bench) -> dict[str, Any]:
         if not program.exists():
             continue
         command = [str(program), "server", "list", "--limit", "5"]
-        run = lambda: subprocess.run(  # noqa: E731
-            command, check=True, stdout=subprocess.DEVNULL, env=bench.cloud.environment, timeout=60
-        )
-        figures[name] = cloud.percentiles(cloud.timed(run, 5, warm=1), 0)
+        run = functools.partial(subprocess.run, command, check=True, stdout=subprocess.DEVNULL, timeout=60)
+        once = functools.partial(run, env=bench.own.environment)
+        figures[name] = cloud.percentiles(cloud.timed(once, 5, warm=1), 0)
     return figures
 
 
@@ -328,7 +328,7 @@ def host_choice(bench: Bench) -> dict[str, Any]:
     figures = {}
     present = 1
     for hosts in (10, 100, 1000):
-        with bench.cloud.sql() as database:
+        with bench.own.sql() as database:
             _add_hosts(database, range(present, hosts))
         present = hosts
         taken = []
@@ -352,7 +352,7 @@ def _add_hosts(database: Any, numbers: range) -> None:
     columns = [name for name in columns if name not in own]
     names = ", ".join(columns)
     statement = (
-        f"INSERT INTO hosts ({names}, name, uuid, last_seen) SELECT {names}, ?, ?, ? FROM hosts WHERE name = 'bench'"  # noqa: S608
+        f"INSERT INTO hosts ({names}, name, uuid, last_seen) SELECT {names}, ?, ?, ? FROM hosts WHERE name = 'bench'"
     )
     seen = time.time() + 3600
     database.executemany(statement, [(f"host{number}", f"bench-{number}", seen) for number in numbers])
@@ -419,8 +419,8 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=30, help="repetitions of what is measured one at a time")
     arguments = parser.parse_args()
-    with cloud.report("control_plane") as figures, embedded.Embedded() as own:
-        bench = Bench(own, arguments.count)
+    with cloud.report("control_plane") as figures, embedded.Embedded() as one:
+        bench = Bench(one, arguments.count)
         bench.seed()
         verdicts = []
         for name in [row for row in ROWS if row in arguments.rows]:

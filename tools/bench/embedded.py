@@ -54,8 +54,8 @@ class Embedded:
         try:
             self._prepare()
             self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
             raise
         return self
 
@@ -64,7 +64,8 @@ class Embedded:
     ) -> None:
         self.stop()
         if kind is not None:
-            print((self.state / "log").read_text(errors="replace")[-3000:], file=sys.stderr)
+            log = self.state / "log"
+            print(log.read_text(errors="replace")[-3000:] if log.exists() else "no log", file=sys.stderr)
         shutil.rmtree(self.state, ignore_errors=True)
 
     @property
