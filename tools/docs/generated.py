@@ -37,6 +37,8 @@ PARTS = (
     Part("doc/api_coverage.rst", "missing", api_coverage.missing),
     Part("doc/server_states.rst", "transitions", server_states.transitions),
     Part("doc/server_states.rst", "from-each-state", server_states.from_each_state),
+    Part("doc/server_states.rst", "steps", server_states.steps),
+    Part("doc/server_states.rst", "refused", server_states.refused),
     Part("doc/configuration.rst", "options", configuration.options),
 )
 

@@ -6,6 +6,8 @@ from tables import code, table
 
 from nova_lite.agent.actions import ACTIONS
 from nova_lite.compute.transitions import TRANSITIONS, Transition, VmState, status
+from nova_lite.virt import refusals
+from nova_lite.virt.driver import KINDS
 
 OFFERED = {name: row for name, row in TRANSITIONS.items() if name in ACTIONS}
 
@@ -49,3 +51,22 @@ def from_each_state() -> str:
         able = [code(row.action) for row in OFFERED.values() if state in row.allowed_from]
         rows.append((state.value, status(state.value, None), ", ".join(able) or "nothing"))
     return table(("vm_state", "Status in the API", "Actions"), rows, (15, 20, 65))
+
+
+def steps() -> str:
+    """Return one row for each action: what its agent does, in order."""
+    rows = [
+        (code(name), ", ".join(step.name for step in ACTIONS[name].steps) or "nothing on the host") for name in OFFERED
+    ]
+    return table(("Action", "Steps on the host"), rows, (20, 80))
+
+
+def refused() -> str:
+    """Return which abilities a kind can't have, and why."""
+    rows = [
+        (ability.replace("_", " "), kind, f"{why[:1].upper()}{why[1:]}.")
+        for ability in refusals.ABILITIES
+        for kind in KINDS
+        if (why := refusals.reason(kind, ability)) and (kind, ability) in refusals.REFUSED
+    ]
+    return table(("Ability", "Kind", "Why not, and what has it"), rows, (15, 12, 73))
