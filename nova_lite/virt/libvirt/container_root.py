@@ -7,19 +7,17 @@ import contextlib
 import fcntl
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from nova_lite.virt.driver import DriverError, GuestSpec
-from nova_lite.virt.libvirt import seccomp
+from nova_lite.virt.libvirt import container_disk, seccomp
 from nova_lite.virt.libvirt.container import ID_COUNT
 from nova_lite.virt.libvirt.container_process import ContainerProcess
 from nova_lite.virt.libvirt.instances import Instance, Instances
 
 _LAST_ID = (1 << 32) - 2
-_GIB = 1 << 30
 _UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
 
 
@@ -42,7 +40,7 @@ def prepare(instances: Instances, spec: GuestSpec, process: ContainerProcess, li
     if spec.image.rootfs is None:
         raise DriverError("the container's image is not unpacked")
     instance = instances.make(spec.server_id)
-    _make_data(instance, (spec.disk_gb or limits.default_disk_gb) * _GIB)
+    container_disk.make(instance.container_data, container_disk.size_bytes(spec, limits.default_disk_gb))
     plan: dict[str, object] = {
         "lower": str(spec.image.rootfs),
         "id_count": ID_COUNT,
@@ -104,22 +102,3 @@ def _lock(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _make_data(instance: Instance, size: int) -> None:
-    if instance.container_data.exists():
-        return
-    part = instance.path / "data.img.part"
-    with part.open("wb") as file:
-        file.truncate(size)
-    part.chmod(0o600)
-    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-J", "size=4", "-E"]
-    command += ["lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(part)]
-    environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
-    try:
-        subprocess.run(command, check=True, capture_output=True, timeout=60, env=environment, stdin=subprocess.DEVNULL)
-    except FileNotFoundError:
-        raise DriverError("mke2fs is missing; containers need the package e2fsprogs") from None
-    except subprocess.SubprocessError as error:
-        raise DriverError(f"the container's disk could not be made: {error}") from error
-    part.rename(instance.container_data)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt.instances import Instance
@@ -16,6 +18,7 @@ from nova_lite.virt.libvirt.unprivileged import as_guest_user, guest_user
 _FORMATS = {"raw": "raw", "qcow2": "qcow2", "ami": "raw"}
 _GIB = 1 << 30
 _SECTOR = 512
+_QCOW2_MAGIC = b"QFI\xfb"
 _LIMITS = ("prlimit", "--as=1073741824", "--cpu=30", "--fsize=1073741824", "--core=0", "--")
 
 
@@ -48,26 +51,75 @@ def make_overlay(instance: Instance, spec: GuestSpec) -> None:
 
     :raises DriverError: the format is none that a disk can have here, or qemu-img fails.
     """
-    if instance.disk.exists():
+    make(instance.disk, spec)
+
+
+def make(disk: Path, spec: GuestSpec) -> None:
+    """Make an overlay on *spec*'s image at *disk*, of *spec*'s size, as :func:`make_overlay` does."""
+    if disk.exists():
         return
     size = size_bytes(spec)
-    user = guest_user()
-    part = instance.path / "disk.part"
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    os.fchown(descriptor, user.uid, user.gid)
-    os.close(descriptor)
+    part = disk.with_name(f"{disk.name}.part")
+    make_for_guest_user(part)
     command = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", backing_format(spec.image)]
     command += ["-b", str(spec.image.path), str(part), str(size)]
+    run_qemu_img(command, "made")
+    part.rename(disk)
+
+
+def make_for_guest_user(path: Path) -> None:
+    """Make an empty file, in place of what is there, that QEMU's user alone may read and write."""
+    user = guest_user()
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    os.fchown(descriptor, user.uid, user.gid)
+    os.close(descriptor)
+
+
+def virtual_size(disk: Path) -> int:
+    """Return the size in bytes that the qcow2 file *disk* shows its guest; its header is ours, not the guest's.
+
+    Source: https://gitlab.com/qemu-project/qemu/-/blob/master/docs/interop/qcow2.txt
+    """
+    with disk.open("rb") as file:
+        head = file.read(32)
+    if len(head) < 32 or not head.startswith(_QCOW2_MAGIC):
+        raise DriverError(f"{disk} is no qcow2 file")
+    return int.from_bytes(head[24:32], "big")
+
+
+def check_growth(disk: Path, spec: GuestSpec) -> None:
+    """Do nothing if *disk* is at most as large as *spec* says. :raises DriverError: it would have to shrink."""
+    if disk.exists() and spec.disk_gb and virtual_size(disk) > size_bytes(spec):
+        raise DriverError(
+            f"the disk has {virtual_size(disk) / _GIB:.3g} GiB and can't be made smaller; a flavor with as much disk can be had"
+        )
+
+
+def grow(disk: Path, spec: GuestSpec) -> None:
+    """Make the stopped guest's *disk* as large as *spec* says. No disk, and a flavor that says nothing, is success."""
+    if not disk.exists() or not spec.disk_gb or virtual_size(disk) >= size_bytes(spec):
+        return
+    # The owner is root while libvirt has given the file back, and qemu-img runs as QEMU's user.
+    user = guest_user()
+    os.chown(disk, user.uid, user.gid)
+    run_qemu_img(["qemu-img", "resize", "-q", "-f", "qcow2", str(disk), str(size_bytes(spec))], "grown")
+
+
+def run_qemu_img(command: list[str], done: str, limits: Sequence[str] = _LIMITS, timeout: float = 60.0) -> None:
+    """Run qemu-img as QEMU's user, under *limits*. :raises DriverError: the disk could not be <done>; its last words."""
     try:
         subprocess.run(
-            [*_LIMITS, *as_guest_user(command)], check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL
+            [*limits, *as_guest_user(command)],
+            check=True,
+            capture_output=True,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError as error:
         raise DriverError(f"{error.filename} is missing; disks need qemu-utils and util-linux") from error
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip()[-200:]
-        raise DriverError(f"the disk could not be made: {reason}") from error
+        raise DriverError(f"the disk could not be {done}: {reason}") from error
     except subprocess.SubprocessError as error:
-        raise DriverError(f"the disk could not be made: {error}") from error
-    part.rename(instance.disk)
+        raise DriverError(f"the disk could not be {done}: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,11 +100,11 @@ class Domains:
         :raises DriverError: libvirt refuses, or a domain that is none of ours has this UUID.
         """
 
-        view = self._wait_started(server_id)
+        view = self.wait_started(server_id)
         if view is None or not view.active:
             self.connection.call(f"start guest {server_id}", lambda conn: _define_and_start(conn, xml))
 
-    def _wait_started(self, server_id: str) -> DomainView | None:
+    def wait_started(self, server_id: str) -> DomainView | None:
         """Return the domain once no start of it is under way: libvirtd finishes what a dead agent asked for."""
         deadline = time.monotonic() + _START_WAIT_S
         while (view := self.view(server_id)) is not None and view.starting:
@@ -111,6 +112,15 @@ class Domains:
                 raise DriverTimeout(f"guest {server_id} has been starting for {_START_WAIT_S:.0f} s")
             time.sleep(_POLL_S)
         return view
+
+    def size(self, server_id: str) -> tuple[int, int]:
+        """Return the vCPUs and MiB of memory that the guest is defined with. :raises GuestNotFound: there is none."""
+        text = self.on(server_id, "look at", lambda domain: domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        root = ET.fromstring(text)  # noqa: S314 - libvirt's own answer
+        vcpu = root.find("vcpu")
+        assert vcpu is not None
+        memory = root.findtext("currentMemory") or root.findtext("memory") or "0"
+        return int(vcpu.get("current") or vcpu.text or 0), int(memory) // 1024
 
     def undefine(self, server_id: str, flags: int) -> None:
         """Remove a stopped domain's definition and libvirt's log of it; none there is success."""

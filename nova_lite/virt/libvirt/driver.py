@@ -10,7 +10,6 @@ from oslo_config import cfg
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.driver import (
     CONTAINER,
-    UNIKERNEL,
     VM,
     Capabilities,
     DriverError,
@@ -24,8 +23,8 @@ from nova_lite.virt.libvirt import console, host, launcher_install
 from nova_lite.virt.libvirt.connection import Connection, DriverAbsent
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
-from nova_lite.virt.libvirt.domains import Domains, DomainView
-from nova_lite.virt.libvirt.guests import Guests
+from nova_lite.virt.libvirt.domains import Domains
+from nova_lite.virt.libvirt.driver_abilities import LibvirtAbilities
 from nova_lite.virt.libvirt.instances import Instances, checked_id
 from nova_lite.virt.libvirt.lxc_guests import LxcGuests
 from nova_lite.virt.libvirt.profile_source import ProfileSource
@@ -34,14 +33,14 @@ from nova_lite.virt.libvirt.qemu_guests import QemuGuests
 _LOGS = Path("/var/log/libvirt")
 
 
-class LibvirtDriver:
+class LibvirtDriver(LibvirtAbilities):
     """Run VMs, unikernels and containers with the libvirtd of this host."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         """Read ``[libvirt]``, ``[compute] console_log_bytes`` and ``state_path``; libvirt is first asked when it is needed."""
         state = Path(conf.state_path)
         options = conf.libvirt
-        self._instances = Instances(state / "instances")
+        instances = Instances(state / "instances")
         self._qemu = Connection(options.qemu_uri, options.call_timeout)
         self._lxc = Connection(options.lxc_uri, options.call_timeout)
         self._container_emulator = Path(options.container_emulator)
@@ -56,12 +55,11 @@ class LibvirtDriver:
             console_bytes=conf.compute.console_log_bytes,
         )
         reader = ConsoleReader(conf.compute.console_log_bytes)
-        machines = QemuGuests(Domains(self._qemu, VM, _LOGS / "qemu"), self._instances, self._profiles)
+        machines = QemuGuests(Domains(self._qemu, VM, _LOGS / "qemu"), instances, self._profiles)
         containers = LxcGuests(
-            Domains(self._lxc, CONTAINER, _LOGS / "lxc"), self._instances, limits, launcher_install.place(state), reader
+            Domains(self._lxc, CONTAINER, _LOGS / "lxc"), instances, limits, launcher_install.place(state), reader
         )
-        self._by_kind: dict[str, Guests] = {VM: machines, UNIKERNEL: machines, CONTAINER: containers}
-        self._all: tuple[Guests, ...] = (machines, containers)
+        super().__init__(instances, machines, containers, conf.compute.shutdown_timeout)
 
     def capabilities(self) -> Capabilities:
         """Say what can be run here. :raises DriverError: nothing can."""
@@ -168,27 +166,3 @@ class LibvirtDriver:
         if not instance.path.is_dir():
             raise GuestNotFound(f"there is no guest {server_id} on this host")
         return console.read_tail(instance.console_log, limit)
-
-    def _guests(self, spec: GuestSpec) -> Guests:
-        checked_id(spec.server_id)
-        guests = self._by_kind.get(spec.kind)
-        if guests is None:
-            raise DriverError(f"guests of kind {spec.kind!r:.20} can't be run here")
-        return guests
-
-    def _find(self, server_id: str) -> tuple[Guests, DomainView] | None:
-        checked_id(server_id)
-        for guests in self._all:
-            try:
-                view = guests.domains.view(server_id)
-            except DriverAbsent:
-                continue
-            if view is not None:
-                return guests, view
-        return None
-
-    def _need(self, server_id: str) -> tuple[Guests, DomainView]:
-        found = self._find(server_id)
-        if found is None:
-            raise GuestNotFound(f"libvirt has no guest {server_id}")
-        return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from nova_lite.virt.driver import GuestSpec
 from nova_lite.virt.libvirt.domains import Domains, DomainView
+from nova_lite.virt.libvirt.instances import Instance
 
 
 class Guests(Protocol):
@@ -30,6 +32,27 @@ class Guests(Protocol):
 
     def resume(self, spec: GuestSpec, view: DomainView) -> None:
         """Bring back what :meth:`suspend` put away."""
+
+    def disk(self, instance: Instance) -> Path:
+        """Return where the guest's own disk is, if it has one."""
+
+    def wait_disk(self, server_id: str) -> None:
+        """Wait until nobody uses the stopped guest's disk any more."""
+
+    def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
+        """Return the files that only a rescue needs, there or not."""
+
+    def has_size(self, spec: GuestSpec) -> bool:
+        """Say whether the guest is defined with *spec*'s vCPUs and memory."""
+
+    def check_growth(self, spec: GuestSpec) -> None:
+        """Do nothing if the disk can become what *spec* says. :raises DriverError: it would have to shrink."""
+
+    def grow(self, spec: GuestSpec) -> None:
+        """Make the stopped guest's disk as large as *spec* says; that large, or no disk, is success.
+
+        What :mod:`kept_disks` keeps is there, so that it may begin from that again.
+        """
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """See, after the agent's restart, that what belongs beside a running guest is there."""

@@ -32,6 +32,16 @@ class Instance:
         return self.path / "disk"
 
     @property
+    def rescue_disk(self) -> Path:
+        """The disk that a rescued VM boots from, qcow2."""
+        return self.path / "disk.rescue"
+
+    @property
+    def rescue_data(self) -> Path:
+        """The ext4 image that holds what a rescued container's rescue image has written."""
+        return self.path / "data.rescue"
+
+    @property
     def console_log(self) -> Path:
         """What the guest wrote on its console; older text is in ``console.log.0`` and so on."""
         return self.path / "console.log"

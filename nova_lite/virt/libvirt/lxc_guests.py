@@ -13,6 +13,7 @@ from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec
 from nova_lite.virt.libvirt import (
     container,
+    container_disk,
     container_limits,
     container_network,
     container_process,
@@ -23,7 +24,7 @@ from nova_lite.virt.libvirt import (
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
 from nova_lite.virt.libvirt.domains import Domains, DomainView
-from nova_lite.virt.libvirt.instances import Instances
+from nova_lite.virt.libvirt.instances import Instance, Instances
 
 _KILL_WAIT_S = 10.0
 _RUN = Path("/run/libvirt/lxc")
@@ -54,8 +55,8 @@ class LxcGuests:
             raise DriverError(f"container isolation {spec.isolation!r:.20} is not there yet; process is")
         if spec.image.rootfs is None:
             raise DriverError("the container's image is not unpacked")
-        view = self.domains.view(spec.server_id)
-        if view is None or view.starting or not view.active:
+        view = self.domains.wait_started(spec.server_id)
+        if view is None or not view.active:
             process = container_process.from_config(spec.image.rootfs, spec.image.config, spec.environment)
             uid_base = container_root.prepare(self._instances, spec, process, self._limits)
             launcher_install.install(self._launcher, self._instances.root)
@@ -140,6 +141,33 @@ class LxcGuests:
             self.domains.on(spec.server_id, "thaw", lambda domain: domain.resume())
         elif not view.active:
             self.start(spec)
+
+    def disk(self, instance: Instance) -> Path:
+        """Return the path of the image that the container writes to."""
+        return instance.container_data
+
+    def wait_disk(self, server_id: str) -> None:
+        """Wait until the kernel has taken the container's mounts down."""
+        container_disk.wait_released(self._instances.at(server_id).container_data)
+
+    def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
+        """Return the image that a rescue writes to."""
+        return (instance.rescue_data,)
+
+    def has_size(self, spec: GuestSpec) -> bool:
+        """Compare what libvirt has with *spec*."""
+        return self.domains.size(spec.server_id) == (spec.vcpus, spec.memory_mb)
+
+    def check_growth(self, spec: GuestSpec) -> None:
+        """Compare the image's size with *spec*'s."""
+        container_disk.check_growth(self._instances.at(spec.server_id).container_data, self._disk_bytes(spec))
+
+    def grow(self, spec: GuestSpec) -> None:
+        """Grow the image and the filesystem in it."""
+        container_disk.grow(self._instances.at(spec.server_id).container_data, self._disk_bytes(spec))
+
+    def _disk_bytes(self, spec: GuestSpec) -> int:
+        return container_disk.size_bytes(spec, self._limits.default_disk_gb)
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """Follow the console again, and have the limits on."""

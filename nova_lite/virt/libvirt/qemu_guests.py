@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import libvirt
 
@@ -11,7 +12,7 @@ from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSp
 from nova_lite.virt.libvirt import disks, unikernel, vm
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
-from nova_lite.virt.libvirt.instances import Instances
+from nova_lite.virt.libvirt.instances import Instance, Instances
 from nova_lite.virt.libvirt.profile_source import ProfileSource
 
 _REMOVE_FLAGS = (
@@ -104,6 +105,29 @@ class QemuGuests:
             if not view.saved:
                 raise DriverError(f"guest {spec.server_id} has no saved memory; a hard reboot starts it anew")
             self.domains.on(spec.server_id, "resume", lambda domain: domain.create(), timeout=_SAVE_TIMEOUT_S)
+
+    def disk(self, instance: Instance) -> Path:
+        """Return the overlay's path."""
+        return instance.disk
+
+    def wait_disk(self, server_id: str) -> None:
+        """Nothing to wait for: libvirt has waited for QEMU's end."""
+
+    def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
+        """Return the rescue's disk."""
+        return (instance.rescue_disk,)
+
+    def has_size(self, spec: GuestSpec) -> bool:
+        """Compare what libvirt has with *spec*."""
+        return self.domains.size(spec.server_id) == (spec.vcpus, spec.memory_mb)
+
+    def check_growth(self, spec: GuestSpec) -> None:
+        """Compare the disk's size with *spec*'s."""
+        disks.check_growth(self._instances.at(spec.server_id).disk, spec)
+
+    def grow(self, spec: GuestSpec) -> None:
+        """Grow the overlay, if there is one."""
+        disks.grow(self._instances.at(spec.server_id).disk, spec)
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """Nothing stands beside a QEMU guest: virtlogd has its console."""

@@ -1,0 +1,67 @@
+"""The disk of a guest as it was before a resize, kept until somebody says whether it is needed.
+
+A copy beside the disk (of what has been written; shared blocks where the filesystem can) rather than a snapshot inside it, so
+that it can be thrown away at any time, while the guest runs too. ``<disk>.before`` is there as a whole or not at all;
+``<disk>.none`` says that there was no disk.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from nova_lite.virt.driver import DriverError
+
+_COPY_TIMEOUT_S = 600
+
+
+def _before(disk: Path) -> Path:
+    return disk.with_name(f"{disk.name}.before")
+
+
+def _none(disk: Path) -> Path:
+    return disk.with_name(f"{disk.name}.none")
+
+
+def is_kept(disk: Path) -> bool:
+    """Say whether something is kept."""
+    return _before(disk).exists() or _none(disk).exists()
+
+
+def keep(disk: Path) -> None:
+    """Keep the stopped guest's *disk* as it is now, unless something is kept already.
+
+    :raises DriverError: it can't be copied; nothing is kept then.
+    """
+    if is_kept(disk):
+        return
+    if not disk.exists():
+        _none(disk).touch(mode=0o600)
+        return
+    part = disk.with_name(f"{disk.name}.before.part")
+    command = ["cp", "--reflink=auto", "--sparse=auto", "--preserve=mode,ownership", "--", str(disk), str(part)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=_COPY_TIMEOUT_S, stdin=subprocess.DEVNULL)
+    except subprocess.CalledProcessError as error:
+        part.unlink(missing_ok=True)
+        reason = error.stderr.decode(errors="replace").strip()[-200:]
+        raise DriverError(f"the disk could not be kept for a revert: {reason}") from error
+    except (OSError, subprocess.SubprocessError) as error:
+        part.unlink(missing_ok=True)
+        raise DriverError(f"the disk could not be kept for a revert: {error}") from error
+    part.rename(_before(disk))
+
+
+def restore(disk: Path) -> None:
+    """Put back what was kept; nothing kept is success. The guest must be stopped."""
+    if _before(disk).exists():
+        _before(disk).rename(disk)
+    elif _none(disk).exists():
+        disk.unlink(missing_ok=True)
+    drop(disk)
+
+
+def drop(disk: Path) -> None:
+    """Throw away what was kept; nothing kept is success."""
+    for path in (_before(disk), _none(disk), disk.with_name(f"{disk.name}.before.part")):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,166 @@
+"""Real guests of each kind are resized, confirmed, reverted and rebuilt, each twice, and cut off half-way."""
+# ruff: noqa: F811 - fixtures come by import
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+libvirt = pytest.importorskip("libvirt")
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from driver_fixtures import (  # noqa: E402, F401
+    KINDS,
+    NEEDS_LIBVIRT,
+    ROOT,
+    bridge,
+    driver,
+    images,
+    make_spec,
+    says,
+    state,
+    until,
+)
+
+from nova_lite.compute.transitions import PowerState  # noqa: E402
+from nova_lite.virt.driver import CONTAINER, VM, DriverError, GuestNotFound  # noqa: E402
+from nova_lite.virt.libvirt import disks  # noqa: E402
+
+pytestmark = NEEDS_LIBVIRT
+GIB = 1 << 30
+
+
+def size(driver, spec) -> tuple[int, int]:
+    return driver._need(spec.server_id)[0].domains.size(spec.server_id)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_resize_is_taken_back_and_done_again_and_confirmed(kind: str, driver, make_spec, state: Path) -> None:
+    small = make_spec(kind)
+    large = replace(small, vcpus=2, memory_mb=small.memory_mb + 32, disk_gb=2)
+    driver.spawn(small)
+    files = state / "instances" / small.server_id
+    for _ in range(2):
+        driver.resize(large)
+        assert driver.power(small.server_id) == PowerState.RUNNING
+        assert size(driver, small) == (2, large.memory_mb)
+    if kind == VM:
+        assert disks.virtual_size(files / "disk") == 2 * GIB
+    if kind == CONTAINER:
+        assert (files / "data.img").stat().st_size == 2 * GIB
+    for _ in range(2):
+        driver.revert_resize(small)
+        assert driver.power(small.server_id) == PowerState.RUNNING
+        assert size(driver, small) == (1, small.memory_mb)
+    if kind == VM:
+        assert disks.virtual_size(files / "disk") == GIB
+    if kind == CONTAINER:
+        assert (files / "data.img").stat().st_size == GIB
+    driver.resize(large)
+    assert [path for path in files.iterdir() if ".before" in path.name or ".none" in path.name]
+    for _ in range(2):
+        driver.confirm_resize(small.server_id)
+        assert driver.power(small.server_id) == PowerState.RUNNING
+    assert not [path for path in files.iterdir() if ".before" in path.name or ".none" in path.name]
+    if kind in (VM, CONTAINER):
+        with pytest.raises(DriverError, match="smaller"):
+            driver.resize(small)
+    assert size(driver, small) == (2, large.memory_mb)
+    driver.destroy(small.server_id)
+    assert not files.exists()
+
+
+def test_a_resize_of_nothing_is_an_error(driver, make_spec) -> None:
+    spec = make_spec(CONTAINER)
+    for action in (lambda: driver.resize(spec), lambda: driver.confirm_resize(spec.server_id)):
+        with pytest.raises(GuestNotFound):
+            action()
+
+
+def test_a_container_sees_its_larger_disk_and_keeps_or_loses_what_it_wrote(driver, make_spec) -> None:
+    image = make_spec.container_image(
+        "cat /count; echo x >> /count; echo end$(wc -l < /count) size=$(df -m / | tail -1); sleep 1000"
+    )
+    for applet in ("df", "tail", "wc"):
+        (image.rootfs / "bin" / applet).symlink_to("/bin/busybox")
+    small = make_spec(CONTAINER, image=image)
+    driver.spawn(small)
+    until(lambda: b"end1" in says(driver, small))
+    large = replace(small, disk_gb=3)
+    driver.resize(large)
+    until(lambda: b"end2" in says(driver, small))
+    until(lambda: b"size=" in says(driver, small).split(b"end2")[1])
+    shown = int(says(driver, small).split(b"end2")[1].split()[1])
+    assert 2800 < shown <= 3072
+    driver.revert_resize(small)
+    # Back to what was written before the resize: one line, so the next start counts two again.
+    until(lambda: says(driver, small).count(b"end2") == 2)
+    driver.rebuild(small)
+    until(lambda: says(driver, small).count(b"end1") == 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rebuild_begins_anew(kind: str, driver, make_spec, state: Path) -> None:
+    spec = make_spec(kind)
+    driver.spawn(spec)
+    files = state / "instances" / spec.server_id
+    own = files / ("data.img" if kind == CONTAINER else "disk")
+    before = own.stat().st_mtime_ns if own.exists() else 0
+    for _ in range(2):
+        driver.rebuild(spec)
+        assert driver.power(spec.server_id) == PowerState.RUNNING
+    if before:
+        assert own.stat().st_mtime_ns != before
+    until(lambda: len(says(driver, spec)) > 0)
+
+
+def test_a_rebuild_from_another_image(driver, make_spec) -> None:
+    spec = make_spec(CONTAINER)
+    driver.spawn(spec)
+    until(lambda: b"ready" in says(driver, spec))
+    driver.rebuild(replace(spec, image=make_spec.container_image("echo another; sleep 1000")))
+    until(lambda: b"another" in says(driver, spec))
+
+
+@pytest.mark.parametrize("kind", [VM, CONTAINER])
+@pytest.mark.parametrize("delay", [0.05, 0.15, 0.3, 0.5])
+def test_an_agent_that_dies_in_a_resize_is_no_harm(kind: str, delay: float, driver, make_spec, state: Path) -> None:
+    small = make_spec(kind)
+    driver.spawn(small)
+    large = replace(small, memory_mb=small.memory_mb + 32, disk_gb=2)
+    script = textwrap.dedent(f"""
+        import sys, pickle, nova_lite.conf
+        from nova_lite.virt.libvirt.driver import LibvirtDriver
+        d = LibvirtDriver(nova_lite.conf.load([], {{"state_path": {str(state)!r}, "libvirt.virt_type": "qemu",
+            "compute.shutdown_timeout": 0}}))
+        spec = pickle.load(sys.stdin.buffer)
+        d.capabilities()
+        print("go", flush=True)
+        d.resize(spec)
+    """)
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(pickle.dumps(large))
+    child.stdin.close()
+    child.stdout.readline()
+    time.sleep(delay)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    driver.resize(large)
+    assert driver.power(small.server_id) == PowerState.RUNNING
+    assert size(driver, small)[1] == large.memory_mb
+    driver.revert_resize(small)
+    assert size(driver, small)[1] == small.memory_mb
+    assert driver.power(small.server_id) == PowerState.RUNNING
