@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,10 +15,10 @@ from oslo_config import cfg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 import nova_lite.conf
-from nova_lite.cmd import manage_config, manage_database, manage_host, manage_identity, manage_listings
+from nova_lite.cmd import manage_config, manage_database, manage_host, manage_identity, manage_listings, manage_quota
 from nova_lite.errors import NovaLiteError
 
-GROUPS = (manage_database, manage_identity, manage_host, manage_listings, manage_config)
+GROUPS = (manage_database, manage_identity, manage_host, manage_listings, manage_quota, manage_config)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -48,7 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is wrong in the files is what `config check` is there to say, all of it.
         conf = nova_lite.conf.load(arguments.config_file)
         code: int = arguments.run(conf, arguments)
+        sys.stdout.flush()
         return code
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough; whatever is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (NovaLiteError, cfg.Error, SQLAlchemyError, OSError) as error:
         if arguments.debug:
             raise

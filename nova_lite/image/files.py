@@ -37,7 +37,7 @@ class Files:
         self.root = Path(conf.image.store_path) if conf.image.store_path else state_path(conf, "images")
         self._max_size = conf.image.max_size
         self._keep_free = conf.image.keep_free_bytes
-        self.root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, image_id: str) -> Path:
         """Return where an image's bytes are. :raises NotFound: *image_id* is no UUID."""
@@ -84,7 +84,7 @@ class Files:
 
     def keep(self, image_id: str, written: Written) -> None:
         """Make a written file the image's own, durably."""
-        written.path.chmod(0o644)
+        written.path.chmod(0o600)
         written.path.rename(self.path(image_id))
         directory = os.open(self.root, os.O_RDONLY)
         try:

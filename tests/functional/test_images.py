@@ -50,6 +50,13 @@ def test_an_image_goes_in_and_comes_out_again(image_door):
     )
 
 
+def test_only_the_service_may_read_the_bytes(image_door, tmp_path):
+    image = make(image_door)
+    image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", b"a tenant's own")
+    assert (tmp_path / "images").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "images" / image["id"]).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_real_qcow2_is_taken_with_its_virtual_size(image_door, tmp_path):
     image = make(image_door, disk_format="qcow2")
     assert image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", qcow2(tmp_path)).status_int == 204
