@@ -22,6 +22,21 @@ _TABLE = {f"{dialect}_{key}": value for dialect in ("mysql", "mariadb") for key,
 
 def upgrade() -> None:
     op.create_table(
+        "aggregates",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("uuid", sa.String(length=36), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("availability_zone", sa.String(length=255), nullable=True),
+        sa.Column("metadata", types.Json, nullable=False),
+        sa.Column("created_at", types.Moment, nullable=False),
+        sa.Column("updated_at", types.Moment, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_aggregates")),
+        sa.UniqueConstraint("name", name=op.f("uq_aggregates_name")),
+        sa.UniqueConstraint("uuid", name=op.f("uq_aggregates_uuid")),
+        if_not_exists=True,
+        **_TABLE,
+    )
+    op.create_table(
         "domains",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
@@ -62,6 +77,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("uuid", sa.String(length=36), nullable=False),
         sa.Column("availability_zone", sa.String(length=255), nullable=False),
+        sa.Column("own_zone", sa.String(length=255), nullable=False),
         sa.Column("vcpus", sa.Integer(), nullable=False),
         sa.Column("memory_mb", sa.Integer(), nullable=False),
         sa.Column("disk_gb", sa.Integer(), nullable=False),
@@ -219,6 +235,35 @@ def upgrade() -> None:
         "ix_operations_target", "operations", ["target_type", "target_id", "id"], unique=False, if_not_exists=True
     )
     op.create_table(
+        "quota_limits",
+        sa.Column("project_id", sa.String(length=80), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("resource", sa.String(length=64), nullable=False),
+        sa.Column("hard_limit", sa.Integer(), nullable=False),
+        sa.Column("created_at", types.Moment, nullable=False),
+        sa.Column("updated_at", types.Moment, nullable=True),
+        sa.PrimaryKeyConstraint("project_id", "user_id", "resource", name=op.f("pk_quota_limits")),
+        if_not_exists=True,
+        **_TABLE,
+    )
+    op.create_table(
+        "quota_usages",
+        sa.Column("scope", sa.String(length=80), nullable=False),
+        sa.Column("instances", sa.Integer(), nullable=False),
+        sa.Column("cores", sa.Integer(), nullable=False),
+        sa.Column("ram", sa.Integer(), nullable=False),
+        sa.Column("key_pairs", sa.Integer(), nullable=False),
+        sa.Column("server_groups", sa.Integer(), nullable=False),
+        sa.Column("created_at", types.Moment, nullable=False),
+        sa.Column("updated_at", types.Moment, nullable=True),
+        sa.CheckConstraint(
+            "instances >= 0 AND cores >= 0 AND ram >= 0 AND key_pairs >= 0 AND server_groups >= 0", name="not_negative"
+        ),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_quota_usages")),
+        if_not_exists=True,
+        **_TABLE,
+    )
+    op.create_table(
         "revocations",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("audit_id", sa.String(length=64), nullable=True),
@@ -243,6 +288,22 @@ def upgrade() -> None:
         if_not_exists=True,
         **_TABLE,
     )
+    op.create_table(
+        "server_groups",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("policy", sa.String(length=32), nullable=False),
+        sa.Column("rules", types.Json, nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("created_at", types.Moment, nullable=False),
+        sa.Column("updated_at", types.Moment, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_server_groups")),
+        if_not_exists=True,
+        **_TABLE,
+    )
+    op.create_index("ix_server_groups_project", "server_groups", ["project_id"], unique=False, if_not_exists=True)
     op.create_table(
         "servers",
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -277,6 +338,9 @@ def upgrade() -> None:
         sa.Column("disk_config", sa.String(length=8), nullable=False),
         sa.Column("access_ip_v4", sa.String(length=64), nullable=False),
         sa.Column("access_ip_v6", sa.String(length=64), nullable=False),
+        sa.Column("quota_instances", sa.Integer(), nullable=False),
+        sa.Column("quota_cores", sa.Integer(), nullable=False),
+        sa.Column("quota_ram", sa.Integer(), nullable=False),
         sa.Column("locked", sa.Boolean(), nullable=False),
         sa.Column("locked_by", sa.String(length=8), nullable=True),
         sa.Column("locked_reason", sa.String(length=255), nullable=True),
@@ -311,6 +375,17 @@ def upgrade() -> None:
         if_not_exists=True,
         **_TABLE,
     )
+    op.create_table(
+        "aggregate_hosts",
+        sa.Column("aggregate_id", sa.Integer(), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(["aggregate_id"], ["aggregates.id"], name=op.f("fk_aggregate_hosts_aggregate_id")),
+        sa.ForeignKeyConstraint(["host"], ["hosts.name"], name=op.f("fk_aggregate_hosts_host")),
+        sa.PrimaryKeyConstraint("aggregate_id", "host", name=op.f("pk_aggregate_hosts")),
+        if_not_exists=True,
+        **_TABLE,
+    )
+    op.create_index("ix_aggregate_hosts_host", "aggregate_hosts", ["host"], unique=False, if_not_exists=True)
     op.create_table(
         "allocations",
         sa.Column("server_id", sa.String(length=36), nullable=False),
@@ -379,6 +454,19 @@ def upgrade() -> None:
         sa.UniqueConstraint("domain_id", "name", name=op.f("uq_projects_domain_id_name")),
         if_not_exists=True,
         **_TABLE,
+    )
+    op.create_table(
+        "server_group_members",
+        sa.Column("server_id", sa.String(length=36), nullable=False),
+        sa.Column("group_id", sa.String(length=36), nullable=False),
+        sa.ForeignKeyConstraint(["group_id"], ["server_groups.id"], name=op.f("fk_server_group_members_group_id")),
+        sa.ForeignKeyConstraint(["server_id"], ["servers.id"], name=op.f("fk_server_group_members_server_id")),
+        sa.PrimaryKeyConstraint("server_id", name=op.f("pk_server_group_members")),
+        if_not_exists=True,
+        **_TABLE,
+    )
+    op.create_index(
+        "ix_server_group_members_group", "server_group_members", ["group_id"], unique=False, if_not_exists=True
     )
     op.create_table(
         "subnets",
@@ -454,14 +542,19 @@ def downgrade() -> None:
     op.drop_table("assignments")
     op.drop_table("users")
     op.drop_table("subnets")
+    op.drop_table("server_group_members")
     op.drop_table("projects")
     op.drop_table("ports")
     op.drop_table("flavor_access")
     op.drop_table("allocations")
+    op.drop_table("aggregate_hosts")
     op.drop_table("services")
     op.drop_table("servers")
+    op.drop_table("server_groups")
     op.drop_table("roles")
     op.drop_table("revocations")
+    op.drop_table("quota_usages")
+    op.drop_table("quota_limits")
     op.drop_table("operations")
     op.drop_table("networks")
     op.drop_table("migrations")
@@ -471,3 +564,4 @@ def downgrade() -> None:
     op.drop_table("hosts")
     op.drop_table("flavors")
     op.drop_table("domains")
+    op.drop_table("aggregates")

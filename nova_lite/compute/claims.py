@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Integer, bindparam, delete, insert, select, update
+from sqlalchemy import Integer, bindparam, delete, insert, select, true, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
+from nova_lite.compute import quotas
 from nova_lite.db.models import Allocation, Host, Server
 from nova_lite.db.types import now
 
@@ -70,6 +71,65 @@ def claim(session: Session, server: Server, host: str) -> bool:
         return False
     session.execute(insert(_ALLOCATIONS), {"server_id": server.id, "host": host, **amounts})
     return True
+
+
+def grow(session: Session, server_id: str, vcpus: int, memory_mb: int, disk_gb: int) -> bool:
+    """Hold room for another size beside what is held; False when the host has not so much free.
+
+    A guest is never of both sizes at once on one host, so the greater of each amount is held: going on and going back
+    are both possible then. :func:`settle` ends it.
+    """
+    held = session.scalar(select(Allocation).where(Allocation.server_id == server_id).with_for_update())
+    if held is None:
+        return False
+    more = [
+        max(0, wanted - has)
+        for wanted, has in ((vcpus, held.vcpus), (memory_mb, held.memory_mb), (disk_gb, held.disk_gb))
+    ]
+    result = session.execute(
+        update(Host)
+        .where(
+            Host.name == held.host,
+            Host.used_vcpus + more[0] <= Host.vcpus * Host.vcpus_ratio if more[0] else true(),
+            Host.used_memory_mb + more[1] <= (Host.memory_mb - Host.reserved_memory_mb) * Host.memory_ratio
+            if more[1]
+            else true(),
+            Host.used_disk_gb + more[2] <= Host.disk_gb * Host.disk_ratio if more[2] else true(),
+        )
+        .values(
+            used_vcpus=Host.used_vcpus + more[0],
+            used_memory_mb=Host.used_memory_mb + more[1],
+            used_disk_gb=Host.used_disk_gb + more[2],
+            updated_at=now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if not _count(result):
+        return False
+    held.vcpus, held.memory_mb, held.disk_gb = held.vcpus + more[0], held.memory_mb + more[1], held.disk_gb + more[2]
+    session.flush()
+    return True
+
+
+def settle(session: Session, server_id: str, vcpus: int, memory_mb: int, disk_gb: int) -> None:
+    """Hold exactly this from now on, of the host and of the quota; not more than is held, unless the guest has it already."""
+    quotas.settle(session, server_id, vcpus, memory_mb)
+    held = session.scalar(select(Allocation).where(Allocation.server_id == server_id).with_for_update())
+    if held is None:
+        return
+    session.execute(
+        update(Host)
+        .where(Host.name == held.host)
+        .values(
+            used_vcpus=Host.used_vcpus + (vcpus - held.vcpus),
+            used_memory_mb=Host.used_memory_mb + (memory_mb - held.memory_mb),
+            used_disk_gb=Host.used_disk_gb + (disk_gb - held.disk_gb),
+            updated_at=now(),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    held.vcpus, held.memory_mb, held.disk_gb = vcpus, memory_mb, disk_gb
+    session.flush()
 
 
 def release(session: Session, server_id: str) -> bool:

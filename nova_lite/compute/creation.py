@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from oslo_config import cfg
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import flavors, hosts, images, interfaces, keypairs
+from nova_lite.compute import flavors, hosts, images, interfaces, keypairs, quotas
 from nova_lite.compute.interfaces import PlannedNic, WantedNic
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
 from nova_lite.db import operations
@@ -76,26 +77,28 @@ class _Plan:
     nics: tuple[PlannedNic, ...]
 
 
-def create(store: Store, caller: Caller, new: NewServer, *, max_count: int, mac_prefix: str) -> Created:
+def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -> Created:
     """Write the servers that *new* asks for, ready to be scheduled; all of them or none.
 
     :raises Invalid: flavor, image, key, network, zone or host is not to be had, or does not fit.
     :raises Conflict: no network was named and there are several; a port or an address is taken.
-    :raises OverLimit: more than *max_count* servers at once.
+    :raises OverLimit: more servers at once than ``[compute] max_count``, or more than the project may have.
     """
+    max_count = conf.compute.max_count
     if new.max_count > max_count:
         raise OverLimit(
             f"Quota exceeded for instances: Requested {new.max_count}, but at most {max_count} are made by one request",
             "server.max_count",
         )
     with store.read() as session:
-        plan = _prepare(session, new)
+        plan = _prepare(session, conf, new)
     server_ids = [new_id() for _ in range(new.max_count)]
     reservation_id = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
 
     def work(session: Session) -> None:
+        _take_quota(session, conf, new, plan.flavor)
         session.execute(insert(_SERVERS), _rows(new, plan, server_ids, reservation_id))
-        _give_ports(session, new, plan, server_ids, mac_prefix)
+        _give_ports(session, new, plan, server_ids, conf.network.mac_prefix)
         operations.submit_many(
             session,
             caller,
@@ -108,7 +111,7 @@ def create(store: Store, caller: Caller, new: NewServer, *, max_count: int, mac_
         )
 
     try:
-        store.transact(work)
+        quotas.transact(store, work)
     except IntegrityError as error:
         raise Conflict(
             "A network that the server was to be on has gone meanwhile; please try again.", "server.network_gone"
@@ -116,7 +119,14 @@ def create(store: Store, caller: Caller, new: NewServer, *, max_count: int, mac_
     return Created(tuple(server_ids), reservation_id)
 
 
-def _prepare(session: Session, new: NewServer) -> _Plan:
+def _take_quota(session: Session, conf: cfg.ConfigOpts, new: NewServer, flavor: Flavor) -> None:
+    count = new.max_count
+    wanted = {"instances": count, "cores": count * flavor.vcpus, "ram": count * flavor.memory_mb}
+    quotas.take_for_servers(session, conf, new.project_id, new.user_id, wanted)
+
+
+def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:
+    quotas.check_metadata(conf, session, new.project_id, len(new.metadata))
     scope = None if new.is_admin else new.project_id
     try:
         flavor = flavors.read(session, new.flavor_id, scope)
@@ -167,6 +177,9 @@ def _rows(new: NewServer, plan: _Plan, server_ids: Sequence[str], reservation_id
         "vcpus": flavor.vcpus,
         "memory_mb": flavor.memory_mb,
         "disk_gb": flavor.disk_gb,
+        "quota_instances": 1,
+        "quota_cores": flavor.vcpus,
+        "quota_ram": flavor.memory_mb,
         "key_name": new.key_name,
         "public_key": plan.public_key,
         "user_data": new.user_data,

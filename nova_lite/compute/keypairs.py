@@ -19,10 +19,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from nova_lite.compute import quotas
 from nova_lite.db import paging
 from nova_lite.db.models import Keypair
 from nova_lite.db.store import Store
-from nova_lite.errors import Conflict, Invalid, NotFound
+from nova_lite.errors import Conflict, Invalid, NotFound, OverLimit
 
 RSA_BITS = 2048
 LONGEST_KEY = 16_384
@@ -119,10 +120,18 @@ def _generate_certificate(key: Any, user_id: str) -> Material:
     return Material(made.public_key, made.fingerprint, private.decode())
 
 
-def add(store: Store, user_id: str, name: str, kind: str, material: Material) -> Keypair:
-    """Keep a key under a name. :raises Conflict: the user has one of that name."""
+def add(store: Store, user_id: str, name: str, kind: str, material: Material, most: int) -> Keypair:
+    """Keep a key under a name. *most*: how many the user may have (-1: any number).
+
+    :raises Conflict: the user has one of that name.
+    :raises OverLimit: they have as many as they may.
+    """
 
     def work(session: Session) -> Keypair:
+        try:
+            quotas.take(session, quotas.of_user(user_id), {"key_pairs": 1}, {"key_pairs": most})
+        except OverLimit:
+            raise OverLimit("Quota exceeded, too many key pairs.", "quota.exceeded") from None
         row = Keypair(
             user_id=user_id,
             name=name,
@@ -135,7 +144,8 @@ def add(store: Store, user_id: str, name: str, kind: str, material: Material) ->
         return row
 
     try:
-        return store.transact(work)
+        made: Keypair = quotas.transact(store, work)
+        return made
     except IntegrityError as error:
         raise Conflict(f"Key pair '{name}' already exists.", "keypair.exists") from error
 
@@ -178,5 +188,6 @@ def delete(store: Store, user_id: str, name: str) -> None:
         )
         if not result.rowcount:
             raise NotFound(f"Keypair {name} not found for user {user_id}", "keypair.not_found")
+        quotas.give_back(session, quotas.of_user(user_id), {"key_pairs": 1})
 
     store.transact(work)

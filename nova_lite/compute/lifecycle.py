@@ -13,8 +13,8 @@ from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims
-from nova_lite.compute.transitions import TRANSITIONS, PowerState, Transition, VmState, status
+from nova_lite.compute import claims, endings, quotas
+from nova_lite.compute.transitions import OWNING, TRANSITIONS, PowerState, Transition, VmState, status
 from nova_lite.db import operations
 from nova_lite.db.models import FixedIp, Operation, Port, Server
 from nova_lite.db.operations import Caller, Work
@@ -28,11 +28,10 @@ LOG = logging.getLogger(__name__)
 _SERVERS: Any = Server.__table__
 _PORTS: Any = Port.__table__
 _ADDRESSES: Any = FixedIp.__table__
-_DELETING = TRANSITIONS["delete"].during
 _STEP = (
     update(_SERVERS)
     .where(_SERVERS.c.id == bindparam("of_server"), _SERVERS.c.deleted.is_(False))
-    .where(_SERVERS.c.task_state.is_not(None), _SERVERS.c.task_state != _DELETING)
+    .where(_SERVERS.c.task_state.is_not(None), _SERVERS.c.task_state.not_in(OWNING))
     .values(task_state=bindparam("new_task_state"), updated_at=bindparam("moment"))
 )
 _END_DELETED = (
@@ -62,12 +61,21 @@ _FREE_PORTS = (
 
 
 def begin(
-    session: Session, caller: Caller, server: Server, action: str, arguments: JsonDict | None = None
+    session: Session,
+    caller: Caller,
+    server: Server,
+    action: str,
+    arguments: JsonDict | None = None,
+    *,
+    values: JsonDict | None = None,
+    not_before: float = 0.0,
+    queue: str = "agent",
 ) -> Operation | None:
     """Start *action* on *server*: check the table, mark the server, submit the operation for its host's agent.
 
     *server* is a row read in this session. Returns the operation; None where the action needed no worker and is done
-    (deleting a server that never reached a host).
+    (deleting a server that never reached a host). *values*: columns that the action changes at its very beginning.
+    *not_before*: epoch seconds. *queue*: who does it; ``scheduler`` where it needs a host first.
 
     :raises Conflict: the server's state does not allow the action; the message says from which states it does.
     :raises NotFound: the server was deleted meanwhile.
@@ -75,13 +83,14 @@ def begin(
     transition = TRANSITIONS[action]
     _check(server, transition)
     if transition.interrupts:
-        operations.ask_to_stop(session, "server", server.id)
-    values: dict[str, Any] = {
+        abandon(session, server.id)
+    changes: dict[str, Any] = {
+        **(values or {}),
         "task_state": transition.during,
         "generation": Server.generation + 1,
         "updated_at": now(),
     }
-    while not _swap(session, server, _unchanged(server, transition), values):
+    while not _swap(session, server, _unchanged(server, transition), changes):
         # Something was first. If the action may begin from where the server stands now, it does.
         session.refresh(server)
         if server.deleted:
@@ -90,19 +99,21 @@ def begin(
     _log(server.id, action, "begun", caller.request_id)
     if action == "delete" and server.host is None:
         end_deleted(session, server.id)
-        _record_done(session, caller, server)
+        record_done(session, caller, server, action)
         return None
-    return operations.submit(
+    operation = operations.submit(
         session,
         caller,
         action=action,
         target_type="server",
         target_id=server.id,
-        queue="agent",
+        queue=queue,
         host=server.host,
         arguments=arguments,
         deadline_s=transition.deadline_s,
     )
+    operation.not_before = not_before
+    return operation
 
 
 def _unchanged(server: Server, transition: Transition) -> list[Any]:
@@ -116,11 +127,22 @@ def _unchanged(server: Server, transition: Transition) -> list[Any]:
     return condition if transition.interrupts else [*condition, Server.task_state.is_(None)]
 
 
-def _record_done(session: Session, caller: Caller, server: Server) -> None:
+def abandon(session: Session, server_id: str) -> None:
+    """Ask everything that is under way on a server to stop, and end what has not begun."""
+    waiting = select(Operation).where(
+        Operation.target_type == "server", Operation.target_id == server_id, Operation.state == "pending"
+    )
+    for operation in session.scalars(waiting).all():
+        endings.failed(session, operation)
+    operations.ask_to_stop(session, "server", server_id)
+
+
+def record_done(session: Session, caller: Caller, server: Server, action: str) -> None:
+    """Write down an action that needed no worker and is done, for the server's history."""
     operation = operations.submit(
         session,
         caller,
-        action="delete",
+        action=action,
         target_type="server",
         target_id=server.id,
         queue="agent",
@@ -140,13 +162,20 @@ def _refusal(server: Server, transition: Transition) -> str:
     if server.vm_state not in transition.allowed_from:
         wanted = ", ".join(sorted(status(state, None) for state in transition.allowed_from))
         return (
-            f"Cannot '{transition.action.removesuffix('-soft').removesuffix('-hard')}' instance {server.id} while it is in "
+            f"Cannot '{shown_name(transition.action)}' instance {server.id} while it is in "
             f"vm_state {server.vm_state}; it is possible from: {wanted}."
         )
     return (
-        f"Cannot '{transition.action.removesuffix('-soft').removesuffix('-hard')}' instance {server.id} while it is in "
+        f"Cannot '{shown_name(transition.action)}' instance {server.id} while it is in "
         f"task_state {server.task_state}; wait until that has ended."
     )
+
+
+def shown_name(action: str) -> str:
+    """Return the name that Nova has for an action: the variants that our table tells apart are one there."""
+    if action == "soft-delete":
+        return "delete"
+    return action.partition("-")[0] if action.startswith(("reboot-", "resize-")) else action
 
 
 def step(session: Session, server_id: str, action: str, task_state: str) -> None:
@@ -159,26 +188,31 @@ def step(session: Session, server_id: str, action: str, task_state: str) -> None
         raise StaleState(f"server {server_id} has no {action} under way")
 
 
-def complete(session: Session, work: Work, power: PowerState | None = None) -> None:
+def complete(
+    session: Session, work: Work, power: PowerState | None = None, events: list[JsonDict] | None = None
+) -> None:
     """End *work* well: its server takes the transition's final state, and the operation is done.
+
+    *power* None: what the table says. *events*: the operation's steps.
 
     :raises StaleState: the operation is no longer ours; the transaction must roll back.
     """
     transition = TRANSITIONS[work.action]
+    operations.finish(session, work, "done", events=events)
     if transition.on_ok is VmState.DELETED:
         end_deleted(session, work.target_id)
     else:
-        values: dict[str, Any] = {
-            "task_state": None,
-            "fault": None,
-            "power_state": int(power if power is not None else transition.power or PowerState.NOSTATE),
-        }
+        values: dict[str, Any] = {"task_state": None, "fault": None}
+        if power is None:
+            power = transition.power
+        if power is not None:
+            values["power_state"] = int(power)
         if transition.on_ok is not None:
             values["vm_state"] = transition.on_ok.value
         if work.action == "create":
             values["launched_at"] = now()
+        values |= endings.done(session, work, transition)
         _set(session, work.target_id, work.action, values)
-    operations.finish(session, work, "done")
     _log(work.target_id, work.action, "done", work.request_id, work.id)
 
 
@@ -190,30 +224,18 @@ def fail(
     details: str = "",
     code: int = 500,
     power: PowerState | None = None,
+    events: list[JsonDict] | None = None,
+    broken: bool = False,
 ) -> None:
     """End *work* badly: the server keeps a fault that says what happened and takes the transition's failed state.
 
-    *message* is shown to the server's owner, *details* to admins only.
+    *message* is shown to the server's owner, *details* to admins only. *broken*: what was done could not be undone, so
+    that the server is in ERROR whatever the table says.
 
     :raises StaleState: the operation is no longer ours; the transaction must roll back.
     """
-    operations.finish(session, work, "failed", message)
-    mark_failed(session, work.action, work.target_id, message, details=details, code=code, power=power)
-    _log(work.target_id, work.action, "failed", work.request_id, work.id)
-
-
-def mark_failed(
-    session: Session,
-    action: str,
-    server_id: str,
-    message: str,
-    *,
-    details: str = "",
-    code: int = 500,
-    power: PowerState | None = None,
-) -> None:
-    """Give a server the failed state of *action* and a fault; for :func:`fail` and for overdue operations."""
-    transition = TRANSITIONS[action]
+    operations.finish(session, work, "failed", message, events=events)
+    transition = TRANSITIONS[work.action]
     values: dict[str, Any] = {
         "task_state": None,
         "fault": {
@@ -223,11 +245,13 @@ def mark_failed(
             "created": now().isoformat(timespec="seconds") + "Z",
         },
     }
-    if transition.on_fail is not None:
-        values["vm_state"] = transition.on_fail.value
+    if broken or transition.on_fail is not None:
+        values["vm_state"] = (transition.on_fail or VmState.ERROR).value
     if power is not None:
         values["power_state"] = int(power)
-    _set(session, server_id, action, values)
+    values |= endings.failed(session, work)
+    _set(session, work.target_id, work.action, values)
+    _log(work.target_id, work.action, "failed", work.request_id, work.id)
 
 
 def cancel(session: Session, work: Work) -> None:
@@ -236,6 +260,7 @@ def cancel(session: Session, work: Work) -> None:
     :raises StaleState: the operation is no longer ours; the transaction must roll back.
     """
     operations.finish(session, work, "cancelled")
+    endings.failed(session, work)
     _log(work.target_id, work.action, "cancelled", work.request_id, work.id)
 
 
@@ -246,7 +271,10 @@ def end_deleted(session: Session, server_id: str) -> None:
     """
     claims.release(session, server_id)
     release_ports(session, server_id)
-    session.execute(_END_DELETED, {"of_server": server_id, "moment": now()})
+    endings.deleted(session, server_id)
+    if _count(session.execute(_END_DELETED, {"of_server": server_id, "moment": now()})):
+        # Whoever marks it deleted, and nobody else, gives its quota back.
+        quotas.end_server(session, server_id)
 
 
 def release_ports(session: Session, server_id: str) -> None:
@@ -259,22 +287,23 @@ def release_ports(session: Session, server_id: str) -> None:
 
 
 def _set(session: Session, server_id: str, action: str, values: dict[str, Any]) -> None:
-    key = (action == "delete", frozenset(values))
+    # A delete that was asked for meanwhile owns the server's state from then on.
+    owning = OWNING - {TRANSITIONS[action].during} if action != "delete" else frozenset()
+    key = (owning, frozenset(values))
     statement = _SET.get(key)
     if statement is None:
         columns = {name: bindparam(f"new_{name}", type_=_SERVERS.c[name].type) for name in (*values, "updated_at")}
         condition = [_SERVERS.c.id == bindparam("of_server"), _SERVERS.c.deleted.is_(False)]
-        if action != "delete":
-            # A delete that was asked for meanwhile owns the server's state from then on.
-            condition.append(or_(_SERVERS.c.task_state.is_(None), _SERVERS.c.task_state != _DELETING))
+        if owning:
+            condition.append(or_(_SERVERS.c.task_state.is_(None), _SERVERS.c.task_state.not_in(owning)))
         columns["generation"] = _SERVERS.c.generation + 1
         statement = _SET[key] = update(_SERVERS).where(*condition).values(columns)
     new = {f"new_{name}": value for name, value in values.items()}
     session.execute(statement, {"of_server": server_id, "new_updated_at": now(), **new})
 
 
-_SET: dict[tuple[bool, frozenset[str]], Any] = {}
-"""By whether it is a delete that ends, and by the columns that are set: there are a handful."""
+_SET: dict[tuple[frozenset[str], frozenset[str]], Any] = {}
+"""By the task states that keep it from being done, and by the columns that are set: there are a handful."""
 
 
 def _swap(session: Session, server: Server, condition: list[Any], values: dict[str, Any]) -> bool:

@@ -12,9 +12,22 @@ from typing import Any
 
 from oslo_config import cfg
 
-from nova_lite.conf import api, bus, compute, database, default, fake, identity, image, libvirt, network, scheduler
+from nova_lite.conf import (
+    api,
+    bus,
+    compute,
+    database,
+    default,
+    fake,
+    identity,
+    image,
+    libvirt,
+    network,
+    quota,
+    scheduler,
+)
 
-GROUPS = (default, bus, api, identity, compute, scheduler, image, network, libvirt, fake, database)
+GROUPS = (default, bus, api, identity, compute, quota, scheduler, image, network, libvirt, fake, database)
 DEFAULT_FILES = ("/etc/nova-lite/nova-lite.conf",)
 
 

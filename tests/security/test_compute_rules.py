@@ -74,6 +74,8 @@ def fill(route: Route, things: dict[str, str]) -> str:
         "flavor_id}": "1",
         "name}": "key",
         "alias}": "os-keypairs",
+        "project_id}": "demo",
+        "group_id}": "77777777-7777-4777-8777-777777777777",
         "hypervisor_id}": "99999999-9999-4999-8999-999999999999",
     }.items():
         path = path.replace("{" + name, value)
@@ -90,6 +92,8 @@ def bodies(route: Route, things: dict[str, str]) -> Any:
         "/v2.1/servers/{server_id}/metadata": {"metadata": {}},
         "/v2.1/servers/{server_id}/metadata/{key}": {"meta": {"k": "x"}},
         "/v2.1/servers/{server_id}/tags": {"tags": []},
+        "/v2.1/os-quota-sets/{project_id}": {"quota_set": {}},
+        "/v2.1/servers/{server_id}/os-server-password": None,
         "/v2.0/networks/{id}": {"network": {"name": "x"}},
         "/v2.0/subnets/{id}": {"subnet": {"name": "x"}},
         "/v2.0/ports/{id}": {"port": {"name": "x"}},

@@ -12,6 +12,7 @@ from nova_lite.api.compute import (
     instance_actions,
     keypairs,
     limits,
+    migrations,
     remote_consoles,
     server_actions,
     server_addresses,
@@ -26,6 +27,7 @@ from nova_lite.api.compute import (
 from nova_lite.api.compute.parameters import ANY_QUERY as ANY
 from nova_lite.api.compute.policies import PREFIX as P
 from nova_lite.api.compute.policies import SERVERS as S
+from nova_lite.api.compute.resource_routes import RESOURCES
 from nova_lite.api.routes import Mount, Route
 from nova_lite.api.version import Version
 
@@ -259,6 +261,25 @@ _CLOUD = (
     ),
     Route("GET", "/v2.1/os-aggregates", hypervisors.aggregates, P + "os-aggregates:index", query=ANY),
     Route("GET", "/v2.1/os-services", services.index, P + "os-services:list", query=services.QUERY),
+    Route("GET", "/v2.1/os-migrations", migrations.index, P + "os-migrations:index", query=migrations.QUERY),
+    Route(
+        "GET",
+        f"{_SERVER}/migrations",
+        migrations.of_server,
+        P + "servers:migrations:index",
+        late=True,
+        query=ANY,
+        since=_v(23),
+    ),
+    Route(
+        "GET",
+        f"{_SERVER}/migrations/{{migration_id}}",
+        migrations.show_of_server,
+        P + "servers:migrations:show",
+        late=True,
+        query=ANY,
+        since=_v(23),
+    ),
     Route("GET", "/v2.1/extensions", extensions.index, P + "extensions", query=ANY),
     Route("GET", "/v2.1/extensions/{alias}", extensions.show, P + "extensions", query=ANY),
 )
@@ -272,6 +293,7 @@ ROUTES = (
     *_FLAVORS,
     *_KEYPAIRS,
     *_CLOUD,
+    *RESOURCES,
 )
 
 MOUNT = Mount(

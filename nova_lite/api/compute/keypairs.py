@@ -8,7 +8,7 @@ from nova_lite.api.compute import paging, parameters
 from nova_lite.api.compute.parameters import TEXTS, by_minor
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
-from nova_lite.compute import keypairs
+from nova_lite.compute import keypairs, quotas
 from nova_lite.db.models import Keypair
 
 
@@ -86,7 +86,9 @@ def create(call: Call) -> Reply:
         material = keypairs.read_public(kind, wanted["public_key"])
     else:
         material = call.services.offload(keypairs.generate, kind, user_id)
-    row = keypairs.add(call.store, user_id, wanted["name"], kind, material)
+    with call.store.read() as session:
+        most = quotas.limits(call.services.conf, session, call.principal.project_id or "")["key_pairs"]
+    row = keypairs.add(call.store, user_id, wanted["name"], kind, material, most)
     view = _view(call, row) | {"user_id": row.user_id}
     if material.private_key is not None:
         view["private_key"] = material.private_key

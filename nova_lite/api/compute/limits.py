@@ -1,4 +1,4 @@
-"""What a project may have and has: nothing is limited yet (-1) but what the schemas themselves limit."""
+"""What a project may have and has."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from typing import Any
 
 from nova_lite.api.compute import policies
 from nova_lite.api.compute.parameters import TEXTS, by_minor, query
-from nova_lite.api.compute.servers import MOST_METADATA
 from nova_lite.api.context import Call
-from nova_lite.compute import usage
-
-UNLIMITED = -1
+from nova_lite.compute import quota_sets
 
 QUERY = by_minor(lambda minor: query({"tenant_id": TEXTS, "reserved": TEXTS}, is_open=minor < 75), 1, 75)
 
@@ -20,31 +17,31 @@ def show(call: Call) -> dict[str, Any]:
     project_id = call.query.get("tenant_id")
     if project_id is not None:
         call.authorize(rule=policies.PREFIX + "limits:other_project")
-    used = usage.of_project(call.store, project_id or call.principal.project_id or "")
+    limit, used = quota_sets.read_usage(call.services.conf, call.store, project_id or call.principal.project_id or "")
     minor = call.version.minor
     absolute: dict[str, int] = {
-        "maxServerMeta": MOST_METADATA,
-        "maxTotalInstances": UNLIMITED,
-        "maxTotalCores": UNLIMITED,
-        "maxTotalRAMSize": UNLIMITED,
-        "maxTotalKeypairs": UNLIMITED,
-        "maxServerGroups": UNLIMITED,
-        "maxServerGroupMembers": UNLIMITED,
-        "totalInstancesUsed": used.servers,
-        "totalCoresUsed": used.vcpus,
-        "totalRAMUsed": used.memory_mb,
-        "totalServerGroupsUsed": 0,
+        "maxServerMeta": limit["metadata_items"],
+        "maxTotalInstances": limit["instances"],
+        "maxTotalCores": limit["cores"],
+        "maxTotalRAMSize": limit["ram"],
+        "maxTotalKeypairs": limit["key_pairs"],
+        "maxServerGroups": limit["server_groups"],
+        "maxServerGroupMembers": limit["server_group_members"],
+        "totalInstancesUsed": used["instances"],
+        "totalCoresUsed": used["cores"],
+        "totalRAMUsed": used["ram"],
+        "totalServerGroupsUsed": used["server_groups"],
     }
     if minor < 39:
-        absolute["maxImageMeta"] = MOST_METADATA
+        absolute["maxImageMeta"] = limit["metadata_items"]
     if minor < 57:
         # Files can't be injected, at any microversion.
         absolute |= {"maxPersonality": 0, "maxPersonalitySize": 0}
     if minor < 36:
         absolute |= {
-            "maxSecurityGroups": UNLIMITED,
-            "maxSecurityGroupRules": UNLIMITED,
-            "maxTotalFloatingIps": UNLIMITED,
+            "maxSecurityGroups": limit["security_groups"],
+            "maxSecurityGroupRules": limit["security_group_rules"],
+            "maxTotalFloatingIps": limit["floating_ips"],
             "totalSecurityGroupsUsed": 0,
             "totalFloatingIpsUsed": 0,
         }

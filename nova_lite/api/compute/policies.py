@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nova_lite.api.compute import resource_policies
 from nova_lite.api.policy import ADMIN, ANYBODY, MEMBER, READER, rule
 
 PREFIX = "os_compute_api:"
@@ -48,6 +49,34 @@ RULES = (
     rule(PREFIX + "os-suspend-server:resume", MEMBER, "Resume a server.", ("POST", ACTION + " (resume)")),
     rule(PREFIX + "os-pause-server:pause", MEMBER, "Pause a server.", ("POST", ACTION + " (pause)")),
     rule(PREFIX + "os-pause-server:unpause", MEMBER, "Unpause a server.", ("POST", ACTION + " (unpause)")),
+    rule(SERVERS + "rebuild", MEMBER, "Rebuild a server.", ("POST", ACTION + " (rebuild)")),
+    rule(SERVERS + "resize", MEMBER, "Resize a server.", ("POST", ACTION + " (resize)")),
+    rule(SERVERS + "confirm_resize", MEMBER, "Confirm a resize.", ("POST", ACTION + " (confirmResize)")),
+    rule(SERVERS + "revert_resize", MEMBER, "Revert a resize.", ("POST", ACTION + " (revertResize)")),
+    rule(SERVERS + "create_image", MEMBER, "Make an image of a server.", ("POST", ACTION + " (createImage)")),
+    rule(SERVERS + "trigger_crash_dump", MEMBER, "Have a server dump.", ("POST", ACTION + " (trigger_crash_dump)")),
+    rule(PREFIX + "os-create-backup", MEMBER, "Back a server up.", ("POST", ACTION + " (createBackup)")),
+    rule(PREFIX + "os-rescue", MEMBER, "Rescue a server.", ("POST", ACTION + " (rescue)")),
+    rule(PREFIX + "os-unrescue", MEMBER, "End a rescue.", ("POST", ACTION + " (unrescue)")),
+    rule(PREFIX + "os-shelve:shelve", MEMBER, "Shelve a server.", ("POST", ACTION + " (shelve)")),
+    rule(PREFIX + "os-shelve:unshelve", MEMBER, "Unshelve a server.", ("POST", ACTION + " (unshelve)")),
+    rule(PREFIX + "os-shelve:unshelve_to_host", ADMIN, "Unshelve to a host.", ("POST", ACTION + " (unshelve)")),
+    rule(PREFIX + "os-shelve:shelve_offload", ADMIN, "Offload a server.", ("POST", ACTION + " (shelveOffload)")),
+    rule(PREFIX + "os-lock-server:lock", MEMBER, "Lock a server.", ("POST", ACTION + " (lock)")),
+    rule(PREFIX + "os-lock-server:unlock", MEMBER, "Unlock a server.", ("POST", ACTION + " (unlock)")),
+    rule(
+        PREFIX + "os-lock-server:unlock:unlock_override",
+        ADMIN,
+        "Unlock a server that an admin has locked.",
+        ("POST", ACTION + " (unlock)"),
+    ),
+    rule(PREFIX + "os-admin-actions:reset_state", ADMIN, "Set its state.", ("POST", ACTION + " (os-resetState)")),
+    rule(PREFIX + "os-deferred-delete:restore", MEMBER, "Restore a server.", ("POST", ACTION + " (restore)")),
+    rule(PREFIX + "os-deferred-delete:force", MEMBER, "Delete for good.", ("POST", ACTION + " (forceDelete)")),
+    rule(PREFIX + "os-admin-password", MEMBER, "Change a password.", ("POST", ACTION + " (changePassword)")),
+    rule(PREFIX + "os-migrations:index", ADMIN, "List migrations.", ("GET", "/os-migrations")),
+    rule(PREFIX + "servers:migrations:index", ADMIN, "List them.", ("GET", "/servers/{server_id}/migrations")),
+    rule(PREFIX + "servers:migrations:show", ADMIN, "Show one.", ("GET", "/servers/{server_id}/migrations/{id}")),
     rule(PREFIX + "os-console-output", MEMBER, "Read a server's console.", ("POST", ACTION + " (os-getConsoleOutput)")),
     rule(
         PREFIX + "os-remote-consoles",
@@ -136,4 +165,5 @@ RULES = (
     rule(PREFIX + "os-aggregates:index", ADMIN, "List host aggregates.", ("GET", "/os-aggregates")),
     rule(PREFIX + "os-services:list", ADMIN, "List services.", ("GET", "/os-services")),
     rule(PREFIX + "extensions", ANYBODY, "List the API's extensions.", ("GET", "/extensions")),
+    *resource_policies.RULES,
 )

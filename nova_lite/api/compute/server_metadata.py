@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nova_lite.api.compute import access, parameters
-from nova_lite.api.compute.servers import MOST_METADATA
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
-from nova_lite.compute import servers
+from nova_lite.compute import quotas, servers
+from nova_lite.compute.servers import ServerRecord
 from nova_lite.errors import Invalid, NotFound, OverLimit
 
 ALL: Schema = {
@@ -45,14 +46,16 @@ def create(call: Call) -> dict[str, Any]:
     """Add items; those that are there already are overwritten."""
     record = access.server(call)
     added: Items = call.body["metadata"]
-    return {"metadata": servers.edit(call.store, record.id, "metadata_", lambda items: _limited({**items, **added}))}
+    limited = _limit(call, record)
+    return {"metadata": servers.edit(call.store, record.id, "metadata_", lambda items: limited({**items, **added}))}
 
 
 def replace(call: Call) -> dict[str, Any]:
     """Put other items in the place of all."""
     record = access.server(call)
     wanted: Items = call.body["metadata"]
-    return {"metadata": servers.edit(call.store, record.id, "metadata_", lambda _items: _limited(wanted))}
+    limited = _limit(call, record)
+    return {"metadata": servers.edit(call.store, record.id, "metadata_", lambda _items: limited(wanted))}
 
 
 def update(call: Call) -> dict[str, Any]:
@@ -61,7 +64,8 @@ def update(call: Call) -> dict[str, Any]:
     wanted: Items = call.body["meta"]
     if call.params["key"] not in wanted:
         raise Invalid("Request body and URI mismatch", "server.metadata_mismatch")
-    servers.edit(call.store, record.id, "metadata_", lambda items: _limited({**items, **wanted}))
+    limited = _limit(call, record)
+    servers.edit(call.store, record.id, "metadata_", lambda items: limited({**items, **wanted}))
     return {"meta": wanted}
 
 
@@ -78,10 +82,16 @@ def delete(call: Call) -> None:
     servers.edit(call.store, record.id, "metadata_", without)
 
 
-def _limited(items: Items) -> Items:
-    if len(items) > MOST_METADATA:
-        raise OverLimit(f"Maximum number of metadata items exceeds {MOST_METADATA}", "server.metadata_limit")
-    return items
+def _limit(call: Call, record: ServerRecord) -> Callable[[Items], Items]:
+    with call.store.read() as session:
+        most = quotas.limits(call.services.conf, session, record.project_id)["metadata_items"]
+
+    def limited(items: Items) -> Items:
+        if 0 <= most < len(items):
+            raise OverLimit(f"Maximum number of metadata items exceeds {most}", "server.metadata_limit")
+        return items
+
+    return limited
 
 
 def _not_found() -> NotFound:

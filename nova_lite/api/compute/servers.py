@@ -12,12 +12,11 @@ from nova_lite.api.compute.parameters import truth
 from nova_lite.api.compute.server_views import ServerView
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply
-from nova_lite.compute import creation, listing, servers
+from nova_lite.compute import creation, listing, server_states, servers
 from nova_lite.compute.creation import NewServer
 from nova_lite.compute.interfaces import AUTO, WantedNic
-from nova_lite.errors import Invalid, OverLimit
+from nova_lite.errors import Invalid
 
-MOST_METADATA = 128
 _PASSWORD = string.ascii_letters + string.digits
 
 
@@ -46,14 +45,7 @@ def create(call: Call) -> Reply:
     """Accept the creation of one or more servers; 202, as they are built afterwards."""
     wanted = call.body["server"]
     _refuse_unoffered(wanted)
-    conf = call.services.conf
-    created = creation.create(
-        call.store,
-        call.caller,
-        _new_server(call, wanted),
-        max_count=conf.compute.max_count,
-        mac_prefix=conf.network.mac_prefix,
-    )
+    created = creation.create(call.store, call.services.conf, call.caller, _new_server(call, wanted))
     call.services.waker.wake("scheduler")
     if truth(wanted.get("return_reservation_id", False)):
         return Reply({"reservation_id": created.reservation_id}, 202)
@@ -86,7 +78,7 @@ def _new_server(call: Call, wanted: Mapping[str, Any]) -> NewServer:
         key_name=wanted.get("key_name"),
         user_data=wanted.get("user_data"),
         config_drive=truth(wanted.get("config_drive", False)),
-        metadata=_metadata(wanted),
+        metadata=wanted.get("metadata") or {},
         tags=wanted.get("tags") or (),
         nics=_nics(wanted),
         availability_zone=zone,
@@ -130,13 +122,6 @@ def _place(call: Call, wanted: Mapping[str, Any]) -> tuple[str | None, str | Non
             f"No compute host is called by all of these names: {', '.join(sorted(named))}.", "server.host_not_found"
         )
     return zone or None, next(iter(named), None)
-
-
-def _metadata(wanted: Mapping[str, Any]) -> Mapping[str, str]:
-    items: Mapping[str, str] = wanted.get("metadata") or {}
-    if len(items) > MOST_METADATA:
-        raise OverLimit(f"Maximum number of metadata items exceeds {MOST_METADATA}", "server.metadata_limit")
-    return items
 
 
 def _nics(wanted: Mapping[str, Any]) -> list[WantedNic] | str | None:
@@ -220,6 +205,13 @@ def update(call: Call) -> dict[str, Any]:
 def delete(call: Call) -> None:
     """Start a server's deletion."""
     record = access.server(call)
-    host = servers.act(call.store, call.caller, record.id, "delete", override_lock=call.principal.is_admin)
+    host = server_states.delete(
+        call.store,
+        call.caller,
+        record.id,
+        override_lock=call.principal.is_admin,
+        reclaim_s=call.services.conf.compute.reclaim_instance_interval,
+        force=False,
+    )
     if host is not None:
         call.services.waker.wake("agent", host)

@@ -19,7 +19,7 @@ class Server(Base, Timestamps):
     compare-and-swap (``nova_lite.compute.lifecycle``). A deleted server's row stays, with ``deleted`` true.
     ``generation`` grows with each change of state. ``locked_by`` is ``owner`` or ``admin``. ``system_metadata`` is what an
     action leaves for the one that will end or undo it (``nova_lite.compute.endings`` says what): the flavor before a resize,
-    the snapshot of a shelved server. A soft-deleted server has ``deleted_at`` and is not ``deleted``.
+    the snapshot of a shelved server. ``quota_*`` is what of its project's quota it holds (``nova_lite.compute.quotas``). A soft-deleted server has ``deleted_at`` and is not ``deleted``.
     """
 
     __tablename__ = "servers"
@@ -60,6 +60,9 @@ class Server(Base, Timestamps):
     disk_config: Mapped[str] = mapped_column(String(8), default="MANUAL")
     access_ip_v4: Mapped[str] = mapped_column(String(64), default="")
     access_ip_v6: Mapped[str] = mapped_column(String(64), default="")
+    quota_instances: Mapped[int] = mapped_column(default=0)
+    quota_cores: Mapped[int] = mapped_column(default=0)
+    quota_ram: Mapped[int] = mapped_column(default=0)
     locked: Mapped[bool] = mapped_column(default=False)
     locked_by: Mapped[str | None] = mapped_column(String(8))
     locked_reason: Mapped[str | None] = mapped_column(Name)
@@ -113,13 +116,15 @@ class Host(Base, Timestamps):
 
     ``vcpus``, ``memory_mb`` and ``disk_gb`` are physical; ``*_ratio`` are the overcommit; ``used_*`` are sums over
     ``allocations`` and change only together with a row there. ``last_seen`` is epoch seconds. ``capabilities`` is what the
-    driver said of itself (``nova_lite.virt.driver.Capabilities`` as a dict).
+    driver said of itself (``nova_lite.virt.driver.Capabilities`` as a dict). ``availability_zone`` is that of an aggregate that the
+    host is in, else ``own_zone``, which its agent's configuration names.
     """
 
     __tablename__ = "hosts"
     name: Mapped[str] = mapped_column(Name, primary_key=True)
     uuid: Mapped[str] = mapped_column(Uuid, unique=True)
     availability_zone: Mapped[str] = mapped_column(Name, default="nova")
+    own_zone: Mapped[str] = mapped_column(Name, default="nova")
     vcpus: Mapped[int] = mapped_column(default=0)
     memory_mb: Mapped[int] = mapped_column(default=0)
     disk_gb: Mapped[int] = mapped_column(default=0)
