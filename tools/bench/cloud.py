@@ -132,7 +132,9 @@ def report(name: str) -> Iterator[dict[str, Any]]:
         "benchmark": name,
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()},
         "calibration_ms": calibration(),
+        "load_average_before": round(os.getloadavg()[0], 1),
     }
     yield figures
+    figures["load_average_after"] = round(os.getloadavg()[0], 1)
     json.dump(figures, sys.stdout, indent=2)
     print()
