@@ -76,6 +76,12 @@ def make_for_guest_user(path: Path) -> None:
     os.close(descriptor)
 
 
+def give_to_guest_user(disk: Path) -> None:
+    """Make the disk QEMU's user's: libvirt gives it to root when the guest has stopped, and qemu-img runs as that user."""
+    user = guest_user()
+    os.chown(disk, user.uid, user.gid)
+
+
 def virtual_size(disk: Path) -> int:
     """Return the size in bytes that the qcow2 file *disk* shows its guest; its header is ours, not the guest's.
 
@@ -100,9 +106,7 @@ def grow(disk: Path, spec: GuestSpec) -> None:
     """Make the stopped guest's *disk* as large as *spec* says. No disk, and a flavor that says nothing, is success."""
     if not disk.exists() or not spec.disk_gb or virtual_size(disk) >= size_bytes(spec):
         return
-    # The owner is root while libvirt has given the file back, and qemu-img runs as QEMU's user.
-    user = guest_user()
-    os.chown(disk, user.uid, user.gid)
+    give_to_guest_user(disk)
     run_qemu_img(["qemu-img", "resize", "-q", "-f", "qcow2", str(disk), str(size_bytes(spec))], "grown")
 
 

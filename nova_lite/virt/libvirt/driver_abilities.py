@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from nova_lite.virt.abilities import Snapshot
 from nova_lite.virt.driver import GuestSpec
 from nova_lite.virt.libvirt import kept_disks
 from nova_lite.virt.libvirt.lookup import GuestLookup
@@ -9,6 +12,11 @@ from nova_lite.virt.libvirt.lookup import GuestLookup
 
 class LibvirtAbilities(GuestLookup):
     """Each method says what its protocol says; the kinds' own parts are in :class:`Guests`."""
+
+    def snapshot(self, spec: GuestSpec, target: Path) -> Snapshot:
+        """Write an image of the guest to *target*; it runs on."""
+        guests, view = self._settled(spec.server_id)
+        return guests.snapshot(spec, view, target)
 
     def resize(self, spec: GuestSpec) -> None:
         """Stop the guest, keep its disk, grow it, and start it; resized and running already is success.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from nova_lite.virt.abilities import Snapshot
 from nova_lite.virt.driver import GuestSpec
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance
@@ -53,6 +54,9 @@ class Guests(Protocol):
 
         What :mod:`kept_disks` keeps is there, so that it may begin from that again.
         """
+
+    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path) -> Snapshot:
+        """Write an image of the guest to *target*."""
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """See, after the agent's restart, that what belongs beside a running guest is there."""

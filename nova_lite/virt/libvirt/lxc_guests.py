@@ -10,6 +10,7 @@ from typing import Any
 import libvirt
 
 from nova_lite.compute.transitions import PowerState
+from nova_lite.virt.abilities import Snapshot
 from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec
 from nova_lite.virt.libvirt import (
     container,
@@ -18,6 +19,7 @@ from nova_lite.virt.libvirt import (
     container_network,
     container_process,
     container_root,
+    container_snapshot,
     identity,
     launcher_install,
 )
@@ -169,9 +171,14 @@ class LxcGuests:
     def _disk_bytes(self, spec: GuestSpec) -> int:
         return container_disk.size_bytes(spec, self._limits.default_disk_gb)
 
+    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path) -> Snapshot:
+        """Commit the root to an OCI archive."""
+        return container_snapshot.take(self.domains, self._instances.at(spec.server_id), spec, target, view)
+
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """Follow the console again, and have the limits on."""
         if view.active:
+            container_snapshot.thaw(self.domains, self._instances.at(spec.server_id), spec.server_id)
             self._settle(spec)
 
 

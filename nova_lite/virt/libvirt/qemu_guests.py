@@ -8,8 +8,9 @@ from pathlib import Path
 import libvirt
 
 from nova_lite.compute.transitions import PowerState
+from nova_lite.virt.abilities import Snapshot
 from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec
-from nova_lite.virt.libvirt import disks, unikernel, vm
+from nova_lite.virt.libvirt import disks, qemu_snapshot, unikernel, vm
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
 from nova_lite.virt.libvirt.instances import Instance, Instances
@@ -128,6 +129,10 @@ class QemuGuests:
     def grow(self, spec: GuestSpec) -> None:
         """Grow the overlay, if there is one."""
         disks.grow(self._instances.at(spec.server_id).disk, spec)
+
+    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path) -> Snapshot:
+        """Copy the disk as it is at one instant, flattened; the image itself where there is no disk."""
+        return qemu_snapshot.take(self.domains, self._instances.at(spec.server_id), spec, target, running=view.active)
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """Nothing stands beside a QEMU guest: virtlogd has its console."""
