@@ -217,6 +217,10 @@ class Cloud:
         self.waker = Waker(self.bus.cast if self.bus else lambda _topic, _host: None)
         self._agents: list[Agent] = []
         self._schedulers: list[Scheduler] = []
+        self.seed()
+
+    def seed(self) -> None:
+        """Fill the store with what the servers need."""
         self.store.transact(_seed)
 
     def agent(self, **options: Any) -> Agent:

@@ -17,12 +17,16 @@ from nova_lite.agent.rows import ServerRows
 from nova_lite.db.models import Server
 from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
+from nova_lite.db.types import JsonDict, now
 from nova_lite.host import metadata
 from nova_lite.host.ports import Images, Networks
 from nova_lite.virt.driver import VM, Driver, GuestSpec, LocalImage, Nic
 
 SEED_BYTES = 512
 """Entropy for the guest's pool, as much as Nova gives."""
+
+MOST_EVENTS = 64
+"""Steps that are kept of one operation, the last ones."""
 
 
 class Locks:
@@ -65,6 +69,20 @@ class Job:
     image: LocalImage | None = None
     nics: list[Nic] = field(default_factory=list)
     drive: Path | None = None
+    events: list[JsonDict] = field(default_factory=list)
+    """The steps so far, those of earlier attempts among them, as ``Operation.events`` keeps them."""
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Write a step's begin, end and result down in ``events``."""
+        event: JsonDict = {"event": f"compute_{name}", "start": _moment(), "finish": None, "result": None}
+        self.events = [*self.events[1 - MOST_EVENTS :], event]
+        try:
+            yield
+        except BaseException as error:
+            event |= {"finish": _moment(), "result": "Error", "details": str(error)[:1000]}
+            raise
+        event |= {"finish": _moment(), "result": "Success"}
 
     @property
     def server(self) -> Server:
@@ -83,6 +101,10 @@ class Job:
         """Return how long the guest may take to shut down: the image's ``os_shutdown_timeout`` or the host's default."""
         asked = str(self.server.image_properties.get("os_shutdown_timeout", ""))
         return float(asked) if asked.isdecimal() else float(self.tools.conf.compute.shutdown_timeout)
+
+
+def _moment() -> str:
+    return now().isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nova_lite.agent.job import Tools
-from nova_lite.errors import NotFound, Unavailable
+from nova_lite.errors import Conflict, NotFound, Unavailable
+from nova_lite.virt import abilities
 from nova_lite.virt.driver import DriverError, GuestNotFound
 
 
 class Questions:
-    """Answers calls; each is quick and changes nothing."""
+    """Answers calls; each is quick and changes nothing of the host."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
     def answers(self) -> Mapping[str, Callable[..., Any]]:
         """Return the functions by message name (``nova_lite.bus.catalogue``)."""
-        return {"console_output": self.console_output}
+        return {"console_output": self.console_output, "set_password": self.set_password}
 
     def console_output(self, server_id: str, length: int | None = None) -> str:
         """Return the last *length* lines of a guest's console log, or all that is kept of it.
@@ -38,3 +39,16 @@ class Questions:
         if length is None or length < 0:
             return text
         return "".join(text.splitlines(keepends=True)[-length:]) if length else ""
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        """Set a user's password inside a running guest. The password is never logged nor kept.
+
+        :raises Conflict: the guest can't, and why.
+        """
+        driver = self._tools.driver
+        if not isinstance(driver, abilities.SetsPasswords):
+            raise Conflict("This host's driver can't set passwords inside guests.", "server.password_not_set")
+        try:
+            driver.set_password(server_id, user, password)
+        except DriverError as error:
+            raise Conflict(error.message, error.code) from error

@@ -30,8 +30,8 @@ class ServerRows:
     images: Mapping[str, Image]
 
 
-def read_server(session: Session, server_id: str) -> ServerRows | None:
-    """Read a server, its ports, their networks and its images; None when there is no such row."""
+def read_server(session: Session, server_id: str, other_image: str | None = None) -> ServerRows | None:
+    """Read a server, its ports, their networks and its images, *other_image* among them; None: there is no such row."""
     server = session.get(Server, server_id)
     if server is None:
         return None
@@ -43,21 +43,21 @@ def read_server(session: Session, server_id: str) -> ServerRows | None:
         server=server,
         ports=tuple(spec.port_spec(port, server, addresses[port.id]) for port in ports),
         networks=read_networks(session, {port.network_id for port in ports}),
-        images=_images(session, server),
+        images=_images(session, [server.image_id, other_image, (server.system_metadata or {}).get("shelved_image_id")]),
     )
 
 
-def _images(session: Session, server: Server) -> dict[str, Image]:
-    if server.image_id is None:
-        return {}
-    image = session.get(Image, server.image_id)
-    if image is None:
-        return {}
-    found = {image.id: image}
-    for name in ("kernel_id", "ramdisk_id"):
-        part = session.get(Image, image.properties[name]) if image.properties.get(name) else None
-        if part is not None:
-            found[part.id] = part
+def _images(session: Session, wanted: Iterable[str | None]) -> dict[str, Image]:
+    found: dict[str, Image] = {}
+    for image_id in wanted:
+        image = session.get(Image, image_id) if image_id and image_id not in found else None
+        if image is None:
+            continue
+        found[image.id] = image
+        for name in ("kernel_id", "ramdisk_id"):
+            part = session.get(Image, image.properties[name]) if image.properties.get(name) else None
+            if part is not None:
+                found[part.id] = part
     return found
 
 

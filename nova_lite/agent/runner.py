@@ -92,17 +92,18 @@ class Runner:
             self._persist(partial(operations.finish, work=work, state="failed", error=message))
             return "unknown"
         with self._store.read() as session:
-            rows = read_server(session, work.target_id)
+            rows = read_server(session, work.target_id, work.arguments.get("image_id"))
         if rows is None or (rows.server.deleted and not action.for_deleted):
-            self._persist(partial(operations.finish, work=work, state="cancelled"))
+            self._persist(partial(lifecycle.cancel, work=work))
             return "gone"
-        job = Job(self._tools, work, rows)
+        job = Job(self._tools, work, rows, events=list(work.events))
         try:
             self._check(action, job)
             for step in action.steps:
                 self._step(job, step)
             self._hook(work, "finish")
-            self._persist(partial(_complete, action=action, job=job))
+            power = self._power(work.target_id) if action.observes else None
+            self._persist(partial(_complete, action=action, job=job, power=power))
         except _Stop:
             self._persist(partial(lifecycle.cancel, work=work))
             return "cancelled"
@@ -129,13 +130,16 @@ class Runner:
         if step.noted and self._store.transact(partial(_note, work=job.work, step=step)):
             raise _Stop
         self._hook(job.work, step.name)
-        step.do(job)
+        with job.timed(step.name.replace("-", "_")):
+            step.do(job)
 
     def _failed(self, action: Action, job: Job, error: Exception) -> str:
         work = job.work
         if self._may_retry(work, error):
             delay = min(30.0, 0.5 * 2**work.attempt)
-            self._persist(partial(operations.retry_later, work=work, delay_s=delay, error=str(error)))
+            self._persist(
+                partial(operations.retry_later, work=work, delay_s=delay, error=str(error), events=job.events)
+            )
             LOG.warning(
                 "server=%s action=%s event=retry in_s=%.1f reason=%r", work.target_id, work.action, delay, str(error)
             )
@@ -201,11 +205,11 @@ def _note(session: Session, work: Work, step: Step) -> bool:
     return False
 
 
-def _complete(session: Session, action: Action, job: Job) -> None:
+def _complete(session: Session, action: Action, job: Job, power: PowerState | None) -> None:
     work = job.work
     if not action.for_deleted and session.scalar(select(Server.deleted).where(Server.id == work.target_id)):
         raise _Deleted
-    lifecycle.complete(session, work)
+    lifecycle.complete(session, work, power, job.events)
     action.on_ok(session, job)
 
 
@@ -214,6 +218,6 @@ def _fail(session: Session, action: Action, job: Job, error: Exception, power: P
         message, details = error.message, error.code
     else:
         message, details = f"The {action.name} failed unexpectedly on host {job.tools.host}.", repr(error)
-    lifecycle.fail(session, job.work, message, details=details, power=power)
+    lifecycle.fail(session, job.work, message, details=details, power=power, events=job.events, broken=not clean)
     if clean:
         action.on_fail(session, job)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -74,23 +75,27 @@ def isolation(kind: str, flavor: Mapping[str, Any], properties: Mapping[str, Any
     return str(specs.get("nova_lite:isolation") or properties.get("nova_lite_isolation") or PROCESS)
 
 
-def image_spec(server: Server, images: Mapping[str, Image]) -> ImageSpec:
-    """Make the spec of *server*'s image with its kernel and ramdisk.
+def image_spec(server: Server, images: Mapping[str, Image], image_id: str | None = None) -> ImageSpec:
+    """Make the spec of the image that *server*'s disk stands on, with its kernel and ramdisk; *image_id*: of another one.
 
     An image that was deleted since is described by the copy that the server keeps: the host's cache still has it
     while a guest of it is there.
 
     :raises SpecError: the server has no image, or a part of it is missing.
     """
-    if server.image_id is None:
-        raise SpecError("The server has no image to boot from.", "server.no_image")
     properties: Mapping[str, Any] = server.image_properties
-    image = images.get(server.image_id)
+    root = (server.system_metadata or {}).get("root_image") if image_id is None else None
+    wanted = image_id or server.image_id
+    if wanted is None:
+        raise SpecError("The server has no image to boot from.", "server.no_image")
+    image = None if root else images.get(wanted)
     if image is not None:
         properties = image.properties
         main = _one_image(image)
+    elif image_id is not None and image_id != server.image_id:
+        raise SpecError(f"Image {image_id} could not be found.", "image.not_found")
     else:
-        main = _remembered_image(server)
+        main = _remembered_image(root["image_id"] if root else wanted, root or server.image_properties)
     parts: dict[str, ImageSpec] = {}
     for name in ("kernel", "ramdisk"):
         part_id = properties.get(f"{name}_id")
@@ -98,17 +103,9 @@ def image_spec(server: Server, images: Mapping[str, Image]) -> ImageSpec:
             continue
         part = images.get(part_id)
         if part is None:
-            raise SpecError(f"Image {server.image_id} names {name} {part_id}, which could not be found.")
+            raise SpecError(f"Image {main.image_id} names {name} {part_id}, which could not be found.")
         parts[name] = _one_image(part)
-    return ImageSpec(
-        image_id=main.image_id,
-        disk_format=main.disk_format,
-        container_format=main.container_format,
-        size=main.size,
-        sha512=main.sha512,
-        kernel=parts.get("kernel"),
-        ramdisk=parts.get("ramdisk"),
-    )
+    return dataclasses.replace(main, kernel=parts.get("kernel"), ramdisk=parts.get("ramdisk"))
 
 
 def _one_image(image: Image) -> ImageSpec:
@@ -123,14 +120,12 @@ def _one_image(image: Image) -> ImageSpec:
     )
 
 
-def _remembered_image(server: Server) -> ImageSpec:
-    assert server.image_id is not None
-    kept = server.image_properties
+def _remembered_image(image_id: str, kept: Mapping[str, Any]) -> ImageSpec:
     digest = kept.get("os_hash_value")
     if not digest:
-        raise SpecError(f"Image {server.image_id} could not be found.", "image.not_found")
+        raise SpecError(f"Image {image_id} could not be found.", "image.not_found")
     return ImageSpec(
-        image_id=server.image_id,
+        image_id=image_id,
         disk_format=str(kept.get("disk_format") or "raw"),
         container_format=str(kept.get("container_format") or "bare"),
         size=int(kept.get("size") or 0),

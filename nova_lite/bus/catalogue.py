@@ -52,6 +52,13 @@ MESSAGES: dict[tuple[str, str], Message] = {
             Patience.SHORT,
             "server_id, length (lines; null: all that is kept) → the last lines of the console log, as text.",
         ),
+        Message(
+            "set_password",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "server_id, user, password → nothing, once it is set inside the guest. Doing it again does no harm.",
+        ),
     )
 }
 """Keyed by topic and name."""

@@ -15,7 +15,7 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from nova_lite.compute import servers
 from nova_lite.compute.servers import Detail
-from nova_lite.compute.transitions import states_for
+from nova_lite.compute.transitions import VmState, states_for
 from nova_lite.db import paging
 from nova_lite.db.models import FixedIp, Port, Server
 from nova_lite.db.store import Store
@@ -154,6 +154,9 @@ def _conditions(listing: Listing, backend: str) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if listing.deleted is not None:
         found.append(Server.deleted.is_(listing.deleted))
+    if listing.deleted is False and not {"SOFT_DELETED"}.intersection(map(str.upper, listing.statuses)):
+        # Deleted for its user, as long as nobody asks for exactly these.
+        found.append(Server.vm_state != VmState.SOFT_DELETED.value)
     if listing.project_id is not None:
         found.append(Server.project_id == listing.project_id)
     if listing.statuses:

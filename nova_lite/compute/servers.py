@@ -54,6 +54,7 @@ class ServerRecord:
     access_ip_v4: str
     access_ip_v6: str
     locked: bool
+    locked_by: str | None
     locked_reason: str | None
     created_at: datetime.datetime
     updated_at: datetime.datetime | None
@@ -115,6 +116,7 @@ _SERVER = (
     Server.access_ip_v4,
     Server.access_ip_v6,
     Server.locked,
+    Server.locked_by,
     Server.locked_reason,
     Server.created_at,
     Server.updated_at,
@@ -254,6 +256,19 @@ def edit(store: Store, server_id: str, column: str, make: Callable[[Any], Any]) 
 _TO_ACT_ON = select(Server).where(Server.id == bindparam("server_id"), Server.deleted.is_(False)).with_for_update()
 
 
+def to_act_on(session: Session, server_id: str, *, override_lock: bool) -> Server:
+    """Return the row of a server that an action is going to begin on.
+
+    :raises NotFound: the server is gone. :raises Conflict: it is locked.
+    """
+    server: Server | None = session.scalar(_TO_ACT_ON, {"server_id": server_id})
+    if server is None:
+        raise not_found(server_id)
+    if server.locked and not override_lock:
+        raise locked(server_id)
+    return server
+
+
 def act(
     store: Store,
     caller: Caller,
@@ -272,11 +287,7 @@ def act(
     """
 
     def work(session: Session) -> str | None:
-        server = session.scalar(_TO_ACT_ON, {"server_id": server_id})
-        if server is None:
-            raise not_found(server_id)
-        if server.locked and not override_lock:
-            raise locked(server_id)
+        server = to_act_on(session, server_id, override_lock=override_lock)
         if action == "delete" and server.task_state == TRANSITIONS["delete"].during:
             return server.host
         operation = lifecycle.begin(session, caller, server, action, arguments)

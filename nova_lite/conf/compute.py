@@ -31,6 +31,43 @@ OPTIONS = [
         default=False,
         help="After a boot of the host, start the guests again that ran before; else they are shown as stopped.",
     ),
+    cfg.IntOpt(
+        "resize_confirm_window",
+        default=60,
+        min=-1,
+        help="Seconds after which a resize is confirmed unless its user has reverted it; 0: at once, -1: never.",
+    ),
+    cfg.IntOpt(
+        "reclaim_instance_interval",
+        default=0,
+        min=0,
+        help="Seconds that a deleted server can still be restored; 0: it is gone at once.",
+    ),
+    cfg.IntOpt(
+        "shelved_offload_time",
+        default=0,
+        min=-1,
+        help="Seconds after which a shelved server gives its host's room back; 0: at once, -1: never.",
+    ),
+    cfg.StrOpt("rescue_image_id", default="", help="The image that rescues boot; empty: the server's own."),
+    cfg.IntOpt(
+        "restart_limit",
+        default=5,
+        min=0,
+        help="How often a guest that ends by itself is started again (nova_lite:restart) before it is left stopped.",
+    ),
+    cfg.FloatOpt(
+        "restart_delay",
+        default=5.0,
+        min=0,
+        help="Seconds before the first of these starts; each further one waits twice as long, up to five minutes.",
+    ),
+    cfg.FloatOpt(
+        "restart_reset",
+        default=600.0,
+        min=1,
+        help="Seconds that a guest must have run for its earlier restarts to be forgotten.",
+    ),
     cfg.FloatOpt(
         "stop_timeout",
         default=20.0,

@@ -43,6 +43,8 @@ class Work:
     attempt: int
     owner: str
     deadline: float
+    events: tuple[JsonDict, ...] = ()
+    """The steps that earlier attempts wrote down."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def submit_many(
         "state": "pending",
         "deadline": epoch() + deadline_s,
     }
-    session.execute(insert(Operation), [{**common, "target_id": target_id} for target_id in target_ids])
+    session.execute(insert(_ROWS), [{**common, "target_id": target_id} for target_id in target_ids])
 
 
 def take(store: Store, queue: str, owner: str, *, host: str | None = None, limit: int = 8) -> list[Work]:
@@ -227,6 +229,7 @@ def _work(row: Any, owner: str) -> Work:
         attempt=row.attempt + 1,
         owner=owner,
         deadline=row.deadline,
+        events=tuple(row.events or ()),
     )
 
 
@@ -284,28 +287,40 @@ def record_step(session: Session, work: Work, step: str) -> bool:
     return True
 
 
-def hand_over(session: Session, work: Work, *, queue: str, host: str | None) -> None:
-    """Pass a held operation to another queue (the scheduler to the chosen host's agent).
+def hand_over(
+    session: Session, work: Work, *, queue: str, host: str | None, events: list[JsonDict] | None = None
+) -> None:
+    """Pass a held operation to another queue (the scheduler to the chosen host's agent), with the steps so far.
 
     :raises StaleState: the operation is not held any more.
     """
-    _own(session, work, state="pending", queue=queue, host=host, owner=None, lease_until=0.0, attempt=0)
+    extra: dict[str, Any] = {} if events is None else {"events": events}
+    _own(session, work, state="pending", queue=queue, host=host, owner=None, lease_until=0.0, attempt=0, **extra)
 
 
-def retry_later(session: Session, work: Work, delay_s: float, error: str) -> None:
+def retry_later(session: Session, work: Work, delay_s: float, error: str, events: list[JsonDict] | None = None) -> None:
     """Put a held operation back for another attempt after *delay_s* seconds.
 
     :raises StaleState: the operation is not held any more.
     """
-    _own(session, work, state="pending", owner=None, lease_until=0.0, not_before=epoch() + delay_s, error=error)
+    values: dict[str, Any] = {"not_before": epoch() + delay_s, "error": error}
+    if events is not None:
+        values["events"] = events
+    _own(session, work, state="pending", owner=None, lease_until=0.0, **values)
 
 
-def finish(session: Session, work: Work, state: str, error: str | None = None) -> None:
+def finish(
+    session: Session, work: Work, state: str, error: str | None = None, events: list[JsonDict] | None = None
+) -> None:
     """End a held operation as ``done``, ``failed`` or ``cancelled``, in the transaction that sets its target's state.
 
-    :raises StaleState: the operation is not held any more; the transaction must not commit.
+    *events*: its steps, if they are known. :raises StaleState: the operation is not held any more; the transaction must
+    not commit.
     """
-    _own(session, work, state=state, owner=None, lease_until=0.0, finished_at=now(), error=error)
+    values: dict[str, Any] = {"finished_at": now(), "error": error}
+    if events is not None:
+        values["events"] = events
+    _own(session, work, state=state, owner=None, lease_until=0.0, **values)
 
 
 def _own(session: Session, work: Work, **values: Any) -> None:

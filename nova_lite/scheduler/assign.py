@@ -97,10 +97,10 @@ _BIND_SERVER = (
     .where(
         _SERVERS.c.id == bindparam("of_server"),
         _SERVERS.c.deleted.is_(False),
-        _SERVERS.c.vm_state == VmState.BUILDING.value,
-        _SERVERS.c.task_state == SCHEDULING,
+        _SERVERS.c.vm_state == bindparam("of_state"),
+        _SERVERS.c.task_state == bindparam("of_task"),
     )
-    .values(host=bindparam("chosen"), task_state=NETWORKING, updated_at=bindparam("moment"))
+    .values(host=bindparam("chosen"), task_state=bindparam("next_task"), updated_at=bindparam("moment"))
 )
 _BIND_PORTS = (
     update(_PORTS)
@@ -109,14 +109,32 @@ _BIND_PORTS = (
 )
 
 
+_EXPECTED = {
+    "create": {"of_state": VmState.BUILDING.value, "of_task": SCHEDULING, "next_task": NETWORKING},
+    "unshelve": {
+        "of_state": VmState.SHELVED_OFFLOADED.value,
+        "of_task": TRANSITIONS["unshelve"].during,
+        "next_task": TRANSITIONS["unshelve"].during,
+    },
+}
+"""What a server that is to be placed shows, and what it shows from then on; by action."""
+
+
 def _bind(session: Session, work: Work, server: Server, host: str) -> None:
     """Do it all in one transaction. A delete that was asked for since *server* was read shows in its task state."""
     if not claims.claim(session, server, host):
         raise _Full
     values = {"of_server": server.id, "chosen": host, "moment": now()}
-    bound = session.execute(_BIND_SERVER, values)
+    bound = session.execute(_BIND_SERVER, values | _EXPECTED[work.action])
     assert isinstance(bound, CursorResult)
     if not bound.rowcount:
         raise _Gone
     session.execute(_BIND_PORTS, values)
-    operations.hand_over(session, work, queue="agent", host=host)
+    began = now().isoformat(timespec="microseconds")
+    placed = {
+        "event": "schedule",
+        "start": began,
+        "finish": now().isoformat(timespec="microseconds"),
+        "result": "Success",
+    }
+    operations.hand_over(session, work, queue="agent", host=host, events=[*work.events, placed])

@@ -11,6 +11,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite.bus import AGENT, SCHEDULER, Bus, Listener, Waker
+from nova_lite.compute import due
 from nova_lite.db import operations
 from nova_lite.db.operations import LEASE_S, Work
 from nova_lite.db.store import Store
@@ -120,5 +121,7 @@ class Scheduler:
         while not self._stopping.wait(self._conf.scheduler.sweep_interval):
             try:
                 sweep.sweep(self._store, self._owner, self._conf.compute.down_after)
+                for host in due.begin_due(self._store, self._conf.compute):
+                    self._waker.wake(AGENT, host)
             except Exception:
                 LOG.exception("scheduler=%s event=sweep-failed", self._conf.host)

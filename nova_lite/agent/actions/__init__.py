@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from nova_lite.agent.actions import build, pause, power
+from nova_lite.agent.actions import build, pause, power, rescue, resize, revive, snapshot
 from nova_lite.agent.actions.action import Action
 
-ACTIONS: dict[str, Action] = {row.name: row for row in (*build.ACTIONS, *power.ACTIONS, *pause.ACTIONS)}
+_GROUPS = (build, power, pause, resize, snapshot, revive, rescue)
+
+ACTIONS: dict[str, Action] = {row.name: row for group in _GROUPS for row in group.ACTIONS}
 """Keyed by the name in ``nova_lite.compute.transitions``."""
 
 __all__ = ["ACTIONS", "Action"]

@@ -24,7 +24,8 @@ class Action:
 
     ``undo`` is done on the host when the action has failed for good; after it, ``on_fail`` joins the transaction that
     records the failure. ``on_ok`` joins the one that completes the action. ``needs_guest``: only for a server that was
-    built once; ``for_deleted``: also for one whose row says that it is deleted.
+    built once; ``for_deleted``: also for one whose row says that it is deleted. ``observes``: the power state at the end is
+    the driver's answer rather than the table's.
     """
 
     name: str
@@ -34,3 +35,4 @@ class Action:
     on_fail: Callable[[Session, Job], None] = _no_rows
     needs_guest: bool = True
     for_deleted: bool = False
+    observes: bool = False

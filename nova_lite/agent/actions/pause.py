@@ -29,6 +29,6 @@ def resume(job: Job) -> None:
 ACTIONS = (
     Action("pause", (Step("pause", pause),)),
     Action("unpause", (Step("unpause", unpause),)),
-    Action("suspend", (Step("suspend", suspend, noted=True),)),
+    Action("suspend", (Step("suspend", suspend, noted=True),), observes=True),
     Action("resume", (*PREPARE, Step("resume", resume, noted=True))),
 )

@@ -9,7 +9,7 @@ from nova_lite.api.compute import access, paging, parameters, policies
 from nova_lite.api.compute.parameters import MOMENTS, by_minor
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
-from nova_lite.compute import history
+from nova_lite.compute import history, lifecycle
 from nova_lite.compute.servers import ServerRecord
 from nova_lite.db.models import Operation
 from nova_lite.errors import Invalid
@@ -66,7 +66,9 @@ def show(call: Call) -> dict[str, Any]:
     everything = call.may(policies.PREFIX + "os-instance-actions:events", target)
     if everything or minor >= 51:
         details = minor >= 84 and call.may(policies.PREFIX + "os-instance-actions:events:details", target)
-        shown["events"] = [_event(row, record, minor, everything=everything, details=details)]
+        shown["events"] = [
+            _event(event, row, record, minor, everything=everything, details=details) for event in _events(row)
+        ]
     return {"instanceAction": shown}
 
 
@@ -80,7 +82,24 @@ def _moment(call: Call, name: str) -> Any:
 
 
 def _name(row: Operation) -> str:
-    return row.action.partition("-")[0] if row.action.startswith("reboot-") else row.action
+    return lifecycle.shown_name(row.action)
+
+
+def _events(row: Operation) -> list[dict[str, Any]]:
+    """List what was done for an action, step by step, and at the end the step that is under way."""
+    events = list(row.events or ())
+    if row.finished_at is None or not events:
+        begun = row.updated_at if events else row.started_at
+        events.append(
+            {
+                "event": f"{row.queue}_{(row.step or _name(row)).replace('-', '_')}",
+                "start": (begun or row.created_at).isoformat(timespec="microseconds"),
+                "finish": None if row.finished_at is None else row.finished_at.isoformat(timespec="microseconds"),
+                "result": _RESULTS.get(row.state),
+                "details": row.error,
+            }
+        )
+    return events
 
 
 def _action(row: Operation, record: ServerRecord, minor: int) -> dict[str, Any]:
@@ -98,15 +117,18 @@ def _action(row: Operation, record: ServerRecord, minor: int) -> dict[str, Any]:
     return shown
 
 
-def _event(row: Operation, record: ServerRecord, minor: int, *, everything: bool, details: bool) -> dict[str, Any]:
+def _event(
+    event: dict[str, Any], row: Operation, record: ServerRecord, minor: int, *, everything: bool, details: bool
+) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "event": f"{row.queue}_{_name(row)}",
-        "start_time": parameters.exact_moment(row.started_at or row.created_at),
-        "finish_time": parameters.exact_moment(row.finished_at),
-        "result": _RESULTS.get(row.state),
+        "event": event["event"],
+        "start_time": event["start"],
+        "finish_time": event["finish"],
+        "result": event["result"],
     }
+    reason = event.get("details")
     if everything:
-        shown["traceback"] = row.error if row.state == "failed" else None
+        shown["traceback"] = reason if event["result"] == "Error" else None
     if minor >= 62:
         name = row.host or ""
         project = row.project_id or record.project_id
@@ -114,5 +136,5 @@ def _event(row: Operation, record: ServerRecord, minor: int, *, everything: bool
         if everything:
             shown["host"] = row.host
     if details:
-        shown["details"] = row.error
+        shown["details"] = reason
     return shown

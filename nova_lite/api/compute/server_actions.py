@@ -3,43 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from nova_lite.api import validation
-from nova_lite.api.compute import access, policies
+from nova_lite.api.compute import access, policies, server_admin_actions, server_image_actions, server_size_actions
 from nova_lite.api.compute.remote_consoles import unavailable
+from nova_lite.api.compute.server_action import Action, plain, start
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
-from nova_lite.compute import servers
 from nova_lite.compute.servers import ServerRecord
 from nova_lite.errors import Conflict, Invalid
 
 BODY: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1}
 """Which of the actions it is, and so its schema, is found out afterwards."""
-
-
-@dataclass(frozen=True)
-class Action:
-    """One action. ``argument`` is the schema of what stands under its name; ``until`` the last minor that has it."""
-
-    name: str
-    rule: str
-    run: Callable[[Call, ServerRecord, Any], Reply]
-    argument: Schema
-    since: int = 1
-    until: int = 10_000
-
-    @functools.cached_property
-    def schema(self) -> Schema:
-        """The whole body's schema."""
-        return {
-            "type": "object",
-            "properties": {self.name: self.argument},
-            "required": [self.name],
-            "additionalProperties": False,
-        }
 
 
 def run(call: Call) -> Reply:
@@ -48,22 +24,9 @@ def run(call: Call) -> Reply:
     action = ACTIONS.get(name)
     if action is None or not action.since <= call.version.minor <= action.until:
         raise Invalid(f"There is no such action: {name[:64]}", "server.no_such_action")
-    validation.validate(action.schema, call.body)
+    validation.validate(action.schema(call.version), call.body)
     record = access.server(call, action.rule)
     return action.run(call, record, call.body[name])
-
-
-def start(call: Call, record: ServerRecord, transition: str) -> Reply:
-    """Start an action of the table of transitions and wake the agent that has it."""
-    host = servers.act(call.store, call.caller, record.id, transition, override_lock=call.principal.is_admin)
-    if host is not None:
-        call.services.waker.wake("agent", host)
-    return Reply(status=202)
-
-
-def _plain(name: str, rule: str, transition: str) -> Action:
-    # Nova takes whatever stands under these names; clients send null, {} or "".
-    return Action(name, policies.PREFIX + rule, lambda call, record, _argument: start(call, record, transition), {})
 
 
 def _reboot(call: Call, record: ServerRecord, argument: Any) -> Reply:
@@ -109,12 +72,12 @@ def _console(name: str, kinds: tuple[str, ...]) -> Action:
 ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
-        _plain("os-start", "servers:start", "start"),
-        _plain("os-stop", "servers:stop", "stop"),
-        _plain("suspend", "os-suspend-server:suspend", "suspend"),
-        _plain("resume", "os-suspend-server:resume", "resume"),
-        _plain("pause", "os-pause-server:pause", "pause"),
-        _plain("unpause", "os-pause-server:unpause", "unpause"),
+        plain("os-start", "servers:start", "start"),
+        plain("os-stop", "servers:stop", "stop"),
+        plain("suspend", "os-suspend-server:suspend", "suspend"),
+        plain("resume", "os-suspend-server:resume", "resume"),
+        plain("pause", "os-pause-server:pause", "pause"),
+        plain("unpause", "os-pause-server:unpause", "unpause"),
         Action(
             "reboot",
             policies.SERVERS + "reboot",
@@ -140,6 +103,9 @@ ACTIONS: dict[str, Action] = {
                 "additionalProperties": False,
             },
         ),
+        *server_admin_actions.ACTIONS,
+        *server_size_actions.ACTIONS,
+        *server_image_actions.ACTIONS,
         _console("os-getVNCConsole", ("novnc", "xvpvnc")),
         _console("os-getSPICEConsole", ("spice-html5",)),
         _console("os-getRDPConsole", ("rdp-html5",)),

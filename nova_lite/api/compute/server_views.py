@@ -90,6 +90,17 @@ class ServerView:
             shown["server_groups"] = []
         return shown
 
+    def rebuilt(self, detail: Detail) -> dict[str, Any]:
+        """Make what a rebuild answers: as a change does, with the key since 2.54 and the user data since 2.57."""
+        if self._minor >= 75:
+            return self.detail(detail, groups=True)
+        shown = self.updated(detail)
+        if self._minor >= 54:
+            shown["key_name"] = detail.server.key_name
+        if self._minor >= 57:
+            shown["user_data"] = detail.server.user_data
+        return shown
+
     def _core(self, record: ServerRecord) -> dict[str, Any]:
         word = status(record.vm_state, record.task_state)
         shown: dict[str, Any] = {

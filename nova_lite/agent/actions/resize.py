@@ -1,0 +1,111 @@
+"""Resize, cold and live, its confirmation and its way back; rebuild."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+
+from sqlalchemy.orm import Session
+
+from nova_lite.agent import spec
+from nova_lite.agent.actions.action import Action
+from nova_lite.agent.job import PREPARE, Job, Step
+from nova_lite.compute import lifecycle
+from nova_lite.compute.endings import sizes
+from nova_lite.compute.transitions import VmState
+from nova_lite.db.models import Server
+from nova_lite.db.operations import Caller
+from nova_lite.db.types import JsonDict
+from nova_lite.virt import abilities
+from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec
+
+
+def spec_with(job: Job, flavor: JsonDict) -> GuestSpec:
+    """Make the guest's spec as it is with another flavor."""
+    vcpus, memory_mb, disk_gb = sizes(flavor)
+    return dataclasses.replace(
+        job.spec(),
+        vcpus=vcpus,
+        memory_mb=memory_mb,
+        disk_gb=disk_gb,
+        isolation=spec.isolation(job.server.kind, flavor, job.server.image_properties),
+        extra_specs={key: str(value) for key, value in (flavor.get("extra_specs") or {}).items()},
+    )
+
+
+def resizes(job: Job) -> abilities.Resizes:
+    """Return the driver as one that resizes. :raises DriverError: it does not."""
+    driver = job.tools.driver
+    if not isinstance(driver, abilities.Resizes):
+        raise DriverError("This host's driver can't change the size of a guest, nor rebuild it.")
+    return driver
+
+
+def _stop_if(job: Job, state: str | None) -> None:
+    """Stop the guest that the driver has started, if the server is to be stopped."""
+    if state == VmState.STOPPED:
+        job.tools.driver.stop(job.server.id, 0.0)
+
+
+def resize(job: Job) -> None:
+    """Give the guest its new size."""
+    resizes(job).resize(spec_with(job, job.work.arguments["flavor"]))
+    _stop_if(job, job.server.vm_state)
+
+
+def undo_resize(job: Job) -> None:
+    """Give the guest its old size back."""
+    if job.image is None:
+        return  # nothing was begun
+    with contextlib.suppress(GuestNotFound):
+        resizes(job).revert_resize(job.spec())
+        _stop_if(job, job.server.vm_state)
+
+
+def confirm(job: Job) -> None:
+    """Throw the way back away."""
+    resizes(job).confirm_resize(job.server.id)
+
+
+def revert(job: Job) -> None:
+    """Give the guest the size from before the resize."""
+    kept = job.server.system_metadata
+    resizes(job).revert_resize(spec_with(job, kept["old_flavor"]))
+    _stop_if(job, kept.get("old_state"))
+
+
+def resize_live(job: Job) -> None:
+    """Give the running guest its new size."""
+    driver = job.tools.driver
+    if not isinstance(driver, abilities.ResizesLive):
+        raise DriverError("This host's driver can't resize a guest that runs; resize it without nova_lite:live.")
+    driver.resize_live(spec_with(job, job.work.arguments["flavor"]))
+
+
+def rebuild(job: Job) -> None:
+    """Begin the guest anew from its image."""
+    resizes(job).rebuild(job.spec())
+    _stop_if(job, job.server.vm_state)
+
+
+def confirm_at_once(session: Session, job: Job) -> None:
+    """Ask for the confirmation in the transaction that ends the resize, where the window is none."""
+    if job.tools.conf.compute.resize_confirm_window == 0:
+        server = session.get_one(Server, job.server.id, populate_existing=True)
+        if server.vm_state == VmState.RESIZED and server.task_state is None:
+            work = job.work
+            lifecycle.begin(session, Caller(work.request_id, work.project_id, work.user_id), server, "confirmResize")
+
+
+ACTIONS = (
+    Action(
+        "resize",
+        (*PREPARE, Step("resize", resize, noted=True, task_state="resize_migrating")),
+        undo=undo_resize,
+        on_ok=confirm_at_once,
+    ),
+    Action("confirmResize", (Step("confirm-resize", confirm),)),
+    Action("revertResize", (*PREPARE, Step("revert-resize", revert, noted=True))),
+    Action("resize-live", (*PREPARE, Step("resize-live", resize_live, noted=True))),
+    Action("rebuild", (*PREPARE, Step("rebuild", rebuild, noted=True)), needs_guest=False),
+)

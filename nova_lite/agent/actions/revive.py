@@ -1,0 +1,64 @@
+"""What brings a guest back from where it was put away: unshelve, restore, restart; and soft delete, which puts it there."""
+
+from __future__ import annotations
+
+from nova_lite.agent import spec
+from nova_lite.agent.actions.action import Action
+from nova_lite.agent.job import PREPARE, Job, Step, make_config_drive, plug, unplug
+from nova_lite.compute.transitions import VmState
+from nova_lite.virt.driver import GuestNotFound
+
+
+def start(job: Job) -> None:
+    """Start the stopped guest."""
+    job.tools.driver.start(job.spec())
+
+
+def stop(job: Job) -> None:
+    """Shut the guest down; one that is not there is as good as stopped."""
+    try:
+        job.tools.driver.stop(job.server.id, job.grace_s())
+    except GuestNotFound:
+        return
+
+
+def fetch_shelved(job: Job) -> None:
+    """Have the image in the cache that the guest comes back from: its snapshot, if its disk is no longer here."""
+    image_id = (job.server.system_metadata or {}).get("shelved_image_id") if _is_offloaded(job) else None
+    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, image_id))
+
+
+def bring_back(job: Job) -> None:
+    """Start the guest on the disk it has, or make it anew from its snapshot."""
+    if _is_offloaded(job):
+        job.tools.driver.spawn(job.spec())
+    else:
+        job.tools.driver.start(job.spec())
+
+
+def take_back(job: Job) -> None:
+    """Remove what a failed unshelve has made of an offloaded guest."""
+    if _is_offloaded(job):
+        job.tools.driver.destroy(job.server.id)
+        unplug(job)
+
+
+def _is_offloaded(job: Job) -> bool:
+    return job.server.vm_state == VmState.SHELVED_OFFLOADED
+
+
+ACTIONS = (
+    Action("soft-delete", (Step("stop", stop),)),
+    Action("restore", (*PREPARE, Step("start", start, noted=True))),
+    Action("restart", (*PREPARE, Step("start", start, noted=True))),
+    Action(
+        "unshelve",
+        (
+            Step("fetch", fetch_shelved),
+            Step("plug", plug),
+            Step("config-drive", make_config_drive),
+            Step("spawn", bring_back, noted=True, task_state="spawning"),
+        ),
+        undo=take_back,
+    ),
+)

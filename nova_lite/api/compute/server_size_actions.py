@@ -1,0 +1,131 @@
+"""Resize, its confirmation and its way back; rebuild."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from typing import Any
+
+from nova_lite.api.compute import access, parameters, policies
+from nova_lite.api.compute.parameters import by_minor
+from nova_lite.api.compute.server_action import Action, closed, plain, wake
+from nova_lite.api.compute.server_views import ServerView
+from nova_lite.api.context import Call
+from nova_lite.api.routes import Reply, Schema
+from nova_lite.compute import rebuilds, resizes, servers
+from nova_lite.compute.servers import ServerRecord
+from nova_lite.errors import OverLimit
+
+_S = policies.SERVERS
+_DISK_CONFIG: Schema = {"type": "string", "enum": ["AUTO", "MANUAL"]}
+_PASSWORD = string.ascii_letters + string.digits
+MOST_METADATA = 128
+
+
+def _resize(call: Call, record: ServerRecord, argument: Any) -> Reply:
+    host = resizes.resize(
+        call.store,
+        call.caller,
+        record.id,
+        str(argument["flavorRef"]).rstrip("/").rpartition("/")[2],
+        scope=access.scope(call),
+        override_lock=call.principal.is_admin,
+        disk_config=argument.get("OS-DCF:diskConfig"),
+    )
+    return wake(call, host)
+
+
+def _confirm(call: Call, record: ServerRecord, _argument: Any) -> Reply:
+    override = call.principal.is_admin
+    wake(call, servers.act(call.store, call.caller, record.id, "confirmResize", override_lock=override))
+    return Reply(status=204)
+
+
+def _address(version: int) -> Schema:
+    return {"type": "string", "anyOf": [{"format": f"ipv{version}"}, {"maxLength": 0}]}
+
+
+def _rebuild_schema(minor: int) -> Schema:
+    properties: dict[str, Any] = {
+        "name": parameters.NAME,
+        "imageRef": {"type": "string", "format": "uuid"},
+        "adminPass": {"type": "string", "maxLength": 255},
+        "metadata": parameters.METADATA,
+        "preserve_ephemeral": parameters.BOOLEAN,
+        "OS-DCF:diskConfig": _DISK_CONFIG,
+        "accessIPv4": _address(4),
+        "accessIPv6": _address(6),
+    }
+    if minor < 57:
+        file = closed({"path": {"type": "string"}, "contents": {"type": "string", "format": "base64"}})
+        properties["personality"] = {"type": "array", "items": file, "maxItems": 64}
+    if minor >= 19:
+        properties["description"] = parameters.DESCRIPTION
+    if minor >= 54:
+        properties["key_name"] = {"anyOf": [parameters.NAME, {"type": "null"}]}
+    if minor >= 57:
+        properties["user_data"] = {
+            "anyOf": [{"type": "string", "format": "base64", "maxLength": 65_535}, {"type": "null"}]
+        }
+    if minor >= 63:
+        certificate = {"type": "string", "minLength": 1, "maxLength": 255}
+        properties["trusted_image_certificates"] = {"type": ["array", "null"], "items": certificate, "maxItems": 50}
+    if minor >= 90:
+        properties["hostname"] = parameters.FQDN if minor >= 94 else parameters.HOSTNAME
+    return closed(properties, "imageRef")
+
+
+_COLUMNS = {
+    "name": "name",
+    "metadata": "metadata_",
+    "OS-DCF:diskConfig": "disk_config",
+    "accessIPv4": "access_ip_v4",
+    "accessIPv6": "access_ip_v6",
+    "description": "description",
+    "user_data": "user_data",
+    "hostname": "hostname",
+}
+
+
+def _rebuild(call: Call, record: ServerRecord, argument: Any) -> Reply:
+    if len(argument.get("metadata") or {}) > MOST_METADATA:
+        raise OverLimit(f"Maximum number of metadata items exceeds {MOST_METADATA}", "server.metadata_limit")
+    wanted = rebuilds.Rebuild(
+        image_id=argument["imageRef"],
+        changes={column: argument[name] for name, column in _COLUMNS.items() if name in argument},
+        has_key="key_name" in argument,
+        key_name=argument.get("key_name"),
+    )
+    host = rebuilds.rebuild(
+        call.store,
+        call.caller,
+        record.id,
+        wanted,
+        scope=access.scope(call),
+        override_lock=call.principal.is_admin,
+    )
+    wake(call, host)
+    detail = servers.get_detail(call.store, record.id, None)
+    shown = ServerView(call).rebuilt(detail)
+    shown["adminPass"] = argument.get("adminPass") or "".join(secrets.choice(_PASSWORD) for _ in range(12))
+    links = {link["rel"]: link["href"] for link in shown["links"]}
+    return Reply({"server": shown}, 202, {"Location": links["self"]})
+
+
+ACTIONS = (
+    Action(
+        "resize",
+        _S + "resize",
+        _resize,
+        closed(
+            {
+                "flavorRef": {"type": ["string", "integer"], "minLength": 1, "maxLength": 512},
+                "OS-DCF:diskConfig": _DISK_CONFIG,
+            },
+            "flavorRef",
+        ),
+    ),
+    Action("confirmResize", _S + "confirm_resize", _confirm, {}),
+    plain("revertResize", "servers:revert_resize", "revertResize"),
+    Action("rebuild", _S + "rebuild", _rebuild, by_minor(_rebuild_schema, 1, 19, 54, 57, 63, 90, 94)),
+)

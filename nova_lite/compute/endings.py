@@ -1,0 +1,247 @@
+"""What else changes in the transaction that ends an action: the columns, claims, images and migrations that it is about.
+
+A function for each action that needs one. It is given the server's row and the operation's arguments, changes what lies
+beside the server, and returns what the server's own row takes. ``Server.system_metadata`` holds, from action to action:
+
+- ``old_flavor``, ``old_state``, ``resized_at`` (epoch s): where a resize that is not confirmed can go back to;
+- ``shelved_image_id``, ``shelved_at`` (epoch s), ``old_state``: a shelved server's snapshot;
+- ``root_image``: the image that the guest's disk really stands on, when it is not ``image_id`` (after an unshelve);
+- ``rescue_image_id``: what a rescued guest was booted from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from nova_lite.compute import claims
+from nova_lite.compute.transitions import PowerState, Transition, VmState
+from nova_lite.db.models import Image, Migration, Operation, Port, Server
+from nova_lite.db.operations import Work
+from nova_lite.db.types import JsonDict, epoch, now
+
+Ending = Callable[[Session, Server, JsonDict], JsonDict]
+
+_QUIET: dict[str, Any] = {"synchronize_session": False}
+
+
+def done(session: Session, work: Work, transition: Transition) -> JsonDict:
+    """Return the columns that *work*'s success changes beside the states; for :func:`lifecycle.complete`."""
+    ending = DONE.get(work.action)
+    if ending is None and not transition.stays:
+        return {}
+    server = _server(session, work.target_id)
+    if server is None:
+        return {}
+    values: JsonDict = {}
+    if server.vm_state in transition.stays:
+        values = {"vm_state": server.vm_state, "power_state": int(PowerState.SHUTDOWN)}
+    return values if ending is None else values | ending(session, server, work.arguments)
+
+
+def failed(session: Session, work: Work | Operation) -> JsonDict:
+    """Return the columns that *work*'s failure or cancellation changes; for :func:`lifecycle.fail`."""
+    ending = FAILED.get(work.action)
+    server = _server(session, work.target_id) if ending is not None else None
+    return {} if ending is None or server is None else ending(session, server, work.arguments)
+
+
+def deleted(session: Session, server_id: str) -> None:
+    """Let go of what a server that ends had beside it: a shelved one's snapshot, a resize that waits."""
+    kept = session.scalar(select(Server.system_metadata).where(Server.id == server_id))
+    image_id = (kept or {}).get("shelved_image_id")
+    if image_id:
+        session.execute(delete(Image).where(Image.id == image_id).execution_options(**_QUIET))
+    if (kept or {}).get("old_flavor"):
+        _migration(session, server_id, "confirmed")
+
+
+def _server(session: Session, server_id: str) -> Server | None:
+    return session.get(Server, server_id, populate_existing=True)
+
+
+def keep(server: Server, *forget: str, **more: Any) -> JsonDict:
+    """Return the server's ``system_metadata`` without *forget* and with *more*."""
+    return {key: value for key, value in (server.system_metadata or {}).items() if key not in forget} | more
+
+
+def sizes(flavor: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return vCPUs, MiB and GiB of a flavor as servers keep it."""
+    return int(flavor["vcpus"]), int(flavor["ram"]), int(flavor["disk"])
+
+
+def sized(flavor: JsonDict) -> JsonDict:
+    """Return the columns of a server that has *flavor*."""
+    vcpus, memory_mb, disk_gb = sizes(flavor)
+    return {"flavor": flavor, "vcpus": vcpus, "memory_mb": memory_mb, "disk_gb": disk_gb}
+
+
+def _migration(session: Session, server_id: str, status: str) -> None:
+    session.execute(
+        update(Migration)
+        .where(Migration.server_id == server_id, Migration.status.in_(("migrating", "finished")))
+        .values(status=status, updated_at=now())
+        .execution_options(**_QUIET)
+    )
+
+
+def _resized(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
+    _migration(session, server.id, "finished")
+    runs = server.vm_state == VmState.ACTIVE
+    return {
+        **sized(arguments["flavor"]),
+        "power_state": int(PowerState.RUNNING if runs else PowerState.SHUTDOWN),
+        "system_metadata": keep(server, old_flavor=server.flavor, old_state=server.vm_state, resized_at=epoch()),
+    }
+
+
+def _not_resized(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    _migration(session, server.id, "error")
+    claims.settle(session, server.id, server.vcpus, server.memory_mb, server.disk_gb)
+    return {}
+
+
+def _resized_live(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
+    _migration(session, server.id, "confirmed")
+    claims.settle(session, server.id, *sizes(arguments["flavor"]))
+    return sized(arguments["flavor"])
+
+
+def _after_resize(server: Server) -> JsonDict:
+    """Return the states of a server whose resize is over: as before it."""
+    stopped = (server.system_metadata or {}).get("old_state") == VmState.STOPPED
+    return {
+        "vm_state": (VmState.STOPPED if stopped else VmState.ACTIVE).value,
+        "power_state": int(PowerState.SHUTDOWN if stopped else PowerState.RUNNING),
+        "system_metadata": keep(server, "old_flavor", "old_state", "resized_at"),
+    }
+
+
+def _confirmed(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    _migration(session, server.id, "confirmed")
+    claims.settle(session, server.id, server.vcpus, server.memory_mb, server.disk_gb)
+    return _after_resize(server)
+
+
+def _reverted(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    _migration(session, server.id, "reverted")
+    old = server.system_metadata["old_flavor"]
+    claims.settle(session, server.id, *sizes(old))
+    return _after_resize(server) | sized(old)
+
+
+def _rebuilt(_session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    return {"system_metadata": keep(server, "root_image"), "launched_at": now()}
+
+
+def _restored(_session: Session, _server: Server, _arguments: JsonDict) -> JsonDict:
+    return {"deleted_at": None}
+
+
+def _soft_deleted(_session: Session, _server: Server, _arguments: JsonDict) -> JsonDict:
+    return {"deleted_at": now()}
+
+
+def _drop_image(session: Session, _server: Server, arguments: JsonDict) -> JsonDict:
+    """Remove the image that was to be made; its bytes, if any, go with the image store's sweep."""
+    unfinished = Image.status.in_(("queued", "saving"))
+    session.execute(delete(Image).where(Image.id == arguments["image_id"], unfinished).execution_options(**_QUIET))
+    return {}
+
+
+def _rotate(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
+    """Remove the oldest of the server's backups of this type, but *rotation* of them."""
+    rows = session.scalars(
+        select(Image)
+        .where(Image.owner == server.project_id, Image.status == "active", Image.protected.is_(False))
+        .order_by(Image.created_at.desc(), Image.id)
+    )
+    wanted = {"instance_uuid": server.id, "image_type": "backup", "backup_type": arguments["backup_type"]}
+    mine = [row.id for row in rows if all(row.properties.get(key) == value for key, value in wanted.items())]
+    surplus = mine[int(arguments["rotation"]) :]
+    if surplus:
+        session.execute(delete(Image).where(Image.id.in_(surplus)).execution_options(**_QUIET))
+    return {}
+
+
+def _rescued(_session: Session, server: Server, arguments: JsonDict) -> JsonDict:
+    return {"system_metadata": keep(server, rescue_image_id=arguments["image_id"])}
+
+
+def _unrescued(_session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    return {"system_metadata": keep(server, "rescue_image_id")}
+
+
+def _shelved(_session: Session, server: Server, arguments: JsonDict) -> JsonDict:
+    return {"system_metadata": keep(server, shelved_image_id=arguments["image_id"], shelved_at=epoch())}
+
+
+def _off_its_host(session: Session, server: Server) -> JsonDict:
+    claims.release(session, server.id)
+    session.execute(
+        update(Port)
+        .where(Port.device_id == server.id)
+        .values(host=None, status="DOWN", updated_at=now())
+        .execution_options(**_QUIET)
+    )
+    return {"host": None, "power_state": int(PowerState.NOSTATE)}
+
+
+def _offloaded(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    return _off_its_host(session, server)
+
+
+def _unshelved(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
+    image_id = (server.system_metadata or {}).get("shelved_image_id")
+    kept = keep(server, "shelved_image_id", "shelved_at")
+    image = session.get(Image, image_id) if image_id else None
+    if image is not None:
+        if server.vm_state == VmState.SHELVED_OFFLOADED:
+            kept["root_image"] = {
+                "image_id": image.id,
+                "disk_format": image.disk_format,
+                "container_format": image.container_format,
+                "size": image.size,
+                "os_hash_value": image.os_hash_value,
+            }
+        session.execute(delete(Image).where(Image.id == image.id).execution_options(**_QUIET))
+    session.execute(
+        update(Port)
+        .where(Port.device_id == server.id)
+        .values(status="ACTIVE", updated_at=now())
+        .execution_options(**_QUIET)
+    )
+    return {"system_metadata": kept}
+
+
+def _not_unshelved(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    return _off_its_host(session, server) if server.vm_state == VmState.SHELVED_OFFLOADED else {}
+
+
+DONE: dict[str, Ending] = {
+    "resize": _resized,
+    "resize-live": _resized_live,
+    "confirmResize": _confirmed,
+    "revertResize": _reverted,
+    "rebuild": _rebuilt,
+    "restore": _restored,
+    "soft-delete": _soft_deleted,
+    "createBackup": _rotate,
+    "rescue": _rescued,
+    "unrescue": _unrescued,
+    "shelve": _shelved,
+    "shelveOffload": _offloaded,
+    "unshelve": _unshelved,
+}
+
+FAILED: dict[str, Ending] = {
+    "resize": _not_resized,
+    "resize-live": _not_resized,
+    "createImage": _drop_image,
+    "createBackup": _drop_image,
+    "shelve": _drop_image,
+    "unshelve": _not_unshelved,
+}

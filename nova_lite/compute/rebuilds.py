@@ -1,0 +1,67 @@
+"""Rebuild: a server begun anew from an image, with the id, the addresses and the host that it has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from nova_lite.compute import images, keypairs, lifecycle, servers
+from nova_lite.db.models import Flavor, Server
+from nova_lite.db.operations import Caller
+from nova_lite.db.store import Store
+from nova_lite.db.types import JsonDict
+from nova_lite.errors import Conflict, Invalid, NotFound
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """What was asked for. ``changes`` are columns of the server that take what the user sent; ``key_name`` is one of them
+    only if ``has_key``: None takes the key away."""
+
+    image_id: str
+    changes: JsonDict = field(default_factory=dict)
+    has_key: bool = False
+    key_name: str | None = None
+
+
+def rebuild(
+    store: Store, caller: Caller, server_id: str, wanted: Rebuild, *, scope: str | None, override_lock: bool
+) -> str | None:
+    """Begin a rebuild; return the host whose agent has the work.
+
+    :raises Invalid: the image or the key is not to be had, or the image makes another kind of guest.
+    :raises Conflict: the server's state does not allow it, or it is locked.
+    """
+
+    def work(session: Session) -> str | None:
+        server = servers.to_act_on(session, server_id, override_lock=override_lock)
+        if server.host is None:
+            raise Conflict(f"Instance {server_id} has no host; delete it and make it anew.", "server.no_host")
+        operation = lifecycle.begin(session, caller, server, "rebuild", values=_values(session, server, wanted, scope))
+        return None if operation is None else server.host
+
+    return store.transact(work)
+
+
+def _values(session: Session, server: Server, wanted: Rebuild, scope: str | None) -> JsonDict:
+    sizes = Flavor(memory_mb=server.memory_mb, disk_gb=server.disk_gb)
+    image = images.choose(session, wanted.image_id, scope, sizes)
+    if image.kind != server.kind:
+        raise Invalid(
+            f"The image makes a {image.kind}, and the server is a {server.kind}; make a new server of it.",
+            "server.other_kind",
+        )
+    values = {**wanted.changes, "image_id": image.image_id, "image_properties": image.properties}
+    if wanted.has_key:
+        values |= {"key_name": wanted.key_name, "public_key": _key(session, server, wanted.key_name)}
+    return values
+
+
+def _key(session: Session, server: Server, name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        return keypairs.read(session, server.user_id, name).public_key
+    except NotFound:
+        raise Invalid("Invalid key_name provided.", "server.key_not_found") from None
