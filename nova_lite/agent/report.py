@@ -7,12 +7,13 @@ import logging
 from typing import Any
 
 from oslo_config import cfg
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 import nova_lite
+from nova_lite.compute import aggregates
 from nova_lite.db.models import Host
 from nova_lite.db.store import Store
 from nova_lite.db.types import epoch, new_id, now
@@ -58,15 +59,17 @@ class Reporter:
         )
 
     def _write(self, session: Session, values: dict[str, Any]) -> None:
+        # The zone that an aggregate gives the host is stronger than its own.
+        zone = func.coalesce(aggregates.zone_of(self._host), values["own_zone"])
         result = session.execute(
             update(Host)
             .where(Host.name == self._host)
-            .values(updated_at=now(), **values)
+            .values(updated_at=now(), availability_zone=zone, **values)
             .execution_options(synchronize_session=False)
         )
         assert isinstance(result, CursorResult)
         if not result.rowcount:
-            session.add(Host(name=self._host, uuid=new_id(), **values))
+            session.add(Host(name=self._host, uuid=new_id(), availability_zone=values["own_zone"], **values))
             session.flush()
 
     def _values(self, capabilities: Capabilities, inventory: Inventory) -> dict[str, Any]:
@@ -79,7 +82,7 @@ class Reporter:
             "vcpus_ratio": options.vcpus_ratio,
             "memory_ratio": options.memory_ratio,
             "disk_ratio": options.disk_ratio,
-            "availability_zone": options.availability_zone,
+            "own_zone": options.availability_zone,
             "kinds": list(capabilities.kinds),
             "capabilities": dataclasses.asdict(capabilities) | {"disk_free_gb": inventory.disk_free_gb},
             "address": options.address or None,

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import flavors, hosts, images, interfaces, keypairs, quotas
+from nova_lite.compute import flavors, hosts, images, interfaces, keypairs, quotas, server_groups
 from nova_lite.compute.interfaces import PlannedNic, WantedNic
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
 from nova_lite.db import operations
@@ -98,6 +98,8 @@ def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -
     def work(session: Session) -> None:
         _take_quota(session, conf, new, plan.flavor)
         session.execute(insert(_SERVERS), _rows(new, plan, server_ids, reservation_id))
+        if _group(new):
+            server_groups.add_members(session, conf, new.project_id, _group(new), server_ids)
         _give_ports(session, new, plan, server_ids, conf.network.mac_prefix)
         operations.submit_many(
             session,
@@ -119,6 +121,12 @@ def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -
     return Created(tuple(server_ids), reservation_id)
 
 
+def _group(new: NewServer) -> str:
+    """Return the id of the group that the hints name; clients send it alone or in a list."""
+    named = new.scheduler_hints.get("group") or ""
+    return str(named[0] if isinstance(named, list) else named)
+
+
 def _take_quota(session: Session, conf: cfg.ConfigOpts, new: NewServer, flavor: Flavor) -> None:
     count = new.max_count
     wanted = {"instances": count, "cores": count * flavor.vcpus, "ram": count * flavor.memory_mb}
@@ -126,6 +134,8 @@ def _take_quota(session: Session, conf: cfg.ConfigOpts, new: NewServer, flavor: 
 
 
 def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:
+    if _group(new):
+        server_groups.check_hint(session, _group(new), None if new.is_admin else new.project_id)
     quotas.check_metadata(conf, session, new.project_id, len(new.metadata))
     scope = None if new.is_admin else new.project_id
     try:

@@ -11,7 +11,8 @@ from sqlalchemy import bindparam, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, lifecycle
+from nova_lite.compute import claims, lifecycle, server_groups
+from nova_lite.compute.server_groups import Neighbours
 from nova_lite.compute.transitions import TRANSITIONS, VmState
 from nova_lite.db import operations
 from nova_lite.db.models import Port, Server
@@ -39,6 +40,10 @@ class _Full(Exception):
     """The host has no room any more; rolls the claim's transaction back."""
 
 
+class _Apart(Exception):
+    """The server's group forbids the host by now; rolls back."""
+
+
 class _Gone(Exception):
     """The server is not to be placed any more (deleted, or asked to stop); rolls back."""
 
@@ -56,8 +61,8 @@ def assign(store: Store, work: Work, snapshot: Snapshot, weights: Weights) -> As
     if server is None or server.deleted:
         store.transact(lambda session: operations.finish(session, work, "cancelled"))
         return None
-    request = request_of(server, work.arguments.get("host"))
     while True:
+        request = request_of(server, work.arguments.get("host"), _neighbours(store, server))
         choice = place(request, snapshot.hosts(), weights)
         if isinstance(choice, Refusal):
             store.transact(partial(lifecycle.fail, work=work, message=choice.message, code=500))
@@ -65,6 +70,14 @@ def assign(store: Store, work: Work, snapshot: Snapshot, weights: Weights) -> As
         outcome = _claim_one_of(store, work, server, request, choice, snapshot)
         if outcome is not None:
             return outcome if isinstance(outcome, Assigned) else None
+
+
+def _neighbours(store: Store, server: Server) -> Neighbours | None:
+    """Read anew for each try: another member of the group may have got its host meanwhile."""
+    if not server.scheduler_hints:
+        return None
+    with store.read() as session:
+        return server_groups.neighbours(session, server.id, server.scheduler_hints)
 
 
 def _claim_one_of(
@@ -78,6 +91,9 @@ def _claim_one_of(
             snapshot.note_full(request, host)
             LOG.info("server=%s host=%s event=claim-lost operation=%d", work.target_id, host, work.id)
             continue
+        except _Apart:
+            LOG.info("server=%s host=%s event=group-forbids operation=%d", work.target_id, host, work.id)
+            return None
         except _Gone:
             store.transact(lambda session: lifecycle.cancel(session, work))
             return False
@@ -122,6 +138,8 @@ _EXPECTED = {
 
 def _bind(session: Session, work: Work, server: Server, host: str) -> None:
     """Do it all in one transaction. A delete that was asked for since *server* was read shows in its task state."""
+    if server.scheduler_hints and not server_groups.still_allows(session, server.id, server.scheduler_hints, host):
+        raise _Apart
     if not claims.claim(session, server, host):
         raise _Full
     values = {"of_server": server.id, "chosen": host, "moment": now()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from nova_lite.compute.server_groups import Neighbours
 
 ALTERNATIVES = 4
 """Next best hosts that a placement names, for when the best one's room is taken meanwhile."""
@@ -21,6 +23,9 @@ class Request:
     disk_gb: int
     availability_zone: str | None = None
     host: str | None = None
+    neighbours: Neighbours = field(default_factory=Neighbours)
+    wanted_metadata: Mapping[str, str] = field(default_factory=dict)
+    """What the aggregates of its host must say: the flavor's ``aggregate_instance_extra_specs:*``."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class HostView:
     used_vcpus: int = 0
     used_memory_mb: int = 0
     used_disk_gb: int = 0
+    metadata: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What its aggregates say."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Weights:
 
     memory: float = 1.0
     vcpus: float = 1.0
+    neighbours: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,12 @@ class Filter:
     words: Callable[[Request], str]
 
 
+def _says(values: frozenset[str], wanted: str) -> bool:
+    """Tell whether one of *values* is *wanted*, which may be several: ``<or> a <or> b``."""
+    alternatives = [part.strip() for part in wanted.split("<or>") if part.strip()] or [wanted]
+    return any(part in values for part in alternatives)
+
+
 FILTERS = (
     Filter(
         "host",
@@ -97,6 +111,18 @@ FILTERS = (
         "availability_zone",
         lambda host, request: request.availability_zone in (None, host.availability_zone),
         lambda request: f"outside availability zone {request.availability_zone}",
+    ),
+    Filter(
+        "aggregates",
+        lambda host, request: all(
+            _says(host.metadata.get(key, frozenset()), wanted) for key, wanted in request.wanted_metadata.items()
+        ),
+        lambda request: "in no aggregate that the flavor asks for",
+    ),
+    Filter(
+        "neighbours",
+        lambda host, request: request.neighbours.allows(host.name),
+        lambda request: "kept from it by its server group or hints",
     ),
     Filter(
         "vcpus",
@@ -134,14 +160,15 @@ def place(request: Request, hosts: Iterable[HostView], weights: Weights | None =
         counts = tuple((row.words(request), removed[row.name]) for row in FILTERS if row.name in removed)
         return Refusal(total, counts)
     chosen = weights or Weights()
-    fit.sort(key=lambda host: (-_weigh(host, chosen), _spread(request.server_id, host.name)))
+    fit.sort(key=lambda host: (-_weigh(host, request, chosen), _spread(request.server_id, host.name)))
     return Placement(tuple(host.name for host in fit[: ALTERNATIVES + 1]))
 
 
-def _weigh(host: HostView, weights: Weights) -> float:
+def _weigh(host: HostView, request: Request, weights: Weights) -> float:
     memory = (host.memory_mb - host.used_memory_mb) / host.memory_mb if host.memory_mb > 0 else 0.0
     vcpus = (host.vcpus - host.used_vcpus) / host.vcpus if host.vcpus > 0 else 0.0
-    return weights.memory * memory + weights.vcpus * vcpus
+    near = request.neighbours.attraction * request.neighbours.counts.get(host.name, 0)
+    return weights.memory * memory + weights.vcpus * vcpus + weights.neighbours * near
 
 
 def _spread(server_id: str, host: str) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nova_lite.compute import aggregates
+from nova_lite.compute.server_groups import Neighbours
 from nova_lite.db.models import Host, Server
 from nova_lite.db.types import epoch
 from nova_lite.scheduler.place import HostView, Request
@@ -68,6 +70,7 @@ _HOSTS = select(
 def read_hosts(session: Session, down_after: float) -> Snapshot:
     """Read every host. *down_after*: seconds of silence after which one counts as down."""
     moment = epoch()
+    metadata = aggregates.metadata_of_hosts(session)
     return Snapshot(
         HostView(
             name=name,
@@ -81,6 +84,7 @@ def read_hosts(session: Session, down_after: float) -> Snapshot:
             used_vcpus=used_vcpus,
             used_memory_mb=used_memory_mb,
             used_disk_gb=used_disk_gb,
+            metadata=metadata.get(name, {}),
         )
         for (
             name,
@@ -103,8 +107,11 @@ def read_hosts(session: Session, down_after: float) -> Snapshot:
     )
 
 
-def request_of(server: Server, host: str | None = None) -> Request:
-    """Say what *server* needs; *host*: the one that it must go to.
+_SCOPE = "aggregate_instance_extra_specs:"
+
+
+def request_of(server: Server, host: str | None = None, neighbours: Neighbours | None = None) -> Request:
+    """Say what *server* needs; *host*: the one that it must go to; *neighbours*: what others mean for it.
 
     An availability zone may name its host, ``zone:host`` as Nova's administrators write it.
     """
@@ -117,4 +124,10 @@ def request_of(server: Server, host: str | None = None) -> Request:
         disk_gb=server.disk_gb,
         availability_zone=zone or None,
         host=host or named.partition(":")[0] or None,
+        neighbours=neighbours or Neighbours(),
+        wanted_metadata={
+            key.removeprefix(_SCOPE): str(value)
+            for key, value in (server.flavor.get("extra_specs") or {}).items()
+            if key.startswith(_SCOPE)
+        },
     )

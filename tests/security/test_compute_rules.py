@@ -18,7 +18,7 @@ from nova_lite.api.compute.server_actions import ACTIONS
 from nova_lite.api.network import MOUNT as NETWORK
 from nova_lite.api.routes import Route
 from nova_lite.compute.listing import safe_pattern
-from nova_lite.db.models import Operation, Server
+from nova_lite.db.models import Operation, Server, ServerGroup
 from nova_lite.errors import Invalid
 from nova_lite.network import networks, subnets
 
@@ -52,6 +52,8 @@ def paths_of(door: Any) -> dict[str, str]:
     build(door, server_id)
     key = {"keypair": {"name": "key", "public_key": ED25519}}
     assert ask(door, "POST", "/os-keypairs", key).status_int == 200
+    group = ServerGroup(id=GROUP, project_id="demo", user_id="demo", name="g", policy="affinity")
+    door.store.transact(lambda session: session.add(group))
     owned = add_network(door, "own", "10.5.0.0/24")
     port = door.ask("POST", "/network/v2.0/ports", {"port": {"network_id": owned}}).json["port"]
     subnet = door.ask("GET", f"/network/v2.0/subnets?network_id={owned}").json["subnets"][0]
@@ -59,6 +61,9 @@ def paths_of(door: Any) -> dict[str, str]:
 
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvYQ4o0eO5hZkD2Gx2nYw4uTzVJq9m3rWkNQm0nV3xK x"
+
+
+GROUP = "77777777-7777-4777-8777-777777777777"
 
 
 def fill(route: Route, things: dict[str, str]) -> str:
@@ -75,7 +80,8 @@ def fill(route: Route, things: dict[str, str]) -> str:
         "name}": "key",
         "alias}": "os-keypairs",
         "project_id}": "demo",
-        "group_id}": "77777777-7777-4777-8777-777777777777",
+        "group_id}": GROUP,
+        "aggregate_id}": "1",
         "hypervisor_id}": "99999999-9999-4999-8999-999999999999",
     }.items():
         path = path.replace("{" + name, value)
@@ -93,6 +99,7 @@ def bodies(route: Route, things: dict[str, str]) -> Any:
         "/v2.1/servers/{server_id}/metadata/{key}": {"meta": {"k": "x"}},
         "/v2.1/servers/{server_id}/tags": {"tags": []},
         "/v2.1/os-quota-sets/{project_id}": {"quota_set": {}},
+        "/v2.1/os-aggregates/{aggregate_id}/action": {"add_host": {"host": "host1"}},
         "/v2.1/servers/{server_id}/os-server-password": None,
         "/v2.0/networks/{id}": {"network": {"name": "x"}},
         "/v2.0/subnets/{id}": {"subnet": {"name": "x"}},

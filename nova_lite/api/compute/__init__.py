@@ -259,7 +259,6 @@ _CLOUD = (
         _HYPERVISOR + "show",
         query=hypervisors.SHOW_QUERY,
     ),
-    Route("GET", "/v2.1/os-aggregates", hypervisors.aggregates, P + "os-aggregates:index", query=ANY),
     Route("GET", "/v2.1/os-services", services.index, P + "os-services:list", query=services.QUERY),
     Route("GET", "/v2.1/os-migrations", migrations.index, P + "os-migrations:index", query=migrations.QUERY),
     Route(

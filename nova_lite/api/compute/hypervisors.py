@@ -61,11 +61,6 @@ def show(call: Call) -> dict[str, Any]:
     return {"hypervisor": _view(call, host, detailed=True, servers=_servers(call, [host]))}
 
 
-def aggregates(_call: Call) -> dict[str, Any]:
-    """List the aggregates that hosts are in: none can be made yet, and clients that show a hypervisor ask for them."""
-    return {"aggregates": []}
-
-
 def statistics(call: Call) -> dict[str, Any]:
     """Sum up all hypervisors that are enabled (until 2.87)."""
     enabled = [host for host in hosts.find(call.store) if host.enabled]

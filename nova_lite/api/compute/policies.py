@@ -162,7 +162,6 @@ RULES = (
     rule(PREFIX + "os-hypervisors:list-detail", ADMIN, "List them in detail.", ("GET", "/os-hypervisors/detail")),
     rule(PREFIX + "os-hypervisors:show", ADMIN, "Show a hypervisor.", ("GET", "/os-hypervisors/{hypervisor_id}")),
     rule(PREFIX + "os-hypervisors:statistics", ADMIN, "Sum them up.", ("GET", "/os-hypervisors/statistics")),
-    rule(PREFIX + "os-aggregates:index", ADMIN, "List host aggregates.", ("GET", "/os-aggregates")),
     rule(PREFIX + "os-services:list", ADMIN, "List services.", ("GET", "/os-services")),
     rule(PREFIX + "extensions", ANYBODY, "List the API's extensions.", ("GET", "/extensions")),
     *resource_policies.RULES,

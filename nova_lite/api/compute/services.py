@@ -21,10 +21,11 @@ def index(call: Call) -> dict[str, Any]:
         wanted = call.query.get(name)
         if wanted:
             found = [service for service in found if getattr(service, name) == wanted]
-    return {"services": [_view(service, call.version.minor) for service in found]}
+    return {"services": [view(service, call.version.minor) for service in found]}
 
 
-def _view(service: ServiceRecord, minor: int) -> dict[str, Any]:
+def view(service: ServiceRecord, minor: int) -> dict[str, Any]:
+    """Shape a service."""
     seen = None
     if service.last_seen:
         seen = datetime.datetime.fromtimestamp(service.last_seen, datetime.UTC)
