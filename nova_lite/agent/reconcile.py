@@ -64,6 +64,9 @@ class Decision:
 
 _RUNS = (VmState.ACTIVE, VmState.PAUSED)
 
+_LIVES = (*_RUNS, VmState.RESCUED, VmState.RESIZED)
+"""States whose guest must be there."""
+
 _SEEN_AS: dict[tuple[VmState, PowerState], VmState] = {
     (VmState.ACTIVE, PowerState.SHUTDOWN): VmState.STOPPED,
     (VmState.ACTIVE, PowerState.CRASHED): VmState.STOPPED,
@@ -123,7 +126,7 @@ def _compare(row: Wanted, guest: Observed | None, *, starting: bool, resume: boo
     if resume and state in _RUNS and not runs_now:
         return Decision(Do.RESTART, row.server_id, row)
     if guest is None:
-        return Decision(Do.LOST, row.server_id, row) if state in _RUNS else None
+        return Decision(Do.LOST, row.server_id, row) if state in _LIVES else None
     if guest.power is PowerState.NOSTATE:
         return _unseen(row)
     seen_as = _SEEN_AS.get((state, guest.power))

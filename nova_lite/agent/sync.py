@@ -12,14 +12,14 @@ from sqlalchemy import exists, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from nova_lite.agent import rows, spec
+from nova_lite.agent import restarts, rows, spec
 from nova_lite.agent.job import Tools, plug_ports, unplug_ports
 from nova_lite.agent.reconcile import Decision, Do, Wanted, diff
-from nova_lite.compute import lifecycle
+from nova_lite.compute import endings, lifecycle
 from nova_lite.compute.transitions import PowerState, VmState
 from nova_lite.db.models import Operation, Server
 from nova_lite.db.operations import UNFINISHED, Caller
-from nova_lite.db.types import JsonDict, new_id, now
+from nova_lite.db.types import JsonDict, epoch, new_id, now
 from nova_lite.errors import Conflict, NotFound, NovaLiteError
 from nova_lite.virt.driver import DriverError, Observed
 
@@ -160,8 +160,30 @@ class Reconciler:
             values["power_state"] = int(decision.power)
         if decision.vm_state is not None:
             values["vm_state"] = decision.vm_state.value
-        if self._tools.store.transact(partial(swap, row=row, values=values)) and decision.vm_state is not None:
+        seen = partial(self._show_and_restart, decision=decision, row=row, values=values)
+        if self._tools.store.transact(seen) and decision.vm_state is not None:
             LOG.info("server=%s event=observed vm_state=%s power=%s", row.server_id, decision.vm_state, decision.power)
+
+    def _show_and_restart(self, session: Session, decision: Decision, row: Wanted, values: dict[str, Any]) -> bool:
+        """Show what was observed, and ask for a restart of a guest that ended by itself where its policy says so."""
+        if not swap(session, row, values):
+            return False
+        if decision.vm_state is not VmState.STOPPED:
+            return True
+        server = session.get_one(Server, row.server_id, populate_existing=True)
+        planned = restarts.plan(server, decision.power, self._tools.conf.compute, epoch())
+        if planned is not None:
+            due, kept = planned
+            lifecycle.begin(
+                session,
+                Caller(f"req-{new_id()}", server.project_id, server.user_id),
+                server,
+                "restart",
+                values={"system_metadata": endings.keep(server, restarts=kept)},
+                not_before=due,
+            )
+            LOG.warning("server=%s event=restart in_s=%.1f count=%d", row.server_id, due - epoch(), kept["count"])
+        return True
 
     def _lose(self, _decision: Decision, row: Wanted) -> None:
         message = "The guest is no longer on its host, though the hypervisor answers."

@@ -6,7 +6,8 @@ beside the server, and returns what the server's own row takes. ``Server.system_
 - ``old_flavor``, ``old_state``, ``resized_at`` (epoch s): where a resize that is not confirmed can go back to;
 - ``shelved_image_id``, ``shelved_at`` (epoch s), ``old_state``: a shelved server's snapshot;
 - ``root_image``: the image that the guest's disk really stands on, when it is not ``image_id`` (after an unshelve);
-- ``rescue_image_id``: what a rescued guest was booted from.
+- ``rescue_image_id``: what a rescued guest was booted from;
+- ``restarts`` (``count``, ``last``: epoch s): how often the guest was started again after it had ended by itself.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from oslo_config import cfg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, flavors, lifecycle, servers
+from nova_lite.compute import claims, flavors, lifecycle, quotas, servers
 from nova_lite.compute.transitions import VmState
 from nova_lite.db.models import Flavor, Host, Image, Migration, Server
 from nova_lite.db.operations import Caller
@@ -32,6 +33,7 @@ def as_kept(flavor: Flavor) -> JsonDict:
 
 def resize(
     store: Store,
+    conf: cfg.ConfigOpts,
     caller: Caller,
     server_id: str,
     flavor_id: str,
@@ -47,6 +49,7 @@ def resize(
 
     :raises Invalid: the flavor is not to be had, is the one that the server has, does not fit, or its host has no room.
     :raises Conflict: the server's state does not allow it, or it is locked.
+    :raises nova_lite.errors.OverLimit: it would be more than the quota.
     """
 
     def work(session: Session) -> str | None:
@@ -73,10 +76,12 @@ def resize(
         )
         if not claims.grow(session, server.id, flavor.vcpus, flavor.memory_mb, flavor.disk_gb):
             raise Invalid(_no_room(session, server, flavor), "server.no_valid_host")
+        quotas.grow(session, conf, server.id, flavor.vcpus, flavor.memory_mb)
         session.add(_migration(caller, server, flavor))
         return None if operation is None else server.host
 
-    return store.transact(work)
+    host: str | None = quotas.transact(store, work)
+    return host
 
 
 def _check(session: Session, server: Server, flavor: Flavor) -> None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from nova_lite.agent import spec
+from nova_lite.agent import restarts, spec
 from nova_lite.agent.actions.action import Action
 from nova_lite.agent.job import PREPARE, Job, Step, make_config_drive, plug, unplug
 from nova_lite.compute.transitions import VmState
-from nova_lite.virt.driver import GuestNotFound
+from nova_lite.virt.driver import DriverError, GuestNotFound
 
 
 def start(job: Job) -> None:
     """Start the stopped guest."""
     job.tools.driver.start(job.spec())
+
+
+def restart(job: Job) -> None:
+    """Start the guest that ended by itself, if that is still wanted."""
+    if restarts.policy(job.server) == restarts.NEVER:
+        raise DriverError(f"It is not started again: {restarts.KEY} was taken away meanwhile.", "server.no_restart")
+    start(job)
 
 
 def stop(job: Job) -> None:
@@ -50,7 +57,7 @@ def _is_offloaded(job: Job) -> bool:
 ACTIONS = (
     Action("soft-delete", (Step("stop", stop),)),
     Action("restore", (*PREPARE, Step("start", start, noted=True))),
-    Action("restart", (*PREPARE, Step("start", start, noted=True))),
+    Action("restart", (*PREPARE, Step("start", restart, noted=True))),
     Action(
         "unshelve",
         (

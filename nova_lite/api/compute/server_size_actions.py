@@ -25,6 +25,7 @@ MOST_METADATA = 128
 def _resize(call: Call, record: ServerRecord, argument: Any) -> Reply:
     host = resizes.resize(
         call.store,
+        call.services.conf,
         call.caller,
         record.id,
         str(argument["flavorRef"]).rstrip("/").rpartition("/")[2],

@@ -1,0 +1,138 @@
+"""The agent dies before each step of each action, and another one ends what it left: once, and leaving nothing over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compute_cloud import ADMIN, IMAGE, ask
+from sqlalchemy import func, select
+from whole_cloud import WholeCloud
+
+from nova_lite.agent.actions import ACTIONS
+from nova_lite.compute.transitions import TRANSITIONS, VmState
+from nova_lite.db.models import Allocation, FixedIp, Flavor, Image, Port
+
+BODIES: dict[str, Any] = {
+    "start": {"os-start": None},
+    "stop": {"os-stop": None},
+    "reboot-soft": {"reboot": {"type": "SOFT"}},
+    "reboot-hard": {"reboot": {"type": "HARD"}},
+    "pause": {"pause": None},
+    "unpause": {"unpause": None},
+    "suspend": {"suspend": None},
+    "resume": {"resume": None},
+    "rebuild": {"rebuild": {"imageRef": IMAGE}},
+    "resize": {"resize": {"flavorRef": "2"}},
+    "resize-live": {"resize": {"flavorRef": "live"}},
+    "confirmResize": {"confirmResize": None},
+    "revertResize": {"revertResize": None},
+    "createImage": {"createImage": {"name": "shot"}},
+    "createBackup": {"createBackup": {"name": "b", "backup_type": "daily", "rotation": 1}},
+    "rescue": {"rescue": None},
+    "unrescue": {"unrescue": None},
+    "shelve": {"shelve": None},
+    "shelveOffload": {"shelveOffload": None},
+    "unshelve": {"unshelve": None},
+    "restore": {"restore": None},
+    "trigger_crash_dump": {"trigger_crash_dump": None},
+}
+BEFORE: dict[str, tuple[str, ...]] = {
+    "start": ("stop",),
+    "unpause": ("pause",),
+    "resume": ("suspend",),
+    "confirmResize": ("resize",),
+    "revertResize": ("resize",),
+    "unrescue": ("rescue",),
+    "shelveOffload": ("shelve",),
+    "unshelve": ("shelve", "shelveOffload"),
+    "restore": ("soft-delete",),
+}
+CASES = [
+    (name, step)
+    for name, action in ACTIONS.items()
+    if name in BODIES or name in ("delete", "soft-delete")
+    for step in (*(step.name for step in action.steps), "finish")
+]
+
+
+class Death(BaseException):
+    """The agent's process dies here."""
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
+    made = WholeCloud(tmp_path, **{"compute.resize_confirm_window": -1, "compute.shelved_offload_time": -1})
+    flavor = Flavor(
+        flavorid="live", name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs={"nova_lite:live": "true"}
+    )
+    made.store.transact(lambda session: session.add(flavor))
+    yield made
+    made.close()
+
+
+def begin(cloud: WholeCloud, server_id: str, action: str) -> None:
+    cloud.conf.set_override("reclaim_instance_interval", 3600 if action == "soft-delete" else 0, group="compute")
+    if action in ("delete", "soft-delete"):
+        assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
+        return
+    status = {"rescue": 200, "confirmResize": 204}.get(action, 202)
+    cloud.act(server_id, BODIES[action], token=ADMIN, status=status)
+
+
+def test_every_action_has_a_case() -> None:
+    assert {name for name, _ in CASES} | {"create", "restart"} == set(ACTIONS)
+    assert set(ACTIONS) == set(TRANSITIONS) - {"changePassword"}
+
+
+@pytest.mark.parametrize(("action", "step"), CASES)
+def test_death_before_each_step(cloud: WholeCloud, action: str, step: str) -> None:
+    died = threading.Event()
+
+    def hook(work: Any, name: str) -> None:
+        if work.action == action and name == step and not died.is_set():
+            died.set()
+            raise Death
+
+    cloud.scheduler()
+    first = cloud.agent(hook=hook)
+    server_id = cloud.boot()
+    for before in BEFORE.get(action, ()):
+        begin(cloud, server_id, before)
+        cloud.settled(server_id)
+        cloud.conf.set_override("reclaim_instance_interval", 3600, group="compute")
+    was = cloud.server(server_id).vm_state
+    begin(cloud, server_id, action)
+    if action == "restore":
+        cloud.conf.set_override("reclaim_instance_interval", 3600, group="compute")
+    assert died.wait(10)
+    cloud.kill(first)
+    cloud.agent()
+    server = cloud.settled(server_id)
+    transition = TRANSITIONS[action]
+    assert server.fault is None
+    assert server.vm_state == (transition.on_ok or VmState(was)).value
+    if transition.on_ok is VmState.DELETED:
+        assert server.deleted
+    with cloud.store.read() as session:
+        unfinished = session.scalar(select(func.count()).select_from(Image).where(Image.status != "active"))
+    assert unfinished == 0
+    assert sum(row.action == action for row in cloud.operations(server_id)) == 1
+    check_nothing_left(cloud, server_id)
+
+
+def check_nothing_left(cloud: WholeCloud, server_id: str) -> None:
+    if not cloud.server(server_id).deleted:
+        cloud.act(server_id, {"forceDelete": None})
+        cloud.until(lambda: cloud.server(server_id).deleted)
+    assert not [guest for guest in cloud.driver.observe() if guest.server_id]
+    assert not cloud.networks.devices
+    with cloud.store.read() as session:
+        for model in (Allocation, Port, FixedIp):
+            assert session.scalar(select(func.count()).select_from(model)) == 0
+    assert cloud.used() == (0, 0, 0)
+    directory = cloud.directory / "snapshots"
+    assert not directory.exists() or not list(directory.iterdir())
