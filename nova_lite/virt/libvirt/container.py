@@ -6,7 +6,7 @@ import ipaddress
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from nova_lite.virt.driver import GuestSpec, Nic
+from nova_lite.virt.driver import GuestSpec, LocalImage, Nic
 from nova_lite.virt.libvirt import elements
 from nova_lite.virt.libvirt.container_process import ContainerProcess
 from nova_lite.virt.libvirt.elements import add
@@ -44,6 +44,7 @@ def to_xml(
     launcher: str,
     uid_base: int,
     masked: Sequence[str] = MASKED,
+    rescue: LocalImage | None = None,
 ) -> str:
     """Return the domain XML of a container.
 
@@ -53,7 +54,7 @@ def to_xml(
     :param masked: directories that an empty, read-only one covers.
     :raises DriverError: a text has a character that XML can't hold.
     """
-    root = elements.domain("lxc", spec)
+    root = elements.domain("lxc", spec, "" if rescue is None else rescue.image_id)
     cputune = root.find("cputune")
     assert cputune is not None
     add(cputune, "period", _PERIOD_US)

@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nova_lite.virt.driver import DriverError, GuestSpec
+from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import container_disk, seccomp
 from nova_lite.virt.libvirt.container import ID_COUNT
 from nova_lite.virt.libvirt.container_process import ContainerProcess
 from nova_lite.virt.libvirt.instances import Instance, Instances
 
+OWN_ROOT = "/mnt/own"
+"""Where a rescued container finds its own root."""
+
+_GIB = 1 << 30
 _LAST_ID = (1 << 32) - 2
 _UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
 
@@ -32,10 +36,17 @@ class ContainerLimits:
     console_bytes: int
 
 
-def prepare(instances: Instances, spec: GuestSpec, process: ContainerProcess, limits: ContainerLimits) -> int:
+def prepare(
+    instances: Instances,
+    spec: GuestSpec,
+    process: ContainerProcess,
+    limits: ContainerLimits,
+    rescue: LocalImage | None = None,
+) -> int:
     """Have the container's data image and plan ready, and return the first host id of its range.
 
-    What the container has written stays; the plan is written anew, with the range that it had before.
+    What the container has written stays; the plan is written anew, with the range that it had before. With *rescue*,
+    the root is that image's, and the container's own is mounted at :data:`OWN_ROOT` in it.
     """
     if spec.image.rootfs is None:
         raise DriverError("the container's image is not unpacked")
@@ -43,6 +54,7 @@ def prepare(instances: Instances, spec: GuestSpec, process: ContainerProcess, li
     container_disk.make(instance.container_data, container_disk.size_bytes(spec, limits.default_disk_gb))
     plan: dict[str, object] = {
         "lower": str(spec.image.rootfs),
+        "data": instance.container_data.name,
         "id_count": ID_COUNT,
         "pids": limits.pids,
         "hostname": spec.hostname,
@@ -52,6 +64,10 @@ def prepare(instances: Instances, spec: GuestSpec, process: ContainerProcess, li
         "files": system_files(spec),
         "seccomp": base64.b64encode(seccomp.program(deny_bpf=not _UNIFIED.exists())).decode(),
     }
+    if rescue is not None:
+        container_disk.make(instance.rescue_data, limits.default_disk_gb * _GIB)
+        plan["own"] = {"lower": plan["lower"], "data": plan["data"], "at": OWN_ROOT}
+        plan["lower"], plan["data"] = str(rescue.rootfs), instance.rescue_data.name
     with _lock(instances.root):
         plan["uid_base"] = recorded_base(instance) or _free_base(instances.root, limits.uid_base)
         part = instance.path / "container.json.part"

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> None:
     if mode == "mount":
         mount_root(plan)
     base, count = int(plan["uid_base"]), int(plan["id_count"])
-    own = str(plan.get("own_root", "rootfs"))
+    own = "own" if "own" in plan else "rootfs"
     with open(out, "wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, name in walk(own):
             add(archive, path, name, base, count)

@@ -47,6 +47,8 @@ class DomainView:
     pid: int
     starting: bool = False
     """libvirtd is about to run it, for a caller that may have died since."""
+    rescue: str = ""
+    """The id of the image that it is rescued with."""
 
 
 class Domains:
@@ -171,4 +173,4 @@ def _view(connection: Any, server_id: str) -> DomainView:
         saved = False
     state = tuple(domain.state())
     pid = max(domain.ID(), 0) if active else 0
-    return DomainView(server_id, who.kind, _power(state), active, saved, pid, state == _STARTING_UP)
+    return DomainView(server_id, who.kind, _power(state), active, saved, pid, state == _STARTING_UP, who.rescue)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nova_lite.compute.transitions import PowerState
+from nova_lite.virt import refusals
 from nova_lite.virt.abilities import Snapshot
-from nova_lite.virt.driver import GuestSpec
+from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import kept_disks
+from nova_lite.virt.libvirt.guests import Guests
 from nova_lite.virt.libvirt.lookup import GuestLookup
 
 
@@ -17,6 +20,70 @@ class LibvirtAbilities(GuestLookup):
         """Write an image of the guest to *target*; it runs on."""
         guests, view = self._settled(spec.server_id)
         return guests.snapshot(spec, view, target)
+
+    def rescue(self, spec: GuestSpec, rescue: LocalImage) -> None:
+        """Stop the guest and boot *rescue* with the guest's own disk as the second one; a container's root is at /mnt/own."""
+        refusals.check(spec.kind, "rescue")
+        guests, view = self._settled(spec.server_id)
+        if view.active and view.rescue == rescue.image_id:
+            return
+        guests.shut_down(view, self._grace_s)
+        guests.wait_disk(spec.server_id)
+        self._remove_rescue(guests, spec.server_id)
+        guests.rescue(spec, rescue)
+
+    def unrescue(self, spec: GuestSpec) -> None:
+        """Stop the rescue, remove its disk, and start the guest from its own."""
+        refusals.check(spec.kind, "rescue")
+        guests, view = self._settled(spec.server_id)
+        if view.active and not view.rescue:
+            return
+        guests.shut_down(view, self._grace_s)
+        guests.wait_disk(spec.server_id)
+        self._remove_rescue(guests, spec.server_id)
+        guests.start(spec)
+
+    def _remove_rescue(self, guests: Guests, server_id: str) -> None:
+        for path in guests.rescue_files(self._instances.at(server_id)):
+            path.unlink(missing_ok=True)
+
+    def stop_and_remove(self, server_id: str) -> None:
+        """Remove the guest and its files, but its console log; nothing there is success."""
+        found = self._find(server_id)
+        if found is not None:
+            guests, view = self._settled(server_id)
+            guests.kill(view)
+            guests.remove(server_id)
+        self._instances.strip(server_id)
+
+    def crash_dump(self, server_id: str) -> None:
+        """Send a VM or unikernel a non-maskable interrupt; what it does with it is its own affair."""
+        guests, view = self._need(server_id)
+        refusals.check(view.kind, "crash_dump")
+        if view.power != PowerState.RUNNING:
+            raise DriverError(f"guest {server_id} does not run; only a running guest takes an interrupt")
+        guests.domains.on(server_id, "interrupt", lambda domain: domain.injectNMI(0))
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        """Ask the guest agent of a running VM to set *user*'s password."""
+        guests, view = self._need(server_id)
+        refusals.check(view.kind, "set_password")
+        if view.power != PowerState.RUNNING:
+            raise DriverError(f"guest {server_id} does not run; only a running VM's guest agent can set a password")
+        try:
+            guests.domains.on(server_id, "set a password in", lambda domain: domain.setUserPassword(user, password, 0))
+        except DriverError as error:
+            raise DriverError(
+                f"{error.message}; it works with a running VM whose image has {refusals.AGENT_PROPERTY}=yes and runs qemu-ga"
+            ) from error
+
+    def resize_live(self, spec: GuestSpec) -> None:
+        """Give the running guest *spec*'s vCPUs and memory."""
+        refusals.check(spec.kind, "resize_live")
+        guests, view = self._need(spec.server_id)
+        if view.power != PowerState.RUNNING:
+            raise DriverError(f"guest {spec.server_id} does not run; only a running guest is resized live")
+        guests.resize_live(spec)
 
     def resize(self, spec: GuestSpec) -> None:
         """Stop the guest, keep its disk, grow it, and start it; resized and running already is success.

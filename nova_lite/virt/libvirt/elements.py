@@ -13,6 +13,7 @@ from nova_lite.virt.libvirt import identity
 
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 ET.register_namespace("qemu", QEMU_NAMESPACE)
+VIDEO_MODELS = ("vga", "virtio", "bochs", "cirrus", "qxl")
 
 
 def add(parent: ET.Element, tag: str, text: str | int | None = None, **attributes: str | int) -> ET.Element:
@@ -36,14 +37,23 @@ def xml_text(value: str) -> str:
     return value
 
 
-def domain(domain_type: str, spec: GuestSpec) -> ET.Element:
-    """Return the root with what every kind has: name, UUID, our metadata, memory, vCPUs and their weight."""
+def domain(domain_type: str, spec: GuestSpec, rescue: str = "", maximum: tuple[int, int] | None = None) -> ET.Element:
+    """Return the root with what every kind has: name, UUID, our metadata, memory, vCPUs and their weight.
+
+    :param rescue: the id of the image that the guest is rescued with.
+    :param maximum: vCPUs and MiB that the guest may be given while it runs.
+    """
+    most_vcpus, most_memory = maximum or (spec.vcpus, spec.memory_mb)
     root = ET.Element("domain", {"type": domain_type})
     add(root, "name", identity.domain_name(spec.server_id))
     add(root, "uuid", spec.server_id)
-    add(root, "metadata").append(identity.element(spec))
-    add(root, "memory", spec.memory_mb, unit="MiB")
-    add(root, "vcpu", spec.vcpus)
+    add(root, "metadata").append(identity.element(spec, rescue))
+    add(root, "memory", most_memory, unit="MiB")
+    if most_memory > spec.memory_mb:
+        add(root, "currentMemory", spec.memory_mb, unit="MiB")
+    vcpu = add(root, "vcpu", most_vcpus)
+    if most_vcpus > spec.vcpus:
+        vcpu.set("current", str(spec.vcpus))
     cputune = add(root, "cputune")
     # cgroup v2 takes weights up to 10,000 only, so not the 1024 per vCPU that v1 counts in.
     add(cputune, "shares", min(100 * spec.vcpus, 10_000))
@@ -68,15 +78,19 @@ def tap(devices: ET.Element, nic: Nic) -> None:
     add(interface, "rom", enabled="no")
 
 
-def serial_console(devices: ET.Element, log: Path) -> None:
-    """Add a serial port whose output virtlogd keeps in *log*, rotating it at its ``max_size``."""
-    serial = add(devices, "serial", type="pty")
+def serial_console(devices: ET.Element, log: Path, socket: Path) -> None:
+    """Add a serial port whose output virtlogd keeps in *log*, rotating it at its ``max_size``.
+
+    At *socket* one client at a time may read and type; the log goes on all the same, with nobody there too.
+    """
+    serial = add(devices, "serial", type="unix")
+    add(serial, "source", mode="bind", path=str(socket))
     add(serial, "log", file=str(log), append="on")
     add(serial, "target", type="isa-serial", port=0)
 
 
-def overlay_disk(devices: ET.Element, disk: Path, backing: Path, backing_format: str) -> None:
-    """Add the qcow2 overlay *disk* on the cached image *backing* as vda.
+def overlay_disk(devices: ET.Element, disk: Path, backing: Path, backing_format: str, device: str = "vda") -> None:
+    """Add the qcow2 overlay *disk* on the cached image *backing* as *device*.
 
     The chain is written out, so libvirt never guesses a format (CVE-2010-2237 and its many heirs), and the shared
     backing file keeps its owner.
@@ -89,7 +103,7 @@ def overlay_disk(devices: ET.Element, disk: Path, backing: Path, backing_format:
     source = add(store, "source", file=str(backing))
     add(source, "seclabel", model="dac", relabel="no")
     add(store, "backingStore")
-    add(element, "target", dev="vda", bus="virtio")
+    add(element, "target", dev=device, bus="virtio")
 
 
 def config_drive(devices: ET.Element, path: Path) -> None:
@@ -99,6 +113,25 @@ def config_drive(devices: ET.Element, path: Path) -> None:
     add(element, "source", file=str(path))
     add(element, "target", dev="vdz", bus="virtio")
     add(element, "readonly")
+
+
+def guest_agent(devices: ET.Element) -> None:
+    """Add the channel that a guest agent (``qemu-ga``) in the guest answers on; libvirt chooses its socket."""
+    channel = add(devices, "channel", type="unix")
+    add(channel, "source", mode="bind")
+    add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+
+
+def screen(devices: ET.Element, model: str) -> None:
+    """Add a video card and a VNC server on a socket that libvirt chooses; nothing listens on the network.
+
+    :raises DriverError: the model is none that there is.
+    """
+    if model not in VIDEO_MODELS:
+        raise DriverError(f"there is no video card {model!r:.40}; there are {', '.join(VIDEO_MODELS)}")
+    graphics = add(devices, "graphics", type="vnc")
+    add(graphics, "listen", type="socket")
+    add(add(devices, "video"), "model", type=model)
 
 
 def without_cpu_probe(root: ET.Element) -> None:

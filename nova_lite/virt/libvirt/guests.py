@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nova_lite.virt.abilities import Snapshot
-from nova_lite.virt.driver import GuestSpec
+from nova_lite.virt.driver import GuestSpec, LocalImage
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance
 
@@ -42,6 +42,12 @@ class Guests(Protocol):
 
     def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
         """Return the files that only a rescue needs, there or not."""
+
+    def rescue(self, spec: GuestSpec, rescue: LocalImage) -> None:
+        """Run the stopped guest from *rescue*, its own disk beside; running is success."""
+
+    def resize_live(self, spec: GuestSpec) -> None:
+        """Give the running guest *spec*'s vCPUs and memory. :raises DriverError: it was started without room for them."""
 
     def has_size(self, spec: GuestSpec) -> bool:
         """Say whether the guest is defined with *spec*'s vCPUs and memory."""

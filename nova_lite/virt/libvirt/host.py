@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+from nova_lite.virt import refusals
 from nova_lite.virt.driver import (
     CONTAINER,
     UNIKERNEL,
@@ -44,7 +45,7 @@ def inventory(connection: Connection, root: Path) -> Inventory:
 def capabilities(qemu: Connection, lxc: Connection, profiles: ProfileSource, container_emulator: Path) -> Capabilities:
     """Try what can be run here. An address that does not answer makes its kinds missing, with the reason."""
     kinds: list[str] = []
-    missing = {"container.isolation.vm": "containers in a VM of their own are not there yet"}
+    missing = {"container.isolation.vm": "containers in a VM of their own are not there yet", **refusals.missing()}
     virt_type, version, model = "none", 0, "unknown"
     try:
         profile = profiles.get()

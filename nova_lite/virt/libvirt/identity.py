@@ -22,6 +22,8 @@ class GuestIdentity:
     server_id: str
     kind: str
     project_id: str
+    rescue: str = ""
+    """The id of the image that the guest is rescued with; empty: it is not."""
 
 
 def domain_name(server_id: str) -> str:
@@ -29,9 +31,12 @@ def domain_name(server_id: str) -> str:
     return f"nl-{server_id}"
 
 
-def element(spec: GuestSpec) -> ET.Element:
-    """Return the metadata element for *spec*; nothing in it changes during the guest's life."""
-    return ET.Element(f"{{{NAMESPACE}}}server", {"id": spec.server_id, "kind": spec.kind, "project": spec.project_id})
+def element(spec: GuestSpec, rescue: str = "") -> ET.Element:
+    """Return the metadata element for *spec*; only *rescue*, a rescue image's id, changes during the guest's life."""
+    found = ET.Element(f"{{{NAMESPACE}}}server", {"id": spec.server_id, "kind": spec.kind, "project": spec.project_id})
+    if rescue:
+        found.set("rescue", rescue)
+    return found
 
 
 def parse(text: str, domain_uuid: str) -> GuestIdentity | None:
@@ -42,7 +47,7 @@ def parse(text: str, domain_uuid: str) -> GuestIdentity | None:
         return None
     if found.tag not in (f"{{{NAMESPACE}}}server", "server") or found.get("id") != domain_uuid:
         return None
-    return GuestIdentity(domain_uuid, found.get("kind", ""), found.get("project", ""))
+    return GuestIdentity(domain_uuid, found.get("kind", ""), found.get("project", ""), found.get("rescue", ""))
 
 
 def of(domain: Any) -> GuestIdentity | None:

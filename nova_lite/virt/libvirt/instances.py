@@ -47,6 +47,11 @@ class Instance:
         return self.path / "console.log"
 
     @property
+    def console_socket(self) -> Path:
+        """Where somebody may sit at the guest's serial console."""
+        return self.path / "console.sock"
+
+    @property
     def container_plan(self) -> Path:
         """What the container's launcher reads (``container.json``)."""
         return self.path / "container.json"
@@ -85,6 +90,19 @@ class Instances:
             if not parent.stat().st_mode & 0o001:
                 raise DriverError(f"{parent} must be passable for guests' user (chmod o+x {parent})")
         return instance
+
+    def strip(self, server_id: str) -> None:
+        """Remove everything of the guest's directory but its console log; not there is success."""
+        path = self.at(server_id).path
+        if not path.is_dir():
+            return
+        for entry in path.iterdir():
+            if entry.name.startswith("console.log"):
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
 
     def remove(self, server_id: str) -> None:
         """Remove the guest's directory with all that is in it; not there is success."""

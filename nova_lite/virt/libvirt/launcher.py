@@ -36,6 +36,7 @@ CLONE_NEWUTS = 0x04000000
 CLONE_NEWUSER = 0x10000000
 MS_NODEV = 4
 MS_NOATIME = 1024
+MS_BIND = 4096
 MS_REC = 16384
 MS_SLAVE = 1 << 19
 AT_FDCWD = -100
@@ -146,21 +147,44 @@ def limit_processes(name: str, limit: int) -> None:
 
 
 def mount_root(plan: dict[str, object]) -> None:
-    """Mount ``./data`` (ext4 image), ``./lower`` (the image's root, ids shifted) and ``./rootfs`` (both)."""
-    base = int(str(plan["uid_base"]))
-    for point in ("data", "lower", "rootfs"):
+    """Mount ``./rootfs``; for a rescue also the container's own root, as ``./own`` and where the plan says inside."""
+    base, count = int(str(plan["uid_base"])), int(str(plan["id_count"]))
+    mount_overlay(str(plan["data"]), str(plan["lower"]), base, count, ("data", "lower", "rootfs"))
+    own = plan.get("own")
+    if isinstance(own, dict):
+        mount_overlay(str(own["data"]), str(own["lower"]), base, count, ("own-data", "own-lower", "own"))
+        mount("own", make_inside("rootfs", str(own["at"]), base), None, MS_BIND, None)
+
+
+def mount_overlay(image: str, layer: str, base: int, count: int, points: "tuple[str, str, str]") -> None:
+    """Mount at *points* the ext4 *image*, the *layer* with its ids shifted, and both together."""
+    data, lower, root = points
+    for point in points:
         os.makedirs(point, mode=0o700, exist_ok=True)
-    loop = attach_loop("data.img")
-    mount(os.readlink(f"/proc/self/fd/{loop}"), "data", "ext4", MS_NODEV | MS_NOATIME, None)
+    loop = attach_loop(image)
+    mount(os.readlink(f"/proc/self/fd/{loop}"), data, "ext4", MS_NODEV | MS_NOATIME, None)
     os.close(loop)
-    if not os.path.isdir("data/work"):
-        os.makedirs("data/upper", mode=0o755, exist_ok=True)
-        os.chmod("data/upper", os.stat(str(plan["lower"])).st_mode & 0o7777)
-        os.chown("data/upper", base, base)
-        os.mkdir("data/work", 0o700)
-    mount_shifted(str(plan["lower"]), "lower", base, int(str(plan["id_count"])))
-    options = "lowerdir=lower,upperdir=data/upper,workdir=data/work"
-    mount("overlay", "rootfs", "overlay", MS_NODEV | MS_NOATIME, options)
+    if not os.path.isdir(f"{data}/work"):
+        os.makedirs(f"{data}/upper", mode=0o755, exist_ok=True)
+        os.chmod(f"{data}/upper", os.stat(layer).st_mode & 0o7777)
+        os.chown(f"{data}/upper", base, base)
+        os.mkdir(f"{data}/work", 0o700)
+    mount_shifted(layer, lower, base, count)
+    options = f"lowerdir={lower},upperdir={data}/upper,workdir={data}/work"
+    mount("overlay", root, "overlay", MS_NODEV | MS_NOATIME, options)
+
+
+def make_inside(root: str, inner: str, base: int) -> str:
+    """Make the directory *inner* in a root that nobody runs in yet, and return its path; links there are replaced."""
+    path = root
+    for part in inner.strip("/").split("/"):
+        path = f"{path}/{part}"
+        if os.path.islink(path) or not os.path.isdir(path):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            os.mkdir(path, 0o755)
+            os.chown(path, base, base)
+    return path
 
 
 def attach_loop(path: str) -> int:

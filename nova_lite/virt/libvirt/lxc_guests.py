@@ -11,7 +11,7 @@ import libvirt
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import Snapshot
-from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec
+from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import (
     container,
     container_disk,
@@ -22,6 +22,7 @@ from nova_lite.virt.libvirt import (
     container_snapshot,
     identity,
     launcher_install,
+    live_size,
 )
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
@@ -55,17 +56,21 @@ class LxcGuests:
         """Prepare the root and run the domain."""
         if spec.isolation != "process":
             raise DriverError(f"container isolation {spec.isolation!r:.20} is not there yet; process is")
-        if spec.image.rootfs is None:
-            raise DriverError("the container's image is not unpacked")
         view = self.domains.wait_started(spec.server_id)
         if view is None or not view.active:
-            process = container_process.from_config(spec.image.rootfs, spec.image.config, spec.environment)
-            uid_base = container_root.prepare(self._instances, spec, process, self._limits)
-            launcher_install.install(self._launcher, self._instances.root)
-            root = self._instances.at(spec.server_id).container_root
-            xml = container.to_xml(spec, process, str(root), str(self._launcher), uid_base, _masked())
-            self.domains.create(spec.server_id, xml)
+            self._create(spec, None)
         self._settle(spec)
+
+    def _create(self, spec: GuestSpec, rescue: LocalImage | None) -> None:
+        image = rescue or spec.image
+        if image.rootfs is None:
+            raise DriverError("the container's image is not unpacked")
+        process = container_process.from_config(image.rootfs, image.config, spec.environment)
+        uid_base = container_root.prepare(self._instances, spec, process, self._limits, rescue)
+        launcher_install.install(self._launcher, self._instances.root)
+        root = self._instances.at(spec.server_id).container_root
+        xml = container.to_xml(spec, process, str(root), str(self._launcher), uid_base, _masked(), rescue)
+        self.domains.create(spec.server_id, xml)
 
     def _settle(self, spec: GuestSpec) -> None:
         """Follow the console of a container that runs, and set what libvirt can't."""
@@ -155,6 +160,15 @@ class LxcGuests:
     def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
         """Return the image that a rescue writes to."""
         return (instance.rescue_data,)
+
+    def rescue(self, spec: GuestSpec, rescue: LocalImage) -> None:
+        """Run the rescue image's program in its root, with the container's own root at ``/mnt/own``."""
+        self._create(spec, rescue)
+        self._settle(spec)
+
+    def resize_live(self, spec: GuestSpec) -> None:
+        """Set the cgroup's limits."""
+        self.domains.on(spec.server_id, "resize", lambda domain: live_size.set_container(domain, spec))
 
     def has_size(self, spec: GuestSpec) -> bool:
         """Compare what libvirt has with *spec*."""

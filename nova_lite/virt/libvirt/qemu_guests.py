@@ -9,8 +9,8 @@ import libvirt
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import Snapshot
-from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec
-from nova_lite.virt.libvirt import disks, qemu_snapshot, unikernel, vm
+from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec, LocalImage
+from nova_lite.virt.libvirt import disks, live_size, qemu_snapshot, unikernel, vm
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
 from nova_lite.virt.libvirt.instances import Instance, Instances
@@ -43,9 +43,13 @@ class QemuGuests:
         view = self.domains.view(spec.server_id)
         if view is not None and view.active and not view.starting:
             return
-        if view is not None and view.saved:
-            self.domains.on(spec.server_id, "drop the saved memory of", lambda domain: domain.managedSaveRemove())
+        self._drop_saved(spec.server_id)
         self.domains.create(spec.server_id, self._xml(spec, profile))
+
+    def _drop_saved(self, server_id: str) -> None:
+        view = self.domains.view(server_id)
+        if view is not None and view.saved and not view.active:
+            self.domains.on(server_id, "drop the saved memory of", lambda domain: domain.managedSaveRemove())
 
     def _xml(self, spec: GuestSpec, profile: HostProfile) -> str:
         instance = self._instances.make(spec.server_id)
@@ -117,6 +121,22 @@ class QemuGuests:
     def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
         """Return the rescue's disk."""
         return (instance.rescue_disk,)
+
+    def rescue(self, spec: GuestSpec, rescue: LocalImage) -> None:
+        """Make a disk of the rescue image and run the domain from it."""
+        profile = self._profiles.get()
+        instance = self._instances.make(spec.server_id)
+        booted = vm.rescue_spec(spec, rescue)
+        if vm.has_disk(booted):
+            disks.make(instance.rescue_disk, booted)
+        if vm.has_disk(spec):
+            disks.make_overlay(instance, spec)
+        self._drop_saved(spec.server_id)
+        self.domains.create(spec.server_id, vm.to_xml(spec, instance, profile, rescue))
+
+    def resize_live(self, spec: GuestSpec) -> None:
+        """Plug vCPUs and set the balloon."""
+        self.domains.on(spec.server_id, "resize", lambda domain: live_size.set_machine(domain, spec))
 
     def has_size(self, spec: GuestSpec) -> bool:
         """Compare what libvirt has with *spec*."""

@@ -87,12 +87,15 @@ def _abort(domain: Any) -> None:
 
 def _back_up(domains: Domains, server_id: str, part: Path) -> None:
     root = ET.Element("domainbackup", {"mode": "push"})
-    disk = add(add(root, "disks"), "disk", name="vda", backup="yes", type="file")
-    add(disk, "target", file=str(part))
-    add(disk, "driver", type="qcow2")
-    others = domains.on(server_id, "look at", _other_disks)
-    for name in others:
-        add(root[0], "disk", name=name, backup="no")
+    names = domains.on(server_id, "look at", _disk_names)
+    listed = add(root, "disks")
+    for file, name in names.items():
+        if file == str(part.with_name("disk")):
+            disk = add(listed, "disk", name=name, backup="yes", type="file")
+            add(disk, "target", file=str(part))
+            add(disk, "driver", type="qcow2")
+        else:
+            add(listed, "disk", name=name, backup="no")
     domains.on(server_id, "snapshot", lambda domain: domain.backupBegin(text(root), None, 0))
     deadline = time.monotonic() + _TIMEOUT_S
     while domains.on(server_id, "look at", lambda domain: domain.jobInfo()[0]) != libvirt.VIR_DOMAIN_JOB_NONE:
@@ -106,7 +109,11 @@ def _back_up(domains: Domains, server_id: str, part: Path) -> None:
         raise DriverError(f"the snapshot of guest {server_id} failed: {why}; it may be asked for again")
 
 
-def _other_disks(domain: Any) -> list[str]:
-    root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own answer
-    names = [str(target.get("dev")) for target in root.iterfind("devices/disk/target")]
-    return [name for name in names if name != "vda"]
+def _disk_names(domain: Any) -> dict[str, str]:
+    """Return the device name of each of the domain's files: vda, but vdb for the own disk of a rescued VM."""
+    names = {}
+    for disk in ET.fromstring(domain.XMLDesc()).iterfind("devices/disk"):  # noqa: S314 - libvirt's own answer
+        source, target = disk.find("source"), disk.find("target")
+        if source is not None and target is not None:
+            names[str(source.get("file"))] = str(target.get("dev"))
+    return names

@@ -70,7 +70,7 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, *, from_di
     add(devices, "controller", type="usb", model="none")
     for nic in spec.nics:
         elements.tap(devices, nic)
-    elements.serial_console(devices, instance.console_log)
+    elements.serial_console(devices, instance.console_log, instance.console_socket)
     add(devices, "memballoon", model="none")
     if profile.virt_type == TCG and profile.skip_cpu_probe:
         elements.without_cpu_probe(root)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
-from nova_lite.virt.driver import GuestSpec
+from nova_lite.virt import refusals
+from nova_lite.virt.driver import GuestSpec, LocalImage
 from nova_lite.virt.libvirt import elements
 from nova_lite.virt.libvirt.disks import backing_format
 from nova_lite.virt.libvirt.elements import add
@@ -30,10 +32,21 @@ def command_line(spec: GuestSpec) -> str:
     return line
 
 
-def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile) -> str:
-    """Return the domain XML of a VM. :raises DriverError: a text in *spec* has a character that XML can't hold."""
-    root = elements.domain(profile.virt_type, spec)
-    _boot(root, spec, profile)
+def rescue_spec(spec: GuestSpec, rescue: LocalImage) -> GuestSpec:
+    """Return *spec* as it boots from *rescue*, on a disk of that image's own size."""
+    return replace(spec, image=rescue, disk_gb=0)
+
+
+def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: LocalImage | None = None) -> str:
+    """Return the domain XML of a VM.
+
+    :param rescue: an image to boot from instead; its disk is then vda, and the VM's own vdb.
+    :raises DriverError: a text in *spec* has a character that XML can't hold, or names a device that there is not.
+    """
+    booted = spec if rescue is None else rescue_spec(spec, rescue)
+    name = "" if rescue is None else rescue.image_id
+    root = elements.domain(profile.virt_type, spec, name, refusals.live_maximum(spec))
+    _boot(root, booted, profile)
     features = add(root, "features")
     add(features, "acpi")
     add(features, "apic")
@@ -42,15 +55,22 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile) -> str:
     elements.lifecycle(root)
     devices = add(root, "devices")
     add(devices, "emulator", profile.emulator)
-    if has_disk(spec):
-        elements.overlay_disk(devices, instance.disk, spec.image.path, backing_format(spec.image))
+    if has_disk(booted):
+        disk = instance.disk if rescue is None else instance.rescue_disk
+        elements.overlay_disk(devices, disk, booted.image.path, backing_format(booted.image))
+    if rescue is not None and has_disk(spec):
+        elements.overlay_disk(devices, instance.disk, spec.image.path, backing_format(spec.image), "vdb")
     if spec.config_drive is not None:
         elements.config_drive(devices, spec.config_drive)
     # A USB controller costs the guest's firmware and kernel time, and nothing here is plugged into it.
     add(devices, "controller", type="usb", model="none")
     for nic in spec.nics:
         elements.tap(devices, nic)
-    elements.serial_console(devices, instance.console_log)
+    elements.serial_console(devices, instance.console_log, instance.console_socket)
+    if refusals.has_agent(spec):
+        elements.guest_agent(devices)
+    if refusals.has_screen(spec):
+        elements.screen(devices, spec.properties[refusals.VIDEO_PROPERTY])
     add(devices, "memballoon", model="virtio")
     rng = add(devices, "rng", model="virtio")
     add(rng, "backend", "/dev/urandom", model="random")

@@ -1,0 +1,44 @@
+"""Change vCPUs and memory of a domain that runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import libvirt
+
+from nova_lite.virt import refusals
+from nova_lite.virt.driver import DriverError, GuestSpec
+
+_LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
+_PERIOD_US = 100_000
+
+
+def set_machine(domain: Any, spec: GuestSpec) -> None:
+    """Plug or unplug a VM's vCPUs and set its balloon, within what it was started with; that size already is success.
+
+    The guest must do its part (online a vCPU, give memory back): libvirt waits for vCPUs, the balloon follows by itself.
+
+    :raises DriverError: it was started without room for that.
+    """
+    most_vcpus = domain.vcpusFlags(_LIVE | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
+    most_memory = domain.maxMemory() // 1024
+    if spec.vcpus > most_vcpus or spec.memory_mb > most_memory:
+        raise DriverError(
+            f"the guest was started with room for {most_vcpus} vCPUs and {most_memory} MiB; more needs an ordinary resize, "
+            f"or a flavor with {refusals.MAX_VCPUS} and {refusals.MAX_MEMORY_MB} from the start"
+        )
+    both = _LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    if domain.vcpusFlags(_LIVE) != spec.vcpus:
+        domain.setVcpusFlags(spec.vcpus, both)
+    domain.setMemoryFlags(spec.memory_mb * 1024, both)
+    domain.setSchedulerParametersFlags({"cpu_shares": _shares(spec)}, _LIVE)
+
+
+def set_container(domain: Any, spec: GuestSpec) -> None:
+    """Set a container's limits of memory and CPU time. :raises libvirt.libvirtError: it holds more memory than that."""
+    domain.setMemoryParameters({"hard_limit": spec.memory_mb * 1024}, _LIVE)
+    domain.setSchedulerParametersFlags({"vcpu_quota": spec.vcpus * _PERIOD_US, "cpu_shares": _shares(spec)}, _LIVE)
+
+
+def _shares(spec: GuestSpec) -> int:
+    return min(100 * spec.vcpus, 10_000)
