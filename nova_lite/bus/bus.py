@@ -14,17 +14,19 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite import errors
-from nova_lite.bus import inprocess, transport
+from nova_lite.bus import transport
 from nova_lite.bus.catalogue import AGENT, EXCHANGE, MESSAGES, Kind
+from nova_lite.bus.link import Link
+from nova_lite.bus.listener import Heard, Listener
 from nova_lite.errors import NovaLiteError, Unavailable
 
 LOG = logging.getLogger(__name__)
 
-STOP_S = 5.0
-"""How long a listener may take to end; after that it is left to die with its process."""
+DOUBT_S = 10.0
+"""How often, at most, a caller that got no answer looks whether it is itself that is deaf."""
 
-PROBE_S = 5.0
-"""Seconds between the hints that a listener on a broker sends itself."""
+ECHO_S = 5.0
+"""How long an answer from oneself to oneself may take."""
 
 
 class Bus:
@@ -37,25 +39,29 @@ class Bus:
     """In a process that eventlet has patched, its waiting lets others run, in the hub's own thread alone."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
         self._messaging = transport.load_messaging()
-        self._transport = transport.make(conf)
+        self._unreachable = transport.failures()
         self._remote = not conf.bus.transport_url.startswith("kombu+memory:")
         self._unit_s = conf.compute.rpc_timeout
-        # One more try meets a connection that died unnoticed (the broker was restarted).
-        self._client = self._messaging.get_rpc_client(
-            self._transport, self._messaging.Target(exchange=EXCHANGE), retry=1
-        )
+        self._link = Link(conf, patient=False)
+        self._lock = threading.Lock()
+        self._doubted_at = -DOUBT_S
+        self._closed = False
 
     def cast(self, topic: str, host: str | None = None, name: str = "wake") -> None:
         """Send a hint to some worker of *topic*, or to the one of *host*.
 
         :raises Unavailable: the broker does not take it.
         """
+        self._cast(self._link, topic, host, name)
+
+    def _cast(self, link: Link, topic: str, host: str | None, name: str = "wake") -> None:
         message = MESSAGES[topic, name]
         assert message.kind is Kind.CAST
         try:
-            self._client.prepare(topic=topic, server=host).cast({}, name)
-        except self._messaging.MessagingException as error:
+            link.client.prepare(topic=topic, server=host).cast({}, name)
+        except self._unreachable as error:
             raise Unavailable(f"The message bus is not reachable: {error}", "bus.unavailable") from error
 
     def call(self, host: str, method: str, **arguments: Any) -> Any:
@@ -67,11 +73,13 @@ class Bus:
         message = MESSAGES[AGENT, method]
         assert message.kind is Kind.CALL
         timeout = self._unit_s * message.patience.value
+        link = self._link
         try:
-            answer = self._client.prepare(topic=AGENT, server=host, timeout=timeout).call({}, method, **arguments)
+            answer = link.client.prepare(topic=AGENT, server=host, timeout=timeout).call({}, method, **arguments)
         except self._messaging.MessagingTimeout as error:
+            self._doubt(link)
             raise Unavailable(f"Host {host} did not answer within {timeout:g} s.", "bus.timeout") from error
-        except self._messaging.MessagingException as error:
+        except self._unreachable as error:
             raise Unavailable(f"The message bus is not reachable: {error}", "bus.unavailable") from error
         return _open(answer)
 
@@ -81,7 +89,7 @@ class Bus:
         Returns at once, even while the broker is down: the listener connects when it can. A function's keyword
         arguments are the message's; a cast's result is dropped.
         """
-        heard = _Heard()
+        heard = Heard()
         endpoint = types.SimpleNamespace()
         for name, function in answers.items():
             message = MESSAGES[topic, name]
@@ -89,102 +97,51 @@ class Bus:
             setattr(endpoint, name, deliver)
         target = self._messaging.Target(exchange=EXCHANGE, topic=topic, server=host)
 
-        def make() -> Any:
+        def serve(link: Link) -> Any:
             with warnings.catch_warnings():
                 # To name an executor is deprecated with the other one; left out, it is guessed.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                return self._messaging.get_rpc_server(self._transport, target, [endpoint], executor="threading")
+                return self._messaging.get_rpc_server(link.transport, target, [endpoint], executor="threading")
 
-        probe = partial(self.cast, topic, host) if self._remote and "wake" in answers else None
-        return Listener(make, f"{topic}@{host}", heard, probe)
+        def probe(link: Link) -> None:
+            self._cast(link, topic, host)
+
+        if not self._remote:
+            return Listener(lambda: self._link, serve, f"{topic}@{host}", heard, None)
+        connect = partial(Link, self._conf, patient=True)
+        return Listener(connect, serve, f"{topic}@{host}", heard, probe if "wake" in answers else None)
 
     def close(self) -> None:
         """Close every connection; listeners are stopped before."""
-        self._transport.cleanup()
+        with self._lock:
+            self._closed = True
+        if self._remote:
+            self._link.scrap()
+        else:
+            self._link.close()
 
-
-class _Heard:
-    """Counts the hints that were heard."""
-
-    count = 0
-
-
-class Listener:
-    """A server of oslo.messaging that never makes its service wait, and is made anew when it has gone deaf.
-
-    After a broker was killed, oslo.messaging 18.3.1 now and then tries for ever to go on with a connection that is dead
-    (``RecoverableConnectionError: unknown error``), though the broker is back. So a listener sends itself a hint every
-    ``PROBE_S`` seconds, and one that the broker takes and that does not arrive in as long means a new server.
-    """
-
-    def __init__(self, make: Callable[[], Any], name: str, heard: _Heard, probe: Callable[[], None] | None) -> None:
-        self._make = make
-        self._name = name
-        self._heard = heard
-        self._probe = probe
-        self._server = make()
-        self._ready = threading.Event()
-        self._stopping = threading.Event()
-        threading.Thread(target=self._run, name=f"bus-{name}", daemon=True).start()
-
-    def wait_ready(self, timeout: float) -> bool:
-        """Wait until the listener is connected; False when it is not after *timeout* seconds."""
-        return self._ready.wait(timeout)
-
-    def stop(self) -> None:
-        """Stop hearing; bounded by ``STOP_S``."""
-        self._stopping.set()
-        if not self._ready.is_set():
-            return
-        deaf = _end(self._server, self._name)
-        deadline = time.monotonic() + STOP_S
-        while not deaf.wait(0.02) and time.monotonic() < deadline:
-            inprocess.ARRIVALS.interrupt()
-
-    def _run(self) -> None:
-        self._start()
-        while self._probe is not None and not self._stopping.wait(PROBE_S):
-            before = self._heard.count
-            try:
-                self._probe()
-            except Unavailable:
-                continue  # nobody can hear while the broker is down
-            if self._stopping.wait(PROBE_S):
+    def _doubt(self, link: Link) -> None:
+        """Have it found out, now and then and in the background, whether *link* is deaf; put another in its place."""
+        with self._lock:
+            now = time.monotonic()
+            if not self._remote or self._closed or link is not self._link or now - self._doubted_at < DOUBT_S:
                 return
-            if self._heard.count == before:
-                LOG.warning("listener=%s event=deaf (it is made anew)", self._name)
-                _end(self._server, self._name)
-                self._server = self._make()
-                self._start()
+            self._doubted_at = now
+        threading.Thread(target=self._check, args=(link,), name="bus-doubt", daemon=True).start()
 
-    def _start(self) -> None:
-        try:
-            self._server.start()
-        except Exception:
-            LOG.exception("listener=%s event=not-started (work is found by polling)", self._name)
+    def _check(self, link: Link) -> None:
+        if link.hears(ECHO_S):
             return
-        self._ready.set()
+        with self._lock:
+            if self._closed or link is not self._link:
+                return
+            self._link = Link(self._conf, patient=False)
+        LOG.warning("bus=deaf (its connection is made anew)")
+        link.scrap()
 
 
-def _end(server: Any, name: str) -> threading.Event:
-    """End *server* in a thread of its own, as that may hang; the event tells when it hears nothing more."""
-    deaf = threading.Event()
-
-    def stop() -> None:
-        try:
-            server.stop()
-            deaf.set()
-            server.wait()  # its pool's idle threads end within a second, which nobody need wait for
-        except Exception as error:
-            LOG.info("listener=%s event=stop-failed reason=%r", name, str(error))
-            deaf.set()
-
-    threading.Thread(target=stop, name=f"bus-stop-{name}", daemon=True).start()
-    return deaf
-
-
-def _hear(function: Callable[..., Any], heard: _Heard, _context: Any, **arguments: Any) -> None:
-    heard.count += 1
+def _hear(function: Callable[..., Any], heard: Heard, _context: Any, **arguments: Any) -> None:
+    heard.note()
     function(**arguments)
 
 

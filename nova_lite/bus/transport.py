@@ -39,6 +39,12 @@ def load_messaging() -> Any:
             del sys.modules["eventlet"]
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """Return what oslo.messaging raises when the broker is not to be had: its own errors, and kombu's and amqp's bare."""
+    kombu, amqp = importlib.import_module("kombu.exceptions"), importlib.import_module("amqp.exceptions")
+    return (load_messaging().MessagingException, kombu.KombuError, amqp.AMQPError, OSError)
+
+
 def make(conf: cfg.ConfigOpts) -> Any:
     """Return the RPC transport that ``[bus] transport_url`` asks for.
 
@@ -58,7 +64,13 @@ def _own_conf(conf: cfg.ConfigOpts) -> cfg.ConfigOpts:
     own = cfg.ConfigOpts()
     own(args=[], project="nova-lite", default_config_files=list(conf.config_file or []), default_config_dirs=[])
     _register(own)
-    defaults: dict[str, Any] = {"heartbeat_timeout_threshold": 20, "kombu_reconnect_delay": 0.2}
+    defaults: dict[str, Any] = {
+        "heartbeat_timeout_threshold": 20,
+        "kombu_reconnect_delay": 0.2,
+        "rabbit_interval_max": 2,  # seconds between tries (else up to 30): soon there when the broker is
+        "kombu_missing_consumer_retry_timeout": 5,  # an answer nobody waits for holds a thread of POOL_THREADS so long
+        "rabbit_transient_queues_ttl": 300,  # the reply queue of who is gone
+    }
     if conf.bus.transport_url.startswith("kombu+"):
         defaults["heartbeat_timeout_threshold"] = 0  # a transport in the process has none, and says so loudly
     elif conf.bus.quorum_queues:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -76,6 +77,29 @@ class RabbitNode:
             os.killpg(self._server.pid, signal.SIGKILL)
             self._server.wait(10)
         self._server = None
+
+    def pause(self) -> None:
+        """Let the node hang, its connections open: what a cut network looks like."""
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a node that hangs go on."""
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGCONT)
+
+    def consumers(self) -> Counter[str]:
+        """Return how many consumers each queue has, as the broker sees it."""
+        command = [str(SERVER.with_name("rabbitmqctl")), "-q", "-n", self._environment["RABBITMQ_NODENAME"]]
+        done = subprocess.run(
+            [*command, "list_consumers", "queue_name", "--no-table-headers"],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return Counter(done.stdout.split())
 
     def close(self) -> None:
         """End the node and its epmd."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from one_host import Cloud
-from rabbit_node import SERVER, RabbitNode
+from rabbit_node import RabbitNode
 
 from nova_lite import conf as configuration
 from nova_lite.bus import AGENT, SCHEDULER, Bus, Waker
@@ -144,18 +144,6 @@ def test_without_a_broker_the_waker_says_so_once(caplog: pytest.LogCaptureFixtur
         waker.wake(AGENT, f"h{number}")
     waker.stop(5)
     assert len([record for record in caplog.records if "bus=down" in record.message]) == 1
-
-
-@pytest.fixture
-def node(tmp_path: Path) -> Iterator[RabbitNode]:
-    if not os.environ.get("TEST_RABBIT_URL") or not SERVER.exists():
-        pytest.skip("TEST_RABBIT_URL names no broker")
-    made = RabbitNode(tmp_path)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
