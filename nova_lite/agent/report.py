@@ -85,7 +85,12 @@ class Reporter:
             "own_zone": options.availability_zone,
             "kinds": list(capabilities.kinds),
             "capabilities": dataclasses.asdict(capabilities) | {"disk_free_gb": inventory.disk_free_gb},
-            "address": options.address or None,
+            "address": options.address or ("127.0.0.1" if _is_embedded(self._conf) else None),
             "last_seen": epoch(),
             "version": nova_lite.__version__,
         }
+
+
+def _is_embedded(conf: cfg.ConfigOpts) -> bool:
+    """Tell whether everything runs in this process: the host is then reached by itself alone."""
+    return str(conf.bus.transport_url).startswith("kombu+memory:")

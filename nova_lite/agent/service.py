@@ -18,6 +18,7 @@ from nova_lite.agent.questions import Questions
 from nova_lite.agent.report import Reporter
 from nova_lite.agent.runner import Hook, Runner, no_hook
 from nova_lite.agent.sync import Reconciler
+from nova_lite.agent.upkeep import Upkeep
 from nova_lite.bus import AGENT, Bus, Listener
 from nova_lite.db import operations
 from nova_lite.db.operations import LEASE_S, Work
@@ -62,6 +63,7 @@ class Agent:
         self._runner = Runner(self._tools, self._stopping.is_set, hook)
         self._reporter = Reporter(conf, store, driver, self.host)
         self._reconciler = Reconciler(self._tools, self._try_hold, self._let_go, self._stopping.is_set)
+        self._upkeep = Upkeep(self._tools)
         self._lock = HostLock(Path(conf.state_path), self.host)
         self._owner = operations.new_owner(f"agent-{self.host}")
         self._pool = ThreadPoolExecutor(conf.compute.workers, thread_name_prefix="operation")
@@ -211,6 +213,7 @@ class Agent:
             try:
                 self._reconciler.run(starting=starting)
                 starting = False
+                self._upkeep.run()
             except Exception:
                 LOG.exception("host=%s event=reconcile-failed", self.host)
             self._stopping.wait(self._conf.compute.reconcile_interval)

@@ -75,6 +75,7 @@ class _Plan:
     image: images.BootImage
     public_key: str | None
     nics: tuple[PlannedNic, ...]
+    config_drive: bool
 
 
 def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -> Created:
@@ -152,7 +153,8 @@ def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:
     if new.availability_zone is not None or new.host is not None:
         _check_place(session, new.availability_zone, new.host)
     nics = interfaces.plan(session, new.project_id, new.nics, count=new.max_count, is_admin=new.is_admin)
-    return _Plan(flavor, image, public_key, tuple(nics))
+    forced = image.kind == images.VM and conf.compute.force_config_drive
+    return _Plan(flavor, image, public_key, tuple(nics), new.config_drive or forced)
 
 
 def _check_place(session: Session, zone: str | None, host: str | None) -> None:
@@ -193,7 +195,7 @@ def _rows(new: NewServer, plan: _Plan, server_ids: Sequence[str], reservation_id
         "key_name": new.key_name,
         "public_key": plan.public_key,
         "user_data": new.user_data,
-        "config_drive": new.config_drive,
+        "config_drive": plan.config_drive,
         "metadata": dict(new.metadata),
         "tags": list(dict.fromkeys(new.tags)),
         "vm_state": VmState.BUILDING.value,

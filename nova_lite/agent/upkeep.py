@@ -1,0 +1,78 @@
+"""What a host needs now and then beside its guests: DHCP that has died, images that nothing here is made from any more."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection
+from typing import Protocol, runtime_checkable
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nova_lite.agent.job import Tools
+from nova_lite.db.models import Server
+from nova_lite.errors import NovaLiteError
+
+LOG = logging.getLogger(__name__)
+
+EVERY_S = 600.0
+"""Seconds between two looks at the image cache."""
+
+
+@runtime_checkable
+class Tends(Protocol):
+    """Networks whose DHCP runs as processes of this host."""
+
+    def tend(self) -> int:
+        """Start every DHCP server that has died, and return how many had."""
+
+
+@runtime_checkable
+class Evicts(Protocol):
+    """An image cache on disk."""
+
+    def evict(self, keep: Collection[str]) -> list[str]:
+        """Remove the images that are not of *keep* and were not fetched lately; return their ids."""
+
+
+class Upkeep:
+    """Done by the reconcile's thread after each comparison; what fails is said, and tried again the next time."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._due = time.monotonic() + EVERY_S
+
+    def run(self, *, now: bool = False) -> None:
+        """Tend the networks, and when it is time (or *now*) look at the image cache."""
+        networks, images = self._tools.networks, self._tools.images
+        try:
+            if isinstance(networks, Tends):
+                networks.tend()
+            if isinstance(images, Evicts) and (now or time.monotonic() >= self._due):
+                self._due = time.monotonic() + EVERY_S
+                with self._tools.store.read() as session:
+                    keep = images_in_use(session, self._tools.host)
+                for image_id in images.evict(keep):
+                    LOG.info("image=%s event=evicted host=%s", image_id, self._tools.host)
+        except (NovaLiteError, OSError) as error:
+            LOG.error("host=%s event=upkeep-failed reason=%r", self._tools.host, str(error))
+
+
+def images_in_use(session: Session, host: str) -> set[str]:
+    """Return the ids of all images that a guest of *host* may stand on, kernels and ramdisks among them."""
+    query = select(Server.image_id, Server.image_properties, Server.system_metadata).where(
+        Server.host == host, Server.deleted.is_(False)
+    )
+    found: set[str] = set()
+    for image_id, properties, kept in session.execute(query):
+        root = (kept or {}).get("root_image") or {}
+        named = (
+            image_id,
+            root.get("image_id"),
+            (kept or {}).get("rescue_image_id"),
+            (kept or {}).get("shelved_image_id"),
+        )
+        found.update(identifier for identifier in named if identifier)
+        found.update(properties[name] for name in ("kernel_id", "ramdisk_id") if (properties or {}).get(name))
+    return found

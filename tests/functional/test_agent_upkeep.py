@@ -1,0 +1,89 @@
+"""What the agent does for its host beside its guests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+from compute_cloud import ADMIN, IMAGE, KERNEL, UNIKERNEL, ask
+from whole_cloud import WholeCloud
+
+from nova_lite.agent.upkeep import Upkeep
+from nova_lite.host.fake import FakeImages, FakeNetworks
+from nova_lite.host.ports import HostError
+
+
+class Cache(FakeImages):
+    """An image cache that remembers what it was to keep."""
+
+    kept: tuple[set[str], ...] = ()
+
+    def evict(self, keep: Collection[str]) -> list[str]:
+        self.kept = (*self.kept, set(keep))
+        return ["gone"]
+
+
+class Dhcp(FakeNetworks):
+    """Networks whose DHCP is tended."""
+
+    tended = 0
+    broken = False
+
+    def tend(self) -> int:
+        self.tended += 1
+        if self.broken:
+            raise HostError("no")
+        return 0
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
+    made = WholeCloud(tmp_path, **{"compute.reconcile_interval": 1, "compute.shelved_offload_time": 0})
+    made.images, made.networks = Cache(), Dhcp()
+    made.scheduler()
+    yield made
+    made.close()
+
+
+def test_dhcp_is_tended_at_each_look(cloud: WholeCloud) -> None:
+    networks = cloud.networks
+    assert isinstance(networks, Dhcp)
+    networks.broken = True
+    cloud.agent()
+    cloud.until(lambda: networks.tended >= 2)
+    assert cloud.boot()
+
+
+def test_images_that_guests_stand_on_are_kept(cloud: WholeCloud) -> None:
+    agent = cloud.agent()
+    server_id = cloud.boot()
+    cloud.do(server_id, {"shelve": None})
+    root = cloud.server(server_id).system_metadata["shelved_image_id"]
+    cloud.do(server_id, {"unshelve": None})
+    unikernel = cloud.boot(imageRef=UNIKERNEL)
+    cache = cloud.images
+    assert isinstance(cache, Cache)
+    upkeep = Upkeep(agent._tools)
+    upkeep.run()
+    assert cache.kept == ()
+    upkeep.run(now=True)
+    assert cache.kept[-1] == {IMAGE, KERNEL, UNIKERNEL, root}
+    ask(cloud, "DELETE", f"/servers/{unikernel}")
+    cloud.until(lambda: cloud.server(unikernel).deleted)
+    upkeep.run(now=True)
+    assert cache.kept[-1] == {IMAGE, KERNEL, root}
+
+
+def test_an_embedded_host_has_an_address(cloud: WholeCloud) -> None:
+    cloud.agent()
+    shown = ask(cloud, "GET", "/os-hypervisors/detail", token=ADMIN).json["hypervisors"]
+    assert [row["host_ip"] for row in shown] == ["127.0.0.1"]
+
+
+def test_a_config_drive_that_is_forced_is_shown(cloud: WholeCloud) -> None:
+    cloud.agent()
+    assert cloud.show(cloud.boot())["config_drive"] == "True"
+    assert cloud.show(cloud.boot(imageRef=UNIKERNEL))["config_drive"] == ""
+    cloud.conf.set_override("force_config_drive", False, group="compute")
+    assert cloud.show(cloud.boot())["config_drive"] == ""
