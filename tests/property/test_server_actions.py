@@ -1,0 +1,156 @@
+"""Random sequences of actions with random faults, against the table of transitions: what is taken, and where it may end."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from compute_cloud import ADMIN, CONTAINER, IMAGE, UNIKERNEL, ask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from whole_cloud import WholeCloud
+
+from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
+from nova_lite.db.models import Allocation, FixedIp, Flavor, Image, Port
+from nova_lite.virt import refusals
+from nova_lite.virt.driver import Observed
+
+BODIES: dict[str, Any] = {
+    "start": {"os-start": None},
+    "stop": {"os-stop": None},
+    "reboot-soft": {"reboot": {"type": "SOFT"}},
+    "reboot-hard": {"reboot": {"type": "HARD"}},
+    "pause": {"pause": None},
+    "unpause": {"unpause": None},
+    "suspend": {"suspend": None},
+    "resume": {"resume": None},
+    "resize": None,
+    "rebuild": None,
+    "confirmResize": {"confirmResize": None},
+    "revertResize": {"revertResize": None},
+    "createImage": {"createImage": {"name": "shot"}},
+    "createBackup": {"createBackup": {"name": "b", "backup_type": "daily", "rotation": 1}},
+    "rescue": {"rescue": None},
+    "unrescue": {"unrescue": None},
+    "shelve": {"shelve": None},
+    "shelveOffload": {"shelveOffload": None},
+    "unshelve": {"unshelve": None},
+    "soft-delete": None,
+    "restore": {"restore": None},
+    "trigger_crash_dump": {"trigger_crash_dump": None},
+}
+OK = {"rescue": 200, "confirmResize": 204, "soft-delete": 204}
+RUNS = {VmState.ACTIVE: PowerState.RUNNING, VmState.STOPPED: PowerState.SHUTDOWN, VmState.RESCUED: PowerState.RUNNING}
+
+steps = st.lists(
+    st.tuples(st.sampled_from(sorted(BODIES)), st.sampled_from([0.0, 0.0, 0.4]), st.booleans()), min_size=1, max_size=14
+)
+
+
+def body_of(cloud: WholeCloud, server_id: str, action: str, image: str) -> Any:
+    if action == "rebuild":
+        return {"rebuild": {"imageRef": image}}
+    if action == "resize":
+        return {"resize": {"flavorRef": "r2" if cloud.server(server_id).flavor["id"] == "r1" else "r1"}}
+    return BODIES[action]
+
+
+def begin(cloud: WholeCloud, server_id: str, action: str, image: str) -> bool:
+    """Ask; return whether it was taken, which must be what the table says."""
+    server = cloud.server(server_id)
+    if action == "soft-delete":
+        if server.vm_state not in TRANSITIONS[action].allowed_from:
+            return False  # a delete of such a server is a delete for good
+        reply = ask(cloud, "DELETE", f"/servers/{server_id}")
+    else:
+        path, body = f"/servers/{server_id}/action", body_of(cloud, server_id, action, image)
+        reply = ask(cloud, "POST", path, body, version="2.96", token=ADMIN)
+    ability = {"trigger_crash_dump": "crash_dump"}.get(action, action)
+    if refusals.reason(server.kind, ability) and ability in ("rescue", "crash_dump"):
+        assert reply.status_int == 400, reply.text
+        return False
+    if server.vm_state in TRANSITIONS[action].allowed_from:
+        assert reply.status_int == OK.get(action, 202), reply.text
+        return True
+    assert reply.status_int == 409, reply.text
+    assert "it is possible from" in reply.json["conflictingRequest"]["message"]
+    return False
+
+
+def check(cloud: WholeCloud, server_id: str, action: str, was: VmState, faulty: bool) -> None:
+    server = cloud.settled(server_id)
+    transition = TRANSITIONS[action]
+    state = VmState(server.vm_state)
+    stays = was in transition.stays or transition.on_ok is None
+    good = {was} if stays else {transition.on_ok}
+    if action in ("confirmResize", "revertResize"):
+        good = {VmState.ACTIVE, VmState.STOPPED}
+    if not faulty:
+        assert state in good and server.fault is None, (action, was, state, server.fault)
+        if state in RUNS:
+            assert cloud.guest(server_id)["power"] == RUNS[state], (action, was, state)
+    else:
+        assert state in {*good, was, transition.on_fail, VmState.ERROR}, (action, was, state)
+        assert state is not VmState.ERROR or server.fault or was is VmState.ERROR
+    assert cloud.used() == held(cloud, server_id)
+    if server.vm_state == VmState.SHELVED_OFFLOADED:
+        assert (server.host, cloud.used()) == (None, (0, 0, 0))
+    elif server.vm_state != VmState.RESIZED:
+        assert cloud.used() == (server.vcpus, server.memory_mb, server.disk_gb)
+    with cloud.store.read() as session:
+        assert not session.scalar(select(func.count()).select_from(Image).where(Image.status != "active"))
+
+
+def held(cloud: WholeCloud, server_id: str) -> tuple[int, int, int]:
+    with cloud.store.read() as session:
+        row = session.get(Allocation, server_id)
+    return (row.vcpus, row.memory_mb, row.disk_gb) if row else (0, 0, 0)
+
+
+def end(cloud: WholeCloud, server_id: str) -> None:
+    cloud.driver.faults.rate = 0.0
+    cloud.act(server_id, {"forceDelete": None})
+    cloud.until(lambda: cloud.server(server_id).deleted)
+    seen: list[Observed] = [guest for guest in cloud.driver.observe() if guest.server_id]
+    assert not seen and not cloud.networks.devices and cloud.used() == (0, 0, 0)
+    with cloud.store.read() as session:
+        for model in (Allocation, Port, FixedIp):
+            assert session.scalar(select(func.count()).select_from(model)) == 0
+
+
+def add_flavors(session: Any) -> None:
+    session.add(Flavor(flavorid="r1", name="r1", vcpus=1, memory_mb=128, disk_gb=1))
+    session.add(Flavor(flavorid="r2", name="r2", vcpus=2, memory_mb=256, disk_gb=1))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from([IMAGE, UNIKERNEL, CONTAINER]), steps)
+def test_random_sequences_hold_to_the_table(image: str, sequence: list[tuple[str, float, bool]]) -> None:
+    options: dict[str, Any] = {
+        "compute.resize_confirm_window": -1,
+        "compute.shelved_offload_time": -1,
+        "compute.reclaim_instance_interval": 3600,
+        "compute.reconcile_interval": 3600,
+    }
+    with tempfile.TemporaryDirectory() as directory:
+        cloud = WholeCloud(Path(directory), **options)
+        cloud.store.transact(add_flavors)
+        try:
+            cloud.agent()
+            cloud.scheduler()
+            server_id = cloud.boot(imageRef=image, flavorRef="r1")
+            for action, rate, after in sequence:
+                was = VmState(cloud.server(server_id).vm_state)
+                cloud.driver.faults.rate, cloud.driver.faults.after = rate, after
+                if begin(cloud, server_id, action, image):
+                    check(cloud, server_id, action, was, faulty=rate > 0 or was_broken(cloud, server_id))
+            end(cloud, server_id)
+        finally:
+            cloud.close()
+
+
+def was_broken(cloud: WholeCloud, server_id: str) -> bool:
+    """Tell whether an earlier action failed, so that the guest may be in another state than its row says."""
+    return any(row.state == "failed" for row in cloud.operations(server_id))
