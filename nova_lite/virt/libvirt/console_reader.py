@@ -18,10 +18,13 @@ import selectors
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from nova_lite.virt.driver import DriverError
 from nova_lite.virt.libvirt.console import append
+from nova_lite.virt.libvirt.console_seat import ConsoleSeat
 
 LOG = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ _PIECE = 65_536
 _SYS_PIDFD_GETFD = 438
 _TIOCGPTPEER = 0x5441
 _HANDOVER_S = 2.0
+_SEAT_WAIT_S = 5.0
 _EXEC_TRIES = 20
 _SETTLE_S = 0.05
 """What was written to a terminal before its writer's end reaches its reader by a kernel thread, so perhaps a little later."""
@@ -66,7 +70,9 @@ class ConsoleReader:
         self._thread: threading.Thread | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
-        self._pending: list[Console] = []
+        self._pending: list[Callable[[], None]] = []
+        self._consoles: dict[str, Console] = {}
+        self._seats: dict[str, ConsoleSeat] = {}
 
     def follow(self, server_id: str, controller_pid: int, log: Path) -> None:
         """Copy the console of the container that *controller_pid* (``libvirt_lxc``) runs to *log* from now on.
@@ -84,8 +90,43 @@ class ConsoleReader:
             LOG.info("console gone server=%s error=%s", server_id, error.strerror)
             os.close(lock)
             return
+        self._do(lambda: self._register(console))
+
+    def seat(self, server_id: str, path: Path) -> None:
+        """Let clients of a socket at *path* sit at the console; one that is there already is success.
+
+        :raises DriverError: nobody reads this console here.
+        """
+        outcome: list[str] = []
+        done = threading.Event()
+
+        def work() -> None:
+            try:
+                outcome.append(self._seat(server_id, path))
+            finally:
+                done.set()
+
+        self._do(work)
+        if not done.wait(_SEAT_WAIT_S) or not outcome or outcome[0]:
+            why = outcome[0] if outcome else "it does not answer"
+            raise DriverError(f"the console of guest {server_id} can't be had: {why}; a hard reboot gives a new one")
+
+    def _seat(self, server_id: str, path: Path) -> str:
+        """Make the listener, and return why not, or the empty string."""
+        console = self._consoles.get(server_id)
+        if console is None:
+            return "this agent does not read it"
+        if server_id not in self._seats:
+            try:
+                self._seats[server_id] = ConsoleSeat(self._selector, path, console.terminal)
+            except OSError as error:
+                return error.strerror or "its socket can't be made"
+        return ""
+
+    def _do(self, work: Callable[[], None]) -> None:
+        """Have the thread do *work*."""
         with self._lock:
-            self._pending.append(console)
+            self._pending.append(work)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="container consoles", daemon=True)
                 self._thread.start()
@@ -97,15 +138,23 @@ class ConsoleReader:
                 if key.data is None:
                     os.read(self._wake_read, _PIECE)
                     self._take_pending()
-                elif key.fd in self._selector.get_map():
+                elif key.fd not in self._selector.get_map():
+                    continue
+                elif isinstance(key.data, Console):
                     self._serve(key.fd, key.data)
+                else:
+                    key.data()
 
     def _take_pending(self) -> None:
         with self._lock:
             pending, self._pending = self._pending, []
-        for console in pending:
-            self._selector.register(console.terminal, selectors.EVENT_READ, console)
-            self._selector.register(console.controller, selectors.EVENT_READ, console)
+        for work in pending:
+            work()
+
+    def _register(self, console: Console) -> None:
+        self._consoles[console.server_id] = console
+        self._selector.register(console.terminal, selectors.EVENT_READ, console)
+        self._selector.register(console.controller, selectors.EVENT_READ, console)
 
     def _serve(self, descriptor: int, console: Console) -> None:
         """Copy what there is; when the controller has ended and nothing is left, let go."""
@@ -122,10 +171,18 @@ class ConsoleReader:
             except OSError as error:
                 # Its directory is being removed, or the disk is full: not worth the other guests' consoles.
                 LOG.warning("console log server=%s error=%s", console.server_id, error.strerror)
+            seat = self._seats.get(console.server_id)
+            if seat is not None and self._consoles.get(console.server_id) is console:
+                seat.show(piece)
         elif descriptor == console.controller and not select.select([console.terminal], [], [], _SETTLE_S)[0]:
             self._drop(console)
 
     def _drop(self, console: Console) -> None:
+        if self._consoles.get(console.server_id) is console:
+            del self._consoles[console.server_id]
+            seat = self._seats.pop(console.server_id, None)
+            if seat is not None:
+                seat.close()
         for descriptor in (console.terminal, console.controller):
             self._selector.unregister(descriptor)
         console.close()
@@ -167,7 +224,7 @@ def _open(server_id: str, controller_pid: int, log: Path, lock: int) -> Console:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code))
         undo.callback(os.close, master)
-        flags = os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
         terminal = fcntl.ioctl(master, _TIOCGPTPEER, flags)
         undo.pop_all()
         return Console(server_id, log, master, terminal, controller, lock)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import refusals
-from nova_lite.virt.abilities import Snapshot
+from nova_lite.virt.abilities import ConsoleTarget, Snapshot
 from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import kept_disks
 from nova_lite.virt.libvirt.guests import Guests
@@ -76,6 +76,14 @@ class LibvirtAbilities(GuestLookup):
             raise DriverError(
                 f"{error.message}; it works with a running VM whose image has {refusals.AGENT_PROPERTY}=yes and runs qemu-ga"
             ) from error
+
+    def console_target(self, server_id: str, kind: str) -> ConsoleTarget:
+        """Return the socket of a running guest's console; one that somebody who is root may connect to."""
+        guests, view = self._need(server_id)
+        refusals.check(view.kind, f"console.{kind}")
+        if not view.active:
+            raise DriverError(f"guest {server_id} does not run, so nobody is at its console; start it")
+        return guests.console(server_id, kind)
 
     def resize_live(self, spec: GuestSpec) -> None:
         """Give the running guest *spec*'s vCPUs and memory."""

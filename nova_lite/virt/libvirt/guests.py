@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from nova_lite.virt.abilities import Snapshot
+from nova_lite.virt.abilities import ConsoleTarget, Snapshot
 from nova_lite.virt.driver import GuestSpec, LocalImage
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance
@@ -48,6 +48,9 @@ class Guests(Protocol):
 
     def resize_live(self, spec: GuestSpec) -> None:
         """Give the running guest *spec*'s vCPUs and memory. :raises DriverError: it was started without room for them."""
+
+    def console(self, server_id: str, kind: str) -> ConsoleTarget:
+        """Return where the running guest's console of *kind* listens. :raises DriverError: it has none."""
 
     def has_size(self, spec: GuestSpec) -> bool:
         """Say whether the guest is defined with *spec*'s vCPUs and memory."""

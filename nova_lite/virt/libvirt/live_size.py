@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import libvirt
@@ -11,6 +12,8 @@ from nova_lite.virt.driver import DriverError, GuestSpec
 
 _LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
 _PERIOD_US = 100_000
+_BALLOON_S = 15.0
+_SLACK_KIB = 1024
 
 
 def set_machine(domain: Any, spec: GuestSpec) -> None:
@@ -30,8 +33,24 @@ def set_machine(domain: Any, spec: GuestSpec) -> None:
     both = _LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
     if domain.vcpusFlags(_LIVE) != spec.vcpus:
         domain.setVcpusFlags(spec.vcpus, both)
-    domain.setMemoryFlags(spec.memory_mb * 1024, both)
     domain.setSchedulerParametersFlags({"cpu_shares": _shares(spec)}, _LIVE)
+    _set_balloon(domain, spec.memory_mb)
+    domain.setMemoryFlags(spec.memory_mb * 1024, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+
+
+def _set_balloon(domain: Any, memory_mb: int) -> None:
+    """Set the balloon and wait until the guest has followed. :raises DriverError: it does not; the balloon is as it was."""
+    before = domain.info()[2]
+    domain.setMemoryFlags(memory_mb * 1024, _LIVE)
+    deadline = time.monotonic() + _BALLOON_S
+    while abs(domain.info()[2] - memory_mb * 1024) > _SLACK_KIB:
+        if time.monotonic() > deadline:
+            domain.setMemoryFlags(before, _LIVE)
+            raise DriverError(
+                f"the guest did not go to {memory_mb} MiB within {_BALLOON_S:.0f} s; it needs the driver virtio_balloon, and "
+                "that much memory free to be made smaller"
+            )
+        time.sleep(0.05)
 
 
 def set_container(domain: Any, spec: GuestSpec) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import libvirt
 
 from nova_lite.compute.transitions import PowerState
-from nova_lite.virt.abilities import Snapshot
+from nova_lite.virt.abilities import ConsoleTarget, Snapshot
 from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import (
     container,
@@ -169,6 +169,14 @@ class LxcGuests:
     def resize_live(self, spec: GuestSpec) -> None:
         """Set the cgroup's limits."""
         self.domains.on(spec.server_id, "resize", lambda domain: live_size.set_container(domain, spec))
+
+    def console(self, server_id: str, kind: str) -> ConsoleTarget:
+        """Have the reader of its console let others sit at it."""
+        if kind != "serial":
+            raise DriverError(f"there is no console of kind {kind!r:.40} at a container; serial there is")
+        path = self._instances.at(server_id).console_socket
+        self._reader.seat(server_id, path)
+        return ConsoleTarget(kind, path)
 
     def has_size(self, spec: GuestSpec) -> bool:
         """Compare what libvirt has with *spec*."""

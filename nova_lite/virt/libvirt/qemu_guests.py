@@ -8,9 +8,9 @@ from pathlib import Path
 import libvirt
 
 from nova_lite.compute.transitions import PowerState
-from nova_lite.virt.abilities import Snapshot
+from nova_lite.virt.abilities import ConsoleTarget, Snapshot
 from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec, LocalImage
-from nova_lite.virt.libvirt import disks, live_size, qemu_snapshot, unikernel, vm
+from nova_lite.virt.libvirt import console_ports, disks, live_size, qemu_snapshot, unikernel, vm
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
 from nova_lite.virt.libvirt.instances import Instance, Instances
@@ -137,6 +137,10 @@ class QemuGuests:
     def resize_live(self, spec: GuestSpec) -> None:
         """Plug vCPUs and set the balloon."""
         self.domains.on(spec.server_id, "resize", lambda domain: live_size.set_machine(domain, spec))
+
+    def console(self, server_id: str, kind: str) -> ConsoleTarget:
+        """Read it from the domain."""
+        return console_ports.find(self.domains.on(server_id, "look at", lambda domain: domain.XMLDesc()), kind)
 
     def has_size(self, spec: GuestSpec) -> bool:
         """Compare what libvirt has with *spec*."""
