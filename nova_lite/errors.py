@@ -77,6 +77,12 @@ class UnsupportedMedia(NovaLiteError):
     default_code = "request.unsupported_media"
 
 
+class NotOffered(NovaLiteError):
+    """The request is understood, and is not one that this cloud serves (501)."""
+
+    default_code = "request.not_offered"
+
+
 class Unavailable(NovaLiteError):
     """A part that is needed does not answer now; the same request may go through later (503)."""
 

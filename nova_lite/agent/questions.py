@@ -19,7 +19,11 @@ class Questions:
 
     def answers(self) -> Mapping[str, Callable[..., Any]]:
         """Return the functions by message name (``nova_lite.bus.catalogue``)."""
-        return {"console_output": self.console_output, "set_password": self.set_password}
+        return {
+            "console_output": self.console_output,
+            "diagnostics": self.diagnostics,
+            "set_password": self.set_password,
+        }
 
     def console_output(self, server_id: str, length: int | None = None) -> str:
         """Return the last *length* lines of a guest's console log, or all that is kept of it.
@@ -39,6 +43,28 @@ class Questions:
         if length is None or length < 0:
             return text
         return "".join(text.splitlines(keepends=True)[-length:]) if length else ""
+
+    def diagnostics(self, server_id: str) -> dict[str, Any]:
+        """Return what a guest uses: CPU ns, memory MiB, uptime in seconds, bytes (in, out) of each interface and disk.
+
+        :raises Conflict: the guest does not run, or the host has none of that id.
+        """
+        driver = self._tools.driver
+        try:
+            stats = driver.stats(server_id)
+            hypervisor = driver.capabilities().hypervisor_type
+        except GuestNotFound as error:
+            raise Conflict(f"Instance {server_id} has no guest on its host.", "server.no_guest") from error
+        except DriverError as error:
+            raise Conflict(f"Instance {server_id} can not be measured: {error.message}", error.code) from error
+        return {
+            "cpu_time_ns": stats.cpu_time_ns,
+            "memory_mb": stats.memory_mb,
+            "uptime_s": stats.uptime_s,
+            "nics": {name: list(pair) for name, pair in stats.nics.items()},
+            "disks": {name: list(pair) for name, pair in stats.disks.items()},
+            "hypervisor": hypervisor.lower(),
+        }
 
     def set_password(self, server_id: str, user: str, password: str) -> None:
         """Set a user's password inside a running guest. The password is never logged nor kept.

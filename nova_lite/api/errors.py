@@ -27,6 +27,7 @@ STATUS: dict[type[errors.NovaLiteError], int] = {
     errors.Gone: 410,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
+    errors.NotOffered: 501,
     errors.Unavailable: 503,
 }
 
@@ -43,6 +44,7 @@ TITLES = {
     415: "Unsupported Media Type",
     429: "Too Many Requests",
     500: "Internal Server Error",
+    501: "Not Implemented",
     503: "Service Unavailable",
 }
 

@@ -53,6 +53,13 @@ MESSAGES: dict[tuple[str, str], Message] = {
             "server_id, length (lines; null: all that is kept) → the last lines of the console log, as text.",
         ),
         Message(
+            "diagnostics",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "server_id → cpu_time_ns, memory_mb, uptime_s, nics and disks (name: bytes in, bytes out), hypervisor.",
+        ),
+        Message(
             "set_password",
             AGENT,
             Kind.CALL,

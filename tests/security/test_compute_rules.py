@@ -18,7 +18,7 @@ from nova_lite.api.compute.server_actions import ACTIONS
 from nova_lite.api.network import MOUNT as NETWORK
 from nova_lite.api.routes import Route
 from nova_lite.compute.listing import safe_pattern
-from nova_lite.db.models import Operation, Server, ServerGroup
+from nova_lite.db.models import Operation, Server
 from nova_lite.errors import Invalid
 from nova_lite.network import networks, subnets
 
@@ -30,6 +30,9 @@ OPEN = {("/compute", "/"), ("/compute", "/v2.1"), ("/network", "/"), ("/network"
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Any]:
     made = open_door(tmp_path, MOUNTS)
+    made.agents.answers["diagnostics"] = dict.fromkeys(
+        ("cpu_time_ns", "memory_mb", "uptime_s", "nics", "disks", "hypervisor"), {}
+    ) | {"uptime_s": 1, "memory_mb": 1}
     seed(made)
     yield made
     made.store.close()
@@ -52,18 +55,20 @@ def paths_of(door: Any) -> dict[str, str]:
     build(door, server_id)
     key = {"keypair": {"name": "key", "public_key": ED25519}}
     assert ask(door, "POST", "/os-keypairs", key).status_int == 200
-    group = ServerGroup(id=GROUP, project_id="demo", user_id="demo", name="g", policy="affinity")
-    door.store.transact(lambda session: session.add(group))
+    group = ask(door, "POST", "/os-server-groups", {"server_group": {"name": "g", "policies": ["affinity"]}})
     owned = add_network(door, "own", "10.5.0.0/24")
     port = door.ask("POST", "/network/v2.0/ports", {"port": {"network_id": owned}}).json["port"]
     subnet = door.ask("GET", f"/network/v2.0/subnets?network_id={owned}").json["subnets"][0]
-    return {"server_id": server_id, "network": owned, "subnet": subnet["id"], "port": port["id"]}
+    return {
+        "server_id": server_id,
+        "network": owned,
+        "subnet": subnet["id"],
+        "port": port["id"],
+        "group": group.json["server_group"]["id"],
+    }
 
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvYQ4o0eO5hZkD2Gx2nYw4uTzVJq9m3rWkNQm0nV3xK x"
-
-
-GROUP = "77777777-7777-4777-8777-777777777777"
 
 
 def fill(route: Route, things: dict[str, str]) -> str:
@@ -80,7 +85,7 @@ def fill(route: Route, things: dict[str, str]) -> str:
         "name}": "key",
         "alias}": "os-keypairs",
         "project_id}": "demo",
-        "group_id}": GROUP,
+        "group_id}": things["group"],
         "aggregate_id}": "1",
         "hypervisor_id}": "99999999-9999-4999-8999-999999999999",
     }.items():
@@ -161,7 +166,7 @@ def test_readers_change_nothing(door):
             mount.prefix + fill(route, things),
             body,
             token=READER,
-            OpenStack_API_Version="compute 2.96",
+            OpenStack_API_Version=f"compute {route.until or '2.96'}",
         )
         assert reply.status_int == 403, (route.method, route.path, reply.text)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nova_lite.api.policy import ADMIN, MEMBER, READER, rule
+from nova_lite.api.policy import ADMIN, ANYBODY, MEMBER, READER, rule
 
 _P = "os_compute_api:"
 _QUOTA = "/os-quota-sets/{project_id}"
@@ -42,4 +42,42 @@ HOSTS = (
     rule(_P + "os-services:delete", ADMIN, "Forget a service.", ("DELETE", _SERVICE)),
 )
 
-RULES = (*QUOTAS, *GROUPS, *HOSTS)
+_HOST = "/os-hosts/{host}"
+_USAGE = "/os-simple-tenant-usage"
+_AUDIT = "/os-instance_usage_audit_log"
+_LEFT_BY_GUEST = "/servers/{server_id}/os-server-password"
+
+USAGE = (
+    rule(_P + "os-hosts:list", ADMIN, "List hosts.", ("GET", "/os-hosts")),
+    rule(_P + "os-hosts:show", ADMIN, "Show a host.", ("GET", _HOST)),
+    rule(_P + "os-hosts:update", ADMIN, "Enable or disable a host.", ("PUT", _HOST)),
+    rule(_P + "os-hosts:start", ADMIN, "Start a host.", ("GET", _HOST + "/startup")),
+    rule(_P + "os-hosts:shutdown", ADMIN, "Stop a host.", ("GET", _HOST + "/shutdown")),
+    rule(_P + "os-hosts:reboot", ADMIN, "Reboot a host.", ("GET", _HOST + "/reboot")),
+    rule(_P + "os-simple-tenant-usage:list", ADMIN, "List all projects' use.", ("GET", _USAGE)),
+    rule(_P + "os-simple-tenant-usage:show", READER, "Show a project's use.", ("GET", _USAGE + "/{project_id}")),
+    rule(_P + "os-instance-usage-audit-log:list", ADMIN, "Show the audit log.", ("GET", _AUDIT)),
+    rule(_P + "os-instance-usage-audit-log:show", ADMIN, "Show an older one.", ("GET", _AUDIT + "/{before}")),
+)
+
+INSIGHT = (
+    rule(_P + "os-server-diagnostics", ADMIN, "Measure a server.", ("GET", "/servers/{server_id}/diagnostics")),
+    rule("compute:server:topology:index", READER, "Show NUMA cells.", ("GET", "/servers/{server_id}/topology")),
+    rule(_P + "os-server-password:show", READER, "Show the guest's password.", ("GET", _LEFT_BY_GUEST)),
+    rule(_P + "os-server-password:clear", MEMBER, "Forget the guest's password.", ("DELETE", _LEFT_BY_GUEST)),
+    rule(_P + "os-server-external-events:create", ADMIN, "Tell of events.", ("POST", "/os-server-external-events")),
+    rule(
+        _P + "os-assisted-volume-snapshots:create", ADMIN, "Help a snapshot.", ("POST", "/os-assisted-volume-snapshots")
+    ),
+    rule(
+        _P + "os-assisted-volume-snapshots:delete",
+        ADMIN,
+        "Help to delete a snapshot.",
+        ("DELETE", "/os-assisted-volume-snapshots/{id}"),
+    ),
+    rule(_P + "proxy", ANYBODY, "Read images and networks by old microversions.", ("GET", "/images")),
+    rule(_P + "proxy:change", MEMBER, "Change images by old microversions.", ("POST", "/images/{image_id}/metadata")),
+    rule(_P + "gone", ANYBODY, "Be told that something is gone.", ("GET", "/os-cells")),
+)
+
+RULES = (*QUOTAS, *GROUPS, *HOSTS, *USAGE, *INSIGHT)

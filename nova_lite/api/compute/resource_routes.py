@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from nova_lite.api.compute import aggregates, quota_sets, server_groups, service_control
+from collections.abc import Callable
+from typing import Any
+
+from nova_lite.api.compute import (
+    aggregates,
+    gone,
+    image_proxy,
+    network_proxy,
+    os_hosts,
+    quota_sets,
+    server_groups,
+    server_insight,
+    service_control,
+    tenant_usage,
+    usage_audit_log,
+)
 from nova_lite.api.compute.parameters import ANY_QUERY as ANY
 from nova_lite.api.compute.policies import PREFIX as P
-from nova_lite.api.routes import Route
+from nova_lite.api.routes import Route, Schema
+from nova_lite.api.version import Version
+
+Handler = Callable[..., Any]
+
+
+def _v(minor: int) -> Version:
+    return Version(2, minor)
+
 
 _QUOTA = "/v2.1/os-quota-sets/{project_id}"
 _QUOTAS = P + "os-quota-sets:"
@@ -79,4 +102,132 @@ HOSTS = (
     Route("DELETE", "/v2.1/os-services/{id}", service_control.delete, _SERVICES + "delete", status=204, query=ANY),
 )
 
-RESOURCES = (*QUOTAS, *GROUPS, *HOSTS)
+_HOST = "/v2.1/os-hosts/{host}"
+_HOSTS = P + "os-hosts:"
+_USAGE = "/v2.1/os-simple-tenant-usage"
+_AUDIT = "/v2.1/os-instance_usage_audit_log"
+
+USAGE = (
+    Route("GET", "/v2.1/os-hosts", os_hosts.index, _HOSTS + "list", query=ANY, until=_v(42)),
+    Route("GET", _HOST, os_hosts.show, _HOSTS + "show", query=ANY, until=_v(42)),
+    Route("PUT", _HOST, os_hosts.update, _HOSTS + "update", body=os_hosts.UPDATE, query=ANY, until=_v(42)),
+    *(
+        Route("GET", f"{_HOST}/{verb}", os_hosts.power, _HOSTS + rule, query=ANY, until=_v(42))
+        for verb, rule in (("startup", "start"), ("shutdown", "shutdown"), ("reboot", "reboot"))
+    ),
+    Route("GET", _USAGE, tenant_usage.index, P + "os-simple-tenant-usage:list", query=tenant_usage.LIST_QUERY),
+    Route(
+        "GET",
+        f"{_USAGE}/{{project_id}}",
+        tenant_usage.show,
+        P + "os-simple-tenant-usage:show",
+        late=True,
+        query=tenant_usage.QUERY,
+    ),
+    Route("GET", _AUDIT, usage_audit_log.index, P + "os-instance-usage-audit-log:list", query=ANY),
+    Route("GET", f"{_AUDIT}/{{before}}", usage_audit_log.show, P + "os-instance-usage-audit-log:show", query=ANY),
+)
+
+_SERVER = "/v2.1/servers/{server_id}"
+_GUEST_SECRET = f"{_SERVER}/os-server-password"
+_SNAPSHOTS = "/v2.1/os-assisted-volume-snapshots"
+
+INSIGHT = (
+    Route(
+        "GET", f"{_SERVER}/diagnostics", server_insight.diagnostics, P + "os-server-diagnostics", late=True, query=ANY
+    ),
+    Route(
+        "GET",
+        f"{_SERVER}/topology",
+        server_insight.topology,
+        "compute:server:topology:index",
+        late=True,
+        query=ANY,
+        since=_v(78),
+    ),
+    Route("GET", _GUEST_SECRET, server_insight.show_password, P + "os-server-password:show", late=True, query=ANY),
+    Route(
+        "DELETE",
+        _GUEST_SECRET,
+        server_insight.clear_password,
+        P + "os-server-password:clear",
+        late=True,
+        status=204,
+        query=ANY,
+    ),
+    Route(
+        "POST",
+        "/v2.1/os-server-external-events",
+        server_insight.receive_events,
+        P + "os-server-external-events:create",
+        body=server_insight.EVENTS,
+        query=ANY,
+    ),
+    Route(
+        "POST",
+        _SNAPSHOTS,
+        server_insight.refuse_snapshot,
+        P + "os-assisted-volume-snapshots:create",
+        body=server_insight.SNAPSHOT,
+        query=ANY,
+    ),
+    Route(
+        "DELETE",
+        f"{_SNAPSHOTS}/{{id}}",
+        server_insight.refuse_snapshot,
+        P + "os-assisted-volume-snapshots:delete",
+        query=ANY,
+    ),
+)
+
+_IMAGE = "/v2.1/images/{image_id}"
+_IMAGE_META = f"{_IMAGE}/metadata"
+
+
+def _until(
+    minor: int, method: str, path: str, handler: Handler, status: int = 200, body: Schema | None = None
+) -> Route:
+    """Make the route of a proxy; whom it asks for decides what the caller may see, so the rule is one for all."""
+    return Route(method, path, handler, P + "proxy", status=status, body=body, query=ANY, until=_v(minor))
+
+
+PROXIES = (
+    _until(35, "GET", "/v2.1/images", image_proxy.index),
+    _until(35, "GET", "/v2.1/images/detail", image_proxy.detail),
+    _until(35, "GET", _IMAGE, image_proxy.show),
+    Route("DELETE", _IMAGE, image_proxy.delete, P + "proxy:change", status=204, query=ANY, until=_v(35)),
+    _until(38, "GET", _IMAGE_META, image_proxy.metadata),
+    _until(38, "GET", f"{_IMAGE_META}/{{key}}", image_proxy.metadata_item),
+    *(
+        Route(method, path, handler, P + "proxy:change", body=body, status=status, query=ANY, until=_v(38))
+        for method, path, handler, body, status in (
+            ("POST", _IMAGE_META, image_proxy.add_metadata, image_proxy.ALL, 200),
+            ("PUT", _IMAGE_META, image_proxy.replace_metadata, image_proxy.ALL, 200),
+            ("PUT", f"{_IMAGE_META}/{{key}}", image_proxy.set_metadata_item, image_proxy.ONE, 200),
+            ("DELETE", f"{_IMAGE_META}/{{key}}", image_proxy.delete_metadata_item, None, 204),
+        )
+    ),
+    _until(35, "GET", "/v2.1/os-networks", network_proxy.index),
+    _until(35, "GET", "/v2.1/os-networks/{network_id}", network_proxy.show),
+    _until(35, "GET", "/v2.1/os-tenant-networks", network_proxy.tenant_index),
+    _until(35, "GET", "/v2.1/os-tenant-networks/{network_id}", network_proxy.tenant_show),
+)
+
+_GONE = (
+    ("os-agents", None),
+    ("os-cells", None),
+    ("os-certificates", None),
+    ("os-cloudpipe", None),
+    ("os-fixed-ips/{address}", 35),
+    ("os-floating-ip-dns", None),
+    ("os-floating-ips-bulk", None),
+    ("os-fping", 35),
+)
+"""Collections that upstream took away too: 410 for whoever has a token, up to the microversion that forgot them."""
+
+GONE = tuple(
+    Route("GET", f"/v2.1/{path}", gone.refuse, P + "gone", query=ANY, until=None if until is None else _v(until))
+    for path, until in _GONE
+)
+
+RESOURCES = (*QUOTAS, *GROUPS, *HOSTS, *USAGE, *INSIGHT, *PROXIES, *GONE)
