@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 from nova_lite.virt import refusals
 from nova_lite.virt.abilities import ConsoleTarget
 from nova_lite.virt.driver import DriverError
+
+
+def terminal(domain: Any) -> tuple[Path | None, str]:
+    """Return the terminal that a running domain's first serial port is, if it is one, and the domain's name."""
+    root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own answer
+    source = root.find("devices/serial[@type='pty']/source")
+    path = "" if source is None else source.get("path", "")
+    return (Path(path) if path.startswith("/dev/pts/") else None), str(domain.name())
 
 
 def find(description: str, kind: str) -> ConsoleTarget:

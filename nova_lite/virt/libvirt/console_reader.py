@@ -31,6 +31,7 @@ LOG = logging.getLogger(__name__)
 _PIECE = 65_536
 _SYS_PIDFD_GETFD = 438
 _TIOCGPTPEER = 0x5441
+_QEMU_PIDS = Path("/run/libvirt/qemu")
 _HANDOVER_S = 2.0
 _SEAT_WAIT_S = 5.0
 _EXEC_TRIES = 20
@@ -80,12 +81,19 @@ class ConsoleReader:
         Following it already is success, and so is a container that has ended meanwhile: its launcher's process has
         read it to the end.
         """
+        self._follow(server_id, log, lambda lock: _open(server_id, controller_pid, log, lock))
+
+    def follow_terminal(self, server_id: str, name: str, path: Path, log: Path) -> None:
+        """Copy what QEMU's domain *name* writes to the terminal at *path* to *log* from now on, as :meth:`follow` does."""
+        self._follow(server_id, log, lambda lock: _open_terminal(server_id, name, path, log, lock))
+
+    def _follow(self, server_id: str, log: Path, opened: Callable[[int], Console]) -> None:
         lock = os.open(log.with_name("console.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if not _take_over(lock):
                 os.close(lock)
                 return
-            console = _open(server_id, controller_pid, log, lock)
+            console = opened(lock)
         except OSError as error:
             LOG.info("console gone server=%s error=%s", server_id, error.strerror)
             os.close(lock)
@@ -159,10 +167,12 @@ class ConsoleReader:
     def _serve(self, descriptor: int, console: Console) -> None:
         """Copy what there is; when the controller has ended and nothing is left, let go."""
         try:
-            piece = os.read(console.terminal, _PIECE)
+            piece: bytes | None = os.read(console.terminal, _PIECE)
         except BlockingIOError:
-            piece = b""
+            piece = None
         except OSError:
+            piece = b""
+        if piece == b"":  # QEMU has closed its end of an adopted guest's terminal.
             self._drop(console)
             return
         if piece:
@@ -228,6 +238,19 @@ def _open(server_id: str, controller_pid: int, log: Path, lock: int) -> Console:
         terminal = fcntl.ioctl(master, _TIOCGPTPEER, flags)
         undo.pop_all()
         return Console(server_id, log, master, terminal, controller, lock)
+
+
+def _open_terminal(server_id: str, name: str, path: Path, log: Path, lock: int) -> Console:
+    """Open a terminal that QEMU made, and QEMU itself. :raises OSError: it has ended."""
+    with contextlib.ExitStack() as undo:
+        pid = int((_QEMU_PIDS / f"{name}.pid").read_text(encoding="ascii"))
+        controller = os.pidfd_open(pid)
+        undo.callback(os.close, controller)
+        terminal = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        undo.callback(os.close, terminal)
+        held = os.dup(terminal)
+        undo.pop_all()
+        return Console(server_id, log, held, terminal, controller, lock)
 
 
 def _arguments(pid: int) -> list[bytes]:

@@ -49,6 +49,8 @@ class DomainView:
     """libvirtd is about to run it, for a caller that may have died since."""
     rescue: str = ""
     """The id of the image that it is rescued with."""
+    adopted: bool = False
+    """It keeps the definition that somebody else gave it."""
 
 
 class Domains:
@@ -96,6 +98,10 @@ class Domains:
             f"{what} guest {server_id}", lambda conn: work(conn.lookupByUUIDString(server_id)), timeout
         )
 
+    def named(self, name: str, what: str, work: Callable[[Any], T]) -> T:
+        """Run ``work(domain)`` for the domain of that name. :raises GuestNotFound: there is none."""
+        return self.connection.call(f"{what} guest {name!r:.80}", lambda conn: work(conn.lookupByName(name)))
+
     def create(self, server_id: str, xml: str) -> None:
         """Define the domain anew from *xml* and start it; one that runs is left alone.
 
@@ -105,6 +111,10 @@ class Domains:
         view = self.wait_started(server_id)
         if view is None or not view.active:
             self.connection.call(f"start guest {server_id}", lambda conn: _define_and_start(conn, xml))
+
+    def start_as_defined(self, server_id: str) -> None:
+        """Start a guest from the definition that it has; running is success."""
+        self.on(server_id, "start", lambda domain: None if domain.isActive() else domain.create())
 
     def wait_started(self, server_id: str) -> DomainView | None:
         """Return the domain once no start of it is under way: libvirtd finishes what a dead agent asked for."""
@@ -173,4 +183,6 @@ def _view(connection: Any, server_id: str) -> DomainView:
         saved = False
     state = tuple(domain.state())
     pid = max(domain.ID(), 0) if active else 0
-    return DomainView(server_id, who.kind, _power(state), active, saved, pid, state == _STARTING_UP, who.rescue)
+    return DomainView(
+        server_id, who.kind, _power(state), active, saved, pid, state == _STARTING_UP, who.rescue, who.adopted
+    )

@@ -55,7 +55,7 @@ class LibvirtDriver(LibvirtAbilities):
             console_bytes=conf.compute.console_log_bytes,
         )
         reader = ConsoleReader(conf.compute.console_log_bytes)
-        machines = QemuGuests(Domains(self._qemu, VM, _LOGS / "qemu"), instances, self._profiles)
+        machines = QemuGuests(Domains(self._qemu, VM, _LOGS / "qemu"), instances, self._profiles, reader)
         containers = LxcGuests(
             Domains(self._lxc, CONTAINER, _LOGS / "lxc"), instances, limits, launcher_install.place(state), reader
         )

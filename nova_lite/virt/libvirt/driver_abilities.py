@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import refusals
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
-from nova_lite.virt.libvirt import kept_disks
+from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec, LocalImage
+from nova_lite.virt.libvirt import adoption, kept_disks
+from nova_lite.virt.libvirt.connection import DriverAbsent
+from nova_lite.virt.libvirt.domains import DomainView
 from nova_lite.virt.libvirt.guests import Guests
+from nova_lite.virt.libvirt.instances import checked_id
 from nova_lite.virt.libvirt.lookup import GuestLookup
+
+T = TypeVar("T")
 
 
 class LibvirtAbilities(GuestLookup):
@@ -18,13 +25,13 @@ class LibvirtAbilities(GuestLookup):
 
     def snapshot(self, spec: GuestSpec, target: Path) -> Snapshot:
         """Write an image of the guest to *target*; it runs on."""
-        guests, view = self._settled(spec.server_id)
+        guests, view = self._own(spec.server_id)
         return guests.snapshot(spec, view, target)
 
     def rescue(self, spec: GuestSpec, rescue: LocalImage) -> None:
         """Stop the guest and boot *rescue* with the guest's own disk as the second one; a container's root is at /mnt/own."""
         refusals.check(spec.kind, "rescue")
-        guests, view = self._settled(spec.server_id)
+        guests, view = self._own(spec.server_id)
         if view.active and view.rescue == rescue.image_id:
             return
         guests.shut_down(view, self._grace_s)
@@ -35,7 +42,7 @@ class LibvirtAbilities(GuestLookup):
     def unrescue(self, spec: GuestSpec) -> None:
         """Stop the rescue, remove its disk, and start the guest from its own."""
         refusals.check(spec.kind, "rescue")
-        guests, view = self._settled(spec.server_id)
+        guests, view = self._own(spec.server_id)
         if view.active and not view.rescue:
             return
         guests.shut_down(view, self._grace_s)
@@ -85,6 +92,36 @@ class LibvirtAbilities(GuestLookup):
             raise DriverError(f"guest {server_id} does not run, so nobody is at its console; start it")
         return guests.console(server_id, kind)
 
+    def describe(self, name: str) -> Mapping[str, object]:
+        """Return what a guest of that libvirt name has, as :func:`adoption.describe` says."""
+        return self._named(name, "describe", adoption.describe)
+
+    def adopt(self, name: str, server_id: str) -> None:
+        """Mark the running guest *name* as *server_id*'s, which must be its own UUID."""
+        checked_id(server_id)
+        self._named(name, "adopt", lambda domain: adoption.adopt(domain, server_id))
+        self._instances.make(server_id)
+        guests, view = self._need(server_id)
+        guests.follow(view)
+
+    def _own(self, server_id: str) -> tuple[Guests, DomainView]:
+        """Return a guest that we defined. :raises DriverError: somebody else did."""
+        guests, view = self._settled(server_id)
+        if view.adopted:
+            raise DriverError(
+                f"guest {server_id} was adopted and keeps its own disks and definition, so this can't be done to it; a guest "
+                "that was created here can"
+            )
+        return guests, view
+
+    def _named(self, name: str, what: str, work: Callable[[Any], T]) -> T:
+        for guests in self._all:
+            try:
+                return guests.domains.named(name, what, work)
+            except (GuestNotFound, DriverAbsent):
+                continue
+        raise GuestNotFound(f"libvirt has no guest named {name!r:.80}")
+
     def resize_live(self, spec: GuestSpec) -> None:
         """Give the running guest *spec*'s vCPUs and memory."""
         refusals.check(spec.kind, "resize_live")
@@ -98,7 +135,7 @@ class LibvirtAbilities(GuestLookup):
 
         :raises DriverError: the disk would have to become smaller; nothing has been done then.
         """
-        guests, view = self._settled(spec.server_id)
+        guests, view = self._own(spec.server_id)
         disk = guests.disk(self._instances.at(spec.server_id))
         if view.active and kept_disks.is_kept(disk) and guests.has_size(spec):
             return
@@ -138,5 +175,5 @@ class LibvirtAbilities(GuestLookup):
     def _stop_at_once(self, server_id: str) -> None:
         found = self._find(server_id)
         if found is not None:
-            guests, view = self._settled(server_id)
+            guests, view = self._own(server_id)
             guests.kill(view)

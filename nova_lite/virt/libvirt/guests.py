@@ -52,6 +52,9 @@ class Guests(Protocol):
     def console(self, server_id: str, kind: str) -> ConsoleTarget:
         """Return where the running guest's console of *kind* listens. :raises DriverError: it has none."""
 
+    def follow(self, view: DomainView) -> None:
+        """Keep the console of a running guest that somebody else has started, from here on."""
+
     def has_size(self, spec: GuestSpec) -> bool:
         """Say whether the guest is defined with *spec*'s vCPUs and memory."""
 

@@ -24,6 +24,8 @@ class GuestIdentity:
     project_id: str
     rescue: str = ""
     """The id of the image that the guest is rescued with; empty: it is not."""
+    adopted: bool = False
+    """Somebody else defined it: what it has is not what we would give it."""
 
 
 def domain_name(server_id: str) -> str:
@@ -47,7 +49,13 @@ def parse(text: str, domain_uuid: str) -> GuestIdentity | None:
         return None
     if found.tag not in (f"{{{NAMESPACE}}}server", "server") or found.get("id") != domain_uuid:
         return None
-    return GuestIdentity(domain_uuid, found.get("kind", ""), found.get("project", ""), found.get("rescue", ""))
+    return GuestIdentity(
+        domain_uuid,
+        found.get("kind", ""),
+        found.get("project", ""),
+        found.get("rescue", ""),
+        found.get("adopted") == "yes",
+    )
 
 
 def of(domain: Any) -> GuestIdentity | None:

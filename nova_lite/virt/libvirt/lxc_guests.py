@@ -57,7 +57,9 @@ class LxcGuests:
         if spec.isolation != "process":
             raise DriverError(f"container isolation {spec.isolation!r:.20} is not there yet; process is")
         view = self.domains.wait_started(spec.server_id)
-        if view is None or not view.active:
+        if view is not None and view.adopted and not view.active:
+            self.domains.start_as_defined(spec.server_id)
+        elif view is None or not view.active:
             self._create(spec, None)
         self._settle(spec)
 
@@ -77,7 +79,7 @@ class LxcGuests:
         view = self.domains.view(spec.server_id)
         if view is None or not view.active:
             return  # A program that does one thing and ends; its console has been read to the end.
-        first = container_limits.first_process(view.pid)
+        first = None if view.adopted else container_limits.first_process(view.pid)
         if first is not None:
             container_limits.apply(first, self._limits.pids)
             container_network.set_mtu(first, spec.nics)
@@ -177,6 +179,10 @@ class LxcGuests:
         path = self._instances.at(server_id).console_socket
         self._reader.seat(server_id, path)
         return ConsoleTarget(kind, path)
+
+    def follow(self, view: DomainView) -> None:
+        """Read its console as that of our own."""
+        self._reader.follow(view.server_id, view.pid, self._instances.at(view.server_id).console_log)
 
     def has_size(self, spec: GuestSpec) -> bool:
         """Compare what libvirt has with *spec*."""

@@ -11,6 +11,7 @@ from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
 from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import console_ports, disks, live_size, qemu_snapshot, unikernel, vm
+from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
 from nova_lite.virt.libvirt.instances import Instance, Instances
@@ -29,10 +30,11 @@ _SAVE_TIMEOUT_S = 240.0
 class QemuGuests:
     """Guests in QEMU."""
 
-    def __init__(self, domains: Domains, instances: Instances, profiles: ProfileSource) -> None:
+    def __init__(self, domains: Domains, instances: Instances, profiles: ProfileSource, reader: ConsoleReader) -> None:
         self.domains = domains
         self._instances = instances
         self._profiles = profiles
+        self._reader = reader
 
     def start(self, spec: GuestSpec) -> None:
         """Make the disk and run the domain.
@@ -42,6 +44,10 @@ class QemuGuests:
         profile = self._profiles.get()
         view = self.domains.view(spec.server_id)
         if view is not None and view.active and not view.starting:
+            return
+        if view is not None and view.adopted:
+            self.domains.start_as_defined(spec.server_id)
+            self.follow(view)
             return
         self._drop_saved(spec.server_id)
         self.domains.create(spec.server_id, self._xml(spec, profile))
@@ -142,6 +148,12 @@ class QemuGuests:
         """Read it from the domain."""
         return console_ports.find(self.domains.on(server_id, "look at", lambda domain: domain.XMLDesc()), kind)
 
+    def follow(self, view: DomainView) -> None:
+        """Read its serial port, if that is a terminal; ours are virtlogd's to keep."""
+        path, name = self.domains.on(view.server_id, "look at", console_ports.terminal)
+        if path is not None:
+            self._reader.follow_terminal(view.server_id, name, path, self._instances.at(view.server_id).console_log)
+
     def has_size(self, spec: GuestSpec) -> bool:
         """Compare what libvirt has with *spec*."""
         return self.domains.size(spec.server_id) == (spec.vcpus, spec.memory_mb)
@@ -159,4 +171,6 @@ class QemuGuests:
         return qemu_snapshot.take(self.domains, self._instances.at(spec.server_id), spec, target, running=view.active)
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
-        """Nothing stands beside a QEMU guest: virtlogd has its console."""
+        """virtlogd has the console of a guest that is our own; an adopted one's is read here."""
+        if view.adopted and view.active:
+            self.follow(view)
