@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compute_cloud import ADMIN, OTHER, ask
+from compute_cloud import ADMIN, IMAGE, OTHER, READER, ask
 from sqlalchemy import func, select, update
 from whole_cloud import LATEST, WholeCloud
 
@@ -62,6 +62,37 @@ def test_lock_before_its_reason_takes_anything_and_others_find_nothing(cloud: Wh
     cloud.act(server_id, {"lock": {"locked_reason": ""}}, status=400)
     for body in ({"lock": None}, {"unlock": None}, {"forceDelete": None}, {"restore": None}):
         cloud.act(server_id, body, token=OTHER, status=404)
+
+
+EVERY_ACTION = (
+    {"rebuild": {"imageRef": IMAGE}},
+    {"resize": {"flavorRef": "2"}},
+    {"confirmResize": None},
+    {"revertResize": None},
+    {"createImage": {"name": "x"}},
+    {"createBackup": {"name": "x", "backup_type": "daily", "rotation": 1}},
+    {"rescue": None},
+    {"unrescue": None},
+    {"shelve": None},
+    {"unshelve": None},
+    {"restore": None},
+    {"forceDelete": None},
+    {"trigger_crash_dump": None},
+    {"changePassword": {"adminPass": "x"}},
+    {"lock": None},
+    {"unlock": None},
+)
+
+
+def test_no_action_is_a_strangers_or_a_readers(cloud: WholeCloud) -> None:
+    server_id = cloud.boot()
+    for body in EVERY_ACTION:
+        cloud.act(server_id, body, token=OTHER, status=404)
+        cloud.act(server_id, body, token=READER, status=403)
+    for body in ({"os-resetState": {"state": "error"}}, {"shelveOffload": None}):
+        cloud.act(server_id, body, token=OTHER, status=404)
+        cloud.act(server_id, body, status=403)
+    assert [row.action for row in cloud.operations(server_id)] == ["create"]
 
 
 def test_reset_state_is_an_admins(cloud: WholeCloud) -> None:
