@@ -26,6 +26,21 @@ libvirt_fix_hostname() {
     printf '127.0.1.1 %s # nova-lite\n' "$name" >>/etc/hosts
 }
 
+readonly VIRTLOGD_CONF=/etc/libvirt/virtlogd.conf
+
+# virtlogd keeps 8 MiB of each guest's console; with these lines about [compute] console_log_bytes
+# (1 MiB): the log and one older one. What the administrator has set is left alone.
+libvirt_bound_consoles() {
+    [ -f "$VIRTLOGD_CONF" ] || return 0
+    if grep -Eq '^ *max_(size|backups) *=' "$VIRTLOGD_CONF"; then return 0; fi
+    printf '%s # nova-lite\n' 'max_size = 524288' 'max_backups = 1' >>"$VIRTLOGD_CONF"
+}
+
+libvirt_unbound_consoles() {
+    [ -f "$VIRTLOGD_CONF" ] || return 0
+    sed -i '/^max_.* # nova-lite$/d' "$VIRTLOGD_CONF"
+}
+
 # Run by `unshare -m`: where cgroup v1 and v2 are mounted together, libvirt's LXC driver fails at
 # /sys/fs/cgroup/unified, so in its own mount namespace that one is not there. tini collects the
 # QEMU processes that libvirt probes with; a slow PID 1 made libvirt wait 57 s for them.
@@ -37,6 +52,7 @@ libvirt_start() {
     local units
     libvirt_fix_hostname
     if libvirt_running; then return 0; fi
+    libvirt_bound_consoles
     if systemd_is_init; then
         mapfile -t units < <(libvirt_units)
         unit_start libvirt "${units[@]}"
@@ -56,6 +72,7 @@ libvirt_stop() {
     # SIGTERM to tini is handed to libvirtd; guests go on running.
     daemon_stop libvirtd
     daemon_stop virtlogd
+    libvirt_unbound_consoles
 }
 
 # Take the line back that libvirt_fix_hostname wrote. Written in place: /etc/hosts may be a bind
