@@ -58,7 +58,7 @@ class LibvirtAbilities(GuestLookup):
         """Remove the guest and its files, but its console log; nothing there is success."""
         found = self._find(server_id)
         if found is not None:
-            guests, view = self._settled(server_id)
+            guests, view = self._own(server_id)
             guests.kill(view)
             guests.remove(server_id)
         self._instances.strip(server_id)

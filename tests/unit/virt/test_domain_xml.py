@@ -33,6 +33,8 @@ PROCESS = ContainerProcess(
 )
 DISK = LocalImage("i", Path("/cache/disk.qcow2"), "qcow2", 1 << 20)
 
+RESCUE = LocalImage("rescue", Path("/cache/rescue.img"), "ami", 8 << 20, Path("/cache/kernel"), Path("/cache/ramdisk"))
+
 
 def container_xml(spec: GuestSpec, process: ContainerProcess = PROCESS) -> str:
     return container.to_xml(spec, process, str(INSTANCE.container_root), "/state/libvirt/nova-lite-lxc", 1_065_536)
@@ -41,6 +43,17 @@ def container_xml(spec: GuestSpec, process: ContainerProcess = PROCESS) -> str:
 CASES = {
     "vm-kernel-tcg": lambda: vm.to_xml(guest_spec(VM, config_drive=Path("/state/c.iso")), INSTANCE, TCG),
     "vm-disk-kvm": lambda: vm.to_xml(guest_spec(VM, image=DISK), INSTANCE, KVM),
+    "vm-all-asked": lambda: vm.to_xml(
+        guest_spec(
+            VM,
+            image=DISK,
+            properties={"hw_qemu_guest_agent": "yes", "hw_video_model": "virtio"},
+            extra_specs={"nova_lite:max_vcpus": "4", "nova_lite:max_memory_mb": "1024"},
+        ),
+        INSTANCE,
+        KVM,
+    ),
+    "vm-rescue": lambda: vm.to_xml(guest_spec(VM, image=DISK), INSTANCE, TCG, RESCUE),
     "unikernel-tcg": lambda: unikernel.to_xml(
         guest_spec(UNIKERNEL, command_line="ip=10.0.0.5/24 name=demo"), INSTANCE, TCG, from_disk=False
     ),
