@@ -60,6 +60,9 @@ MESSAGES: dict[tuple[str, str], Message] = {
             "server_id → cpu_time_ns, memory_mb, uptime_s, nics and disks (name: bytes in, bytes out), hypervisor.",
         ),
         Message(
+            "host_uptime", AGENT, Kind.CALL, Patience.SHORT, "Nothing → how long the host is up, as uptime(1) says it."
+        ),
+        Message(
             "set_password",
             AGENT,
             Kind.CALL,

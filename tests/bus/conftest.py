@@ -20,3 +20,16 @@ def node(tmp_path: Path) -> Iterator[RabbitNode]:
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture(scope="session")
+def quiet_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitNode]:
+    """A node for tests that leave it alone; of this run alone, as schedulers share a queue with any other's."""
+    if not os.environ.get("TEST_RABBIT_URL") or not SERVER.exists():
+        pytest.skip("TEST_RABBIT_URL names no broker")
+    made = RabbitNode(tmp_path_factory.mktemp("rabbit"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()

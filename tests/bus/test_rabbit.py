@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
@@ -34,9 +33,7 @@ def wait_for(condition: Callable[[], bool], timeout: float = 10.0) -> None:
 def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
     url = request.param
     if url == "rabbit":
-        url = os.environ.get("TEST_RABBIT_URL", "")
-        if not url:
-            pytest.skip("TEST_RABBIT_URL names no broker")
+        url = request.getfixturevalue("quiet_node").url
     made = Bus(load(url, **{"compute.rpc_timeout": 1.0}))
     yield made
     made.close()
