@@ -126,7 +126,8 @@ def test_filters(door):
         "hostname=^web-1$": {web},
         "user_id=demo": {web, data},
         "user_id=somebody": set(),
-        "config_drive=True": set(),
+        "config_drive=True": {web, data},
+        "config_drive=False": set(),
     }.items():
         assert ids(door, query) == wanted, query
     assert ids(door, "host=host1&all_tenants=1", token=ADMIN) == {web, data}

@@ -43,11 +43,10 @@ def make_image(job: Job) -> None:
         return
     if not isinstance(driver, abilities.Snapshots):
         raise DriverError("This host's driver can't make an image of a guest.")
-    target = _target(job)
     try:
-        _upload(job, driver.snapshot(job.spec(), target))
+        _upload(job, driver.snapshot(job.spec(), _target(job)))
     finally:
-        target.unlink(missing_ok=True)
+        drop_file(job)
 
 
 def _upload(job: Job, made: Snapshot) -> None:
@@ -87,8 +86,10 @@ def _upload(job: Job, made: Snapshot) -> None:
 
 
 def drop_file(job: Job) -> None:
-    """Remove what was written of the image."""
-    _target(job).unlink(missing_ok=True)
+    """Remove what was written of the image, by an attempt that was cut off too."""
+    target = _target(job)
+    for path in (target, target.with_name(f"{target.name}.part")):
+        path.unlink(missing_ok=True)
 
 
 def stop(job: Job) -> None:
