@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +24,7 @@ class Questions:
         return {
             "console_output": self.console_output,
             "diagnostics": self.diagnostics,
+            "host_uptime": self.host_uptime,
             "set_password": self.set_password,
         }
 
@@ -43,6 +46,14 @@ class Questions:
         if length is None or length < 0:
             return text
         return "".join(text.splitlines(keepends=True)[-length:]) if length else ""
+
+    def host_uptime(self) -> str:
+        """Return how long the host has been up, in the form of uptime(1), which clients take apart."""
+        seconds = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+        days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+        clock = time.strftime("%H:%M:%S")
+        load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
+        return f" {clock} up {days} days, {hours:2d}:{minutes:02d},  0 users,  load average: {load}"
 
     def diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return what a guest uses: CPU ns, memory MiB, uptime in seconds, bytes (in, out) of each interface and disk.

@@ -17,6 +17,7 @@ from nova_lite import errors
 from nova_lite.api import validation
 from nova_lite.api.context import Call, Services
 from nova_lite.api.errors import MALFORMED, Fault, respond, status_of
+from nova_lite.api.idempotency import KeptAnswers
 from nova_lite.api.routes import Match, Mount, Reply, Route, Schema, Table
 from nova_lite.api.version import Version, VersionNotAcceptable
 
@@ -48,6 +49,7 @@ class Application:
     def __init__(self, services: Services, table: Table) -> None:
         self.services = services
         self.table = table
+        self.kept_answers = KeptAnswers(services)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         begun = time.monotonic()
@@ -135,10 +137,9 @@ class Application:
             call.query = dict(request.GET.items())
         if route.body is not None:
             call.body = self._body(request, mount, _schema(route.body, version))
-        answer = route.handler(call)
-        if route.late and not call.authorized:
-            raise RuntimeError(f"{route.method} {mount.prefix}{route.path} answered without asking its policy")
-        return _response(answer, route)
+        if self.kept_answers.apply_to(call):
+            return self.kept_answers.answer(call, _handled)
+        return _handled(call)
 
     def _version(self, request: webob.Request, match: Match, extra: dict[str, str]) -> Version:
         versions = match.mount.versions
@@ -169,6 +170,9 @@ class Application:
             raise errors.NotFound("The resource could not be found.", "request.no_route")
         route = present.get(method) or (present.get("GET") if method == "HEAD" else None)
         if route is None:
+            if request.path_info.endswith("/"):
+                # One thing's path with its id left out: what is there is the collection, which is not what was meant.
+                raise errors.NotFound("The resource could not be found.", "request.no_route")
             fault = Fault(
                 405,
                 f"The method {method} is not allowed here.",
@@ -193,6 +197,14 @@ class Application:
         except orjson.JSONDecodeError:
             raise errors.Invalid(MALFORMED[mount.style], "request.malformed") from None
         return validation.validate(schema, value)
+
+
+def _handled(call: Call) -> webob.Response:
+    route = call.route
+    answer = route.handler(call)
+    if route.late and not call.authorized:
+        raise RuntimeError(f"{route.method} {call.mount.prefix}{route.path} answered without asking its policy")
+    return _response(answer, route)
 
 
 def _style(mount: Mount | None, request: webob.Request) -> str:

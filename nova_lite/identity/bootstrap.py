@@ -30,6 +30,7 @@ ROLES = {
     "manager": "May do more within a project than a member.",
     "member": "May change what is the project's.",
     "reader": "May see what is the project's.",
+    "service": "Tells other services what they must know.",
 }
 GRANTS = (
     ("admin", "admin", roles.PROJECT, "admin"),

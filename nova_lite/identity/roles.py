@@ -22,7 +22,7 @@ from nova_lite.identity.names import store_named
 IMPLIES = {"admin": "manager", "manager": "member", "member": "reader"}
 """Whoever has the first has the second too."""
 
-BUILT_IN = frozenset({*IMPLIES, *IMPLIES.values()})
+BUILT_IN = frozenset({*IMPLIES, *IMPLIES.values(), "service"})
 """Policies are written with these, so they neither go nor change their names."""
 
 PROJECT, DOMAIN, SYSTEM = "project", "domain", "system"

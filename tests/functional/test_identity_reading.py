@@ -108,7 +108,7 @@ def test_users_never_show_a_hash(cloud: Cloud) -> None:
 def test_roles_and_assignments(cloud: Cloud) -> None:
     admin = cloud.token("admin")
     roles = {row["name"]: row["id"] for row in cloud.ask("GET", "/v3/roles", token=admin).json["roles"]}
-    assert set(roles) == {"admin", "manager", "member", "reader"}
+    assert set(roles) == {"admin", "manager", "member", "reader", "service"}
     assert cloud.ask("GET", f"/v3/roles/{roles['member']}", token=admin).json["role"]["name"] == "member"
     assert cloud.ask("GET", "/v3/roles/nothing", token=admin).status_int == 404
     path = f"/v3/role_assignments?user.id={cloud.user_id('demo')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,36 @@ def show(call: Call) -> dict[str, Any]:
     except NotFound:
         raise not_there from None
     return {"hypervisor": _view(call, host, detailed=True, servers=_servers(call, [host]))}
+
+
+def _named(call: Call) -> list[Host]:
+    """Return the hypervisors whose names hold what the path says. :raises NotFound: there is none."""
+    pattern = call.params["hypervisor_id"]
+    found = hosts.find(call.store, pattern)
+    if not found:
+        raise NotFound(f"No hypervisor matching '{pattern[:255]}' could be found.", "hypervisor.not_found")
+    return found
+
+
+def search(call: Call) -> dict[str, Any]:
+    """List the hypervisors whose names hold a word (until 2.52)."""
+    return {"hypervisors": _views(call, _named(call), detailed=False)}
+
+
+def list_servers(call: Call) -> dict[str, Any]:
+    """List the hypervisors whose names hold a word, with their servers (until 2.52)."""
+    found = _named(call)
+    servers = hosts.servers_on(call.store, [host.name for host in found])
+    return {"hypervisors": [_view(call, host, detailed=False, servers=servers) for host in found]}
+
+
+def uptime(call: Call) -> dict[str, Any]:
+    """Ask a hypervisor how long it has been up (until 2.87)."""
+    shown = show(call)["hypervisor"]
+    name = shown["hypervisor_hostname"]
+    answer = call.services.offload(functools.partial(call.services.agents.call, name, "host_uptime"))
+    kept = {key: shown[key] for key in ("id", "hypervisor_hostname", "state", "status")}
+    return {"hypervisor": {**kept, "uptime": answer}}
 
 
 def statistics(call: Call) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -77,9 +78,9 @@ def truth(value: Any) -> bool:
 
 def truth_of_query(name: str, value: str) -> bool:
     """Read a query parameter's truth. :raises Invalid: it is neither."""
-    if value in TRUE:
+    if value in TRUE or value.lower() in ("t", "y"):
         return True
-    if value in FALSE:
+    if value in FALSE or value.lower() in ("f", "n"):
         return False
     raise Invalid(f"Invalid value '{value}' for {name}; it must be true or false.", "request.query")
 
@@ -93,6 +94,11 @@ def moment(text: str) -> datetime.datetime:
     if value.tzinfo is None:
         return value
     return value.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def shortest_ip(text: str) -> str:
+    """Write an address as short as it can be, as upstream keeps it; nothing stays nothing."""
+    return str(ipaddress.ip_address(text)) if text else ""
 
 
 def number(name: str, text: str) -> int:

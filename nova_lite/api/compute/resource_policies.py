@@ -48,6 +48,9 @@ _AUDIT = "/os-instance_usage_audit_log"
 _LEFT_BY_GUEST = "/servers/{server_id}/os-server-password"
 
 USAGE = (
+    rule(_P + "os-hypervisors:uptime", ADMIN, "Show its uptime.", ("GET", "/os-hypervisors/{hypervisor_id}/uptime")),
+    rule(_P + "os-hypervisors:search", ADMIN, "Find some.", ("GET", "/os-hypervisors/{hypervisor_id}/search")),
+    rule(_P + "os-hypervisors:servers", ADMIN, "List servers.", ("GET", "/os-hypervisors/{hypervisor_id}/servers")),
     rule(_P + "os-hosts:list", ADMIN, "List hosts.", ("GET", "/os-hosts")),
     rule(_P + "os-hosts:show", ADMIN, "Show a host.", ("GET", _HOST)),
     rule(_P + "os-hosts:update", ADMIN, "Enable or disable a host.", ("PUT", _HOST)),
@@ -65,7 +68,12 @@ INSIGHT = (
     rule("compute:server:topology:index", READER, "Show NUMA cells.", ("GET", "/servers/{server_id}/topology")),
     rule(_P + "os-server-password:show", READER, "Show the guest's password.", ("GET", _LEFT_BY_GUEST)),
     rule(_P + "os-server-password:clear", MEMBER, "Forget the guest's password.", ("DELETE", _LEFT_BY_GUEST)),
-    rule(_P + "os-server-external-events:create", ADMIN, "Tell of events.", ("POST", "/os-server-external-events")),
+    rule(
+        _P + "os-server-external-events:create",
+        "rule:admin or role:service",
+        "Tell of events.",
+        ("POST", "/os-server-external-events"),
+    ),
     rule(
         _P + "os-assisted-volume-snapshots:create", ADMIN, "Help a snapshot.", ("POST", "/os-assisted-volume-snapshots")
     ),

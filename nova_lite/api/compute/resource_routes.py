@@ -8,6 +8,7 @@ from typing import Any
 from nova_lite.api.compute import (
     aggregates,
     gone,
+    hypervisors,
     image_proxy,
     network_proxy,
     os_hosts,
@@ -230,4 +231,14 @@ GONE = tuple(
     for path, until in _GONE
 )
 
-RESOURCES = (*QUOTAS, *GROUPS, *HOSTS, *USAGE, *INSIGHT, *PROXIES, *GONE)
+_HYPERVISOR = "/v2.1/os-hypervisors/{hypervisor_id}"
+
+HYPERVISORS = (
+    Route("GET", f"{_HYPERVISOR}/uptime", hypervisors.uptime, P + "os-hypervisors:uptime", query=ANY, until=_v(87)),
+    Route("GET", f"{_HYPERVISOR}/search", hypervisors.search, P + "os-hypervisors:search", query=ANY, until=_v(52)),
+    Route(
+        "GET", f"{_HYPERVISOR}/servers", hypervisors.list_servers, P + "os-hypervisors:servers", query=ANY, until=_v(52)
+    ),
+)
+
+RESOURCES = (*HYPERVISORS, *QUOTAS, *GROUPS, *HOSTS, *USAGE, *INSIGHT, *PROXIES, *GONE)

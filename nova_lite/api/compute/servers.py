@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from nova_lite.api.compute import access, paging, policies, server_filters
+from nova_lite.api.compute import access, paging, parameters, policies, server_filters
 from nova_lite.api.compute.parameters import truth
 from nova_lite.api.compute.server_views import ServerView
 from nova_lite.api.context import Call
@@ -88,7 +88,7 @@ def _new_server(call: Call, wanted: Mapping[str, Any]) -> NewServer:
         scheduler_hints=hints,
         disk_config=wanted.get("OS-DCF:diskConfig", "MANUAL"),
         access_ip_v4=wanted.get("accessIPv4", ""),
-        access_ip_v6=wanted.get("accessIPv6", ""),
+        access_ip_v6=parameters.shortest_ip(wanted.get("accessIPv6", "")),
     )
 
 
@@ -196,6 +196,8 @@ def update(call: Call) -> dict[str, Any]:
     """Change a server's name, description and the like."""
     record = access.server(call)
     values = {_COLUMNS[member]: value for member, value in call.body["server"].items()}
+    if "access_ip_v6" in values:
+        values["access_ip_v6"] = parameters.shortest_ip(values["access_ip_v6"])
     if values:
         servers.change(call.store, record.id, values)
     found = servers.get_detail(call.store, record.id, access.scope(call))

@@ -12,7 +12,7 @@ from nova_lite.api.routes import Schema
 from nova_lite.compute import usage
 from nova_lite.compute.usage import Moment, ProjectUsage, ServerUsage
 from nova_lite.db.types import now
-from nova_lite.errors import Invalid
+from nova_lite.errors import Invalid, NotFound
 
 _FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S.%f")
 _PERIOD = datetime.timedelta(weeks=4)
@@ -66,6 +66,9 @@ def _find(call: Call, project_id: str | None) -> tuple[list[ProjectUsage], Momen
 
 def index(call: Call) -> dict[str, Any]:
     """List every project's use."""
+    if call.request.path_info.endswith("/"):
+        # A project's use with the project left out; clients must not take everybody's for it.
+        raise NotFound("The resource could not be found.", "request.no_route")
     found, start, stop = _find(call, None)
     detailed = call.query.get("detailed") == "1"
     shown = [_view(each, start, stop, detailed=detailed) for each in found]

@@ -12,6 +12,7 @@ ROUTES = (
     Route("GET", "/v2/images", images.index, "image:list"),
     Route("POST", "/v2/images", images.create, "image:create", status=201, body=schemas.CREATE),
     Route("GET", "/v2/images/{id}", images.show, "image:show"),
+    Route("GET", "/v2/images/{id}/tasks", images.tasks, "image:show"),
     Route("PATCH", "/v2/images/{id}", images.update, "image:update", late=True, body=schemas.PATCH),
     Route("DELETE", "/v2/images/{id}", images.delete, "image:delete", status=204, late=True),
     Route("PUT", "/v2/images/{id}/file", data.upload, "image:upload", status=204, late=True, raw=True),

@@ -76,6 +76,12 @@ def show(call: Call) -> dict[str, Any]:
         return view(images.get(session, viewer(call), call.params["id"]))
 
 
+def tasks(call: Call) -> dict[str, Any]:
+    """List the import tasks of an image: data is only ever uploaded, so there is none."""
+    show(call)
+    return {"tasks": []}
+
+
 def create(call: Call) -> Reply:
     """Add an image without data."""
     body = dict(call.body)
