@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -144,13 +144,24 @@ class PrivateHost:
     def _end(self, number: int, limit: float) -> None:
         mine = {os.getpid()}
         deadline = time.monotonic() + limit
-        for pid in set(self.pids()) - mine:
+        # A container is in a network of its own, and outlives its controller.
+        for pid in descendants(set(self.pids()) - mine):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
         while set(self.pids()) - mine and time.monotonic() < deadline:
             if self._daemon is not None:
                 self._daemon.poll()
             time.sleep(0.05)
+
+
+def descendants(pids: Iterable[int]) -> list[int]:
+    """Return *pids* and all that they started."""
+    found = list(pids)
+    for pid in found:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            with suppress(OSError):
+                found += [int(word) for word in children.read_text().split() if int(word) not in found]
+    return found
 
 
 def enter(path: Path) -> None:
