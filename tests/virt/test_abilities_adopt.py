@@ -80,7 +80,7 @@ def test_a_running_vm_is_adopted_and_goes_on(driver, make_spec, stranger, state:
     driver.reboot(spec, hard=True, grace_s=0)
     assert driver.recover(spec) == PowerState.RUNNING
     assert not (state / "instances" / ident / "disk").exists(), "it was given a disk of ours"
-    until(lambda: len(says(driver, spec)) > len(before))
+    until(lambda: len(says(driver, spec)) > len(before), 90)
     driver.destroy(ident)
     with pytest.raises(GuestNotFound):
         driver.describe(name)

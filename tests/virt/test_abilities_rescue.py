@@ -111,7 +111,7 @@ def test_a_rescued_guest_can_be_destroyed_and_rebuilt(driver, make_spec, images,
 def test_a_shelved_guest_leaves_its_console_log_alone(kind: str, driver, make_spec, state: Path) -> None:
     spec = make_spec(kind)
     driver.spawn(spec)
-    until(lambda: len(says(driver, spec)) > 0)
+    until(lambda: len(says(driver, spec)) > 0, 90)
     for _ in range(2):
         driver.stop_and_remove(spec.server_id)
     assert all(path.name.startswith("console.log") for path in (state / "instances" / spec.server_id).iterdir())

@@ -121,7 +121,7 @@ def test_a_rebuild_begins_anew(kind: str, driver, make_spec, state: Path) -> Non
         assert driver.power(spec.server_id) == PowerState.RUNNING
     if before:
         assert own.stat().st_mtime_ns != before
-    until(lambda: len(says(driver, spec)) > 0)
+    until(lambda: len(says(driver, spec)) > 0, 90)
 
 
 def test_a_rebuild_from_another_image(driver, make_spec) -> None:
