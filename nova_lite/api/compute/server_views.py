@@ -94,7 +94,10 @@ class ServerView:
     def rebuilt(self, detail: Detail) -> dict[str, Any]:
         """Make what a rebuild answers: as a change does, with the key since 2.54 and the user data since 2.57."""
         if self._minor >= 75:
-            return self.detail(detail, groups=True) | {"user_data": detail.server.user_data}
+            shown = self.detail(detail, groups=True) | {"user_data": detail.server.user_data}
+            # Upstream's answer has it once, under the name without a prefix.
+            shown.pop("OS-EXT-SRV-ATTR:user_data", None)
+            return shown
         shown = self.updated(detail)
         if self._minor >= 54:
             shown["key_name"] = detail.server.key_name
