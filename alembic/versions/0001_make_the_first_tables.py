@@ -105,6 +105,22 @@ def upgrade() -> None:
         **_TABLE,
     )
     op.create_table(
+        "idempotency_keys",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("body_hash", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("lease_until", sa.Double(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("answer", types.LongText, nullable=True),
+        sa.Column("created_at", sa.Double(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotency_keys")),
+        if_not_exists=True,
+        **_TABLE,
+    )
+    op.create_index("ix_idempotency_keys_expires", "idempotency_keys", ["expires_at"], unique=False, if_not_exists=True)
+    op.create_table(
         "images",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=True),
@@ -561,6 +577,7 @@ def downgrade() -> None:
     op.drop_table("login_failures")
     op.drop_table("keypairs")
     op.drop_table("images")
+    op.drop_table("idempotency_keys")
     op.drop_table("hosts")
     op.drop_table("flavors")
     op.drop_table("domains")

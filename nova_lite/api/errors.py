@@ -42,6 +42,7 @@ TITLES = {
     410: "Gone",
     413: "Request Entity Too Large",
     415: "Unsupported Media Type",
+    422: "Unprocessable Entity",
     429: "Too Many Requests",
     500: "Internal Server Error",
     501: "Not Implemented",

@@ -18,6 +18,12 @@ OPTIONS = [
     cfg.IntOpt("max_body_bytes", default=114_688, min=1024, help="The largest JSON body, in bytes."),
     cfg.IntOpt("max_limit", default=1000, min=1, help="The most items that one page of a listing holds."),
     cfg.IntOpt("keepalive_timeout", default=75, min=0, help="Seconds that an idle connection is kept open."),
+    cfg.IntOpt(
+        "idempotency_lifetime",
+        default=86_400,
+        min=60,
+        help="Seconds that the answer to a request with an Idempotency-Key is kept.",
+    ),
     cfg.StrOpt(
         "policy_file", default="policy.yaml", help="Overrides of the policy rules; beside the configuration file."
     ),

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import orjson
@@ -25,7 +26,8 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 8
-_RETRIABLE_MYSQL = {1205, 1213, 1020}  # lock wait timeout, deadlock, record changed since last read
+# Lock wait timeout, deadlock, record changed since last read; no such savepoint: a deadlock took the whole transaction.
+_RETRIABLE_MYSQL = {1205, 1213, 1020, 1305}
 _RETRIABLE_POSTGRESQL = {"40001", "40P01"}  # serialization failure, deadlock detected
 
 
@@ -77,6 +79,10 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+_JOINED: ContextVar[tuple[Store, Connection] | None] = ContextVar("joined", default=None)
+"""The transaction that :meth:`Store.together` holds open in this context, and whose it is."""
+
+
 class Store:
     """The database as the rest of the system sees it.
 
@@ -95,6 +101,13 @@ class Store:
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
         """Give a session to read in; what it returns stays usable after it is closed."""
+        joined = self._joined()
+        if joined is not None:
+            with Session(
+                joined, autoflush=False, expire_on_commit=False, join_transaction_mode="rollback_only"
+            ) as session:
+                yield session
+            return
         with Session(self.engine, autoflush=False, expire_on_commit=False) as session:
             yield session
 
@@ -104,6 +117,41 @@ class Store:
         *work* may run more than once (a deadlock, a lost connection before the commit), so it must keep
         its effects to the session. Whatever it raises rolls everything back.
         """
+        joined = self._joined()
+        if joined is not None:
+            # A savepoint: what raises here takes back this part alone, as it would by itself.
+            with Session(
+                joined, autoflush=True, expire_on_commit=False, join_transaction_mode="create_savepoint"
+            ) as session:
+                result = work(session)
+                session.commit()
+                return result
+        return self._retried(work)
+
+    def together(self, work: Callable[[], T], last: Callable[[Session, T], None]) -> T:
+        """Run *work*, with every :meth:`read` and :meth:`transact` in it, in one transaction that *last* ends.
+
+        What *work* returned is given to *last* and returned. *work* may run more than once, as :meth:`transact` says; it
+        must ask nobody else who writes, as SQLite's one writer is held all the while. Joins what runs in the same
+        context only: other threads have their own transactions.
+        """
+
+        def whole(session: Session) -> T:
+            mark = _JOINED.set((self, session.connection()))
+            try:
+                result = work()
+            finally:
+                _JOINED.reset(mark)
+            last(session, result)
+            return result
+
+        return self._retried(whole)
+
+    def _joined(self) -> Connection | None:
+        joined = _JOINED.get()
+        return joined[1] if joined is not None and joined[0] is self else None
+
+    def _retried(self, work: Callable[[Session], T]) -> T:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._once(work)

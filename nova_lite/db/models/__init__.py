@@ -3,6 +3,7 @@
 from nova_lite.db.models.base import Base
 from nova_lite.db.models.compute import Allocation, Flavor, FlavorAccess, Host, Keypair, Migration, Server, Service
 from nova_lite.db.models.groupings import Aggregate, AggregateHost, ServerGroup, ServerGroupMember
+from nova_lite.db.models.idempotency import IdempotencyKey
 from nova_lite.db.models.identity import Assignment, Domain, LoginFailure, Project, Revocation, Role, User
 from nova_lite.db.models.image import Image
 from nova_lite.db.models.network import FixedIp, Network, Port, Subnet
@@ -20,6 +21,7 @@ __all__ = [
     "Flavor",
     "FlavorAccess",
     "Host",
+    "IdempotencyKey",
     "Image",
     "Keypair",
     "LoginFailure",
