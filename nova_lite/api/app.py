@@ -86,7 +86,9 @@ class Application:
             if isinstance(error, DBAPIError) and not _is_outage(error):
                 response = self._unexpected(mount, request, request_id)
             else:
-                LOG.error("request=%s the database does not answer: %s", request_id, type(error).__name__)
+                # The driver's own words only: the statement's parameters may hold what no log should.
+                words = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+                LOG.error("request=%s the database does not answer: %s: %s", request_id, type(error).__name__, words)
                 fault = Fault(
                     503,
                     "The state store does not answer; please try again.",
