@@ -15,10 +15,26 @@ from oslo_config import cfg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 import nova_lite.conf
-from nova_lite.cmd import manage_config, manage_database, manage_host, manage_identity, manage_listings, manage_quota
+from nova_lite.cmd import (
+    manage_config,
+    manage_database,
+    manage_doctor,
+    manage_host,
+    manage_identity,
+    manage_listings,
+    manage_quota,
+)
 from nova_lite.errors import NovaLiteError
 
-GROUPS = (manage_database, manage_identity, manage_host, manage_listings, manage_quota, manage_config)
+GROUPS = (
+    manage_database,
+    manage_identity,
+    manage_host,
+    manage_listings,
+    manage_quota,
+    manage_config,
+    manage_doctor,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
