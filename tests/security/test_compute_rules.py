@@ -30,9 +30,9 @@ OPEN = {("/compute", "/"), ("/compute", "/v2.1"), ("/network", "/"), ("/network"
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[Any]:
     made = open_door(tmp_path, MOUNTS)
-    made.agents.answers["diagnostics"] = dict.fromkeys(
-        ("cpu_time_ns", "memory_mb", "uptime_s", "nics", "disks", "hypervisor"), {}
-    ) | {"uptime_s": 1, "memory_mb": 1}
+    made.agents.answers["diagnostics"] = {
+        key: {} for key in ("cpu_time_ns", "memory_mb", "uptime_s", "nics", "disks", "hypervisor")
+    } | {"uptime_s": 1, "memory_mb": 1}
     seed(made)
     yield made
     made.store.close()
