@@ -149,7 +149,6 @@ def test_the_image_may_be_named_by_a_device_mapping_as_clients_do(door):
         ("GET", "/os-keypairs/nope", None),
         ("GET", "/extensions/nope", None),
         ("GET", "/nothing/here", None),
-        ("GET", "/os-server-groups", None),
     ],
 )
 def test_what_is_not_there_is_404_in_novas_form(door, method, path, body):
