@@ -126,7 +126,7 @@ def stop(node: RabbitNode) -> None:
     node.start()
 
 
-@pytest.mark.parametrize("harm", [kill, stop, cut])
+@pytest.mark.parametrize("harm", [kill, stop, pytest.param(cut, marks=pytest.mark.slow)])
 @pytest.mark.timeout(280)
 def test_all_hear_again_and_nothing_leaks(node: RabbitNode, site: Site, harm: Callable[[RabbitNode], None]) -> None:
     one_each = dict.fromkeys(own_queues(node, site), 1)
