@@ -5,6 +5,7 @@ It is what unplug() and the rules need before the agent has asked the database; 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -58,11 +59,9 @@ def make_directory(directory: Path, gid: int) -> None:
 
 def replace(path: Path, content: str, mode: int) -> bool:
     """Have *path* hold *content*; False: it did already. A reader sees the old or the new, never a part."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
         if path.read_text() == content:
             return False
-    except FileNotFoundError:
-        pass
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "w") as file:
