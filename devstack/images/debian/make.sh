@@ -23,8 +23,7 @@ readonly command='trap "exit 0" TERM INT PWR; echo "debian: $(hostname) up"; whi
 mmdebstrap --mode=auto --variant=minbase --include=iproute2 \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-    --customize-hook='rm -rf "$1"/etc/apt/sources.list.d/* "$1"/etc/hostname "$1"/etc/resolv.conf' \
-    --customize-hook="printf 'deb http://deb.debian.org/debian %s main\n' '$suite' >\"\$1\"/etc/apt/sources.list" \
+    --customize-hook='rm -f "$1"/etc/hostname "$1"/etc/resolv.conf' \
     "$suite" "$out/layer.tar" "${sources[@]}"
 
 oci=$out/oci
