@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 ALLOWED_SKIPS = ("cannot run on this machine",)
 """How the reason of a skip begins that is fine even under NOVA_LITE_CI_STRICT."""
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT again: a run in the background starts with it ignored, and what it starts would ignore it too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -40,8 +40,6 @@ def test_control_c_is_quiet_and_ends_nothing_else(slow: Cloud) -> None:
         env=slow.environment(),
         cwd=slow.directory,
         text=True,
-        # A run in the background is started with SIGINT ignored, and hands that on; a terminal does not.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
     )
     assert process.stderr is not None
     assert "stopped: BUILD" in process.stderr.readline()

@@ -149,7 +149,9 @@ def test_container_ends_at_once_when_told(container: Container, number: int) -> 
 
 
 def test_container_ends_with_its_server(container: Container) -> None:
-    container.run("/bin/sh", "-c", "kill -9 $(pidof httpd)")
+    # With PID 1 everything in the namespace ends, the shell that did it among them if it is still there.
+    with contextlib.suppress(subprocess.CalledProcessError):
+        container.run("/bin/sh", "-c", "kill -9 $(pidof httpd)")
     assert container.process.wait(timeout=PATIENCE) == 128 + 9
 
 
