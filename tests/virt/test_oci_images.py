@@ -1,5 +1,6 @@
 """Build the container images and hold them to what an OCI runtime, a registry tool and a user expect of them."""
 
+import contextlib
 import json
 import os
 import re
