@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -112,6 +112,11 @@ class Call:
     def may(self, rule: str, target: Mapping[str, Any] | None = None) -> bool:
         """Tell whether *rule* allows the caller *target*; for members that only some may see."""
         return self.services.policy.allows(rule, self.principal, target)
+
+    def wake_hosts(self, hosts: Iterable[str]) -> None:
+        """Hint to the agents of *hosts* that their networks changed; after the commit (``nova_lite.network.touch``)."""
+        for host in hosts:
+            self.services.waker.wake("agent", host)
 
     def link(self, path: str) -> str:
         """Make an absolute URL of *path* (which begins with a slash, below the endpoint)."""
