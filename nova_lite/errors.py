@@ -65,6 +65,12 @@ class Gone(NovaLiteError):
     default_code = "request.gone"
 
 
+class PreconditionFailed(NovaLiteError):
+    """The thing is not as the caller said that it must be, its revision for example (412)."""
+
+    default_code = "request.precondition_failed"
+
+
 class TooLarge(NovaLiteError):
     """The body is larger than the limit (413)."""
 

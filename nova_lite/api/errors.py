@@ -25,6 +25,7 @@ STATUS: dict[type[errors.NovaLiteError], int] = {
     errors.Conflict: 409,
     errors.StaleState: 409,
     errors.Gone: 410,
+    errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
     errors.UnsupportedMedia: 415,
     errors.NotOffered: 501,
@@ -40,6 +41,7 @@ TITLES = {
     406: "Not Acceptable",
     409: "Conflict",
     410: "Gone",
+    412: "Precondition Failed",
     413: "Request Entity Too Large",
     415: "Unsupported Media Type",
     422: "Unprocessable Entity",
@@ -115,8 +117,18 @@ def _image(fault: Fault) -> webob.Response:
     )
 
 
+_NETWORK_KINDS = {
+    "policy.forbidden": "PolicyNotAuthorized",
+    "request.no_route": "HTTPNotFound",
+    "request.schema": "HTTPBadRequest",
+    "request.malformed": "HTTPBadRequest",
+}
+"""Kinds of Neutron's that our codes are called otherwise by; the code's own words are the kind of all others."""
+
+
 def _network(fault: Fault) -> webob.Response:
-    kind = "".join(part.capitalize() for part in fault.code.replace(".", "_").split("_"))
+    words = fault.code.removeprefix("network.").replace(".", "_").split("_")
+    kind = _NETWORK_KINDS.get(fault.code) or "".join(word.capitalize() for word in words)
     return _json(fault.status, {"NeutronError": {"type": kind, "message": fault.message, "detail": ""}})
 
 

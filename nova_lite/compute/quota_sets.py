@@ -108,8 +108,11 @@ def _write(session: Session, project_id: str, user_id: str, values: Mapping[str,
 
 
 def delete(store: Store, project_id: str, user_id: str = "") -> None:
-    """Take back what was set for a project and its users, or for one user in it; nothing set is success."""
-    condition = [QuotaLimit.project_id == project_id]
+    """Take back what was set for a project and its users, or for one user in it; nothing set is success.
+
+    The Network API's limits of the project (``nova_lite.network.quotas``) stay.
+    """
+    condition = [QuotaLimit.project_id == project_id, QuotaLimit.resource.not_like("network.%")]
     if user_id:
         condition.append(QuotaLimit.user_id == user_id)
     store.transact(

@@ -23,11 +23,26 @@ from nova_lite.conf import (
     image,
     libvirt,
     network,
+    network_quota,
     quota,
     scheduler,
 )
 
-GROUPS = (default, bus, api, identity, compute, quota, scheduler, image, network, libvirt, fake, database)
+GROUPS = (
+    default,
+    bus,
+    api,
+    identity,
+    compute,
+    quota,
+    scheduler,
+    image,
+    network,
+    network_quota,
+    libvirt,
+    fake,
+    database,
+)
 DEFAULT_FILES = ("/etc/nova-lite/nova-lite.conf",)
 
 

@@ -9,6 +9,12 @@ OPTIONS = [
     cfg.StrOpt(
         "mac_prefix", default="fa:16:3e", regex=r"^[0-9a-f]{2}(:[0-9a-f]{2}){2}$", help="How MAC addresses begin."
     ),
+    cfg.ListOpt(
+        "physical_networks",
+        default=[],
+        help="NAME:INTERFACE of each physical network that flat and vlan networks may be on, public:eth1 for example. "
+        "Without an interface, as in public:, the host itself is the outside and masquerades what leaves.",
+    ),
     cfg.IntOpt("mtu", default=1500, min=576, max=65_535, help="The MTU of new networks."),
     cfg.BoolOpt(
         "nat",

@@ -11,13 +11,14 @@ from sqlalchemy.sql import ColumnElement, Select
 
 from nova_lite.db import paging
 from nova_lite.errors import Invalid
+from nova_lite.network import tags
 
 
 @dataclass(frozen=True)
 class Listing:
     """One listing. ``filters``: column → the values of which one must be there. ``sort``: (column, descending).
 
-    ``project_id`` None: of every project (admins). ``limit`` None: all of them.
+    ``tags``: ``tags``, ``tags-any``, ``not-tags``, ``not-tags-any`` → tags. ``project_id`` None: of every project (admins). ``limit`` None: all of them.
     """
 
     project_id: str | None
@@ -25,6 +26,7 @@ class Listing:
     sort: Sequence[tuple[str, bool]] = ()
     limit: int | None = None
     marker: str | None = None
+    tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def apply(session: Session, query: Select[Any], model: Any, listing: Listing) -> Select[Any]:
@@ -32,6 +34,7 @@ def apply(session: Session, query: Select[Any], model: Any, listing: Listing) ->
     conditions: list[ColumnElement[bool]] = [
         getattr(model, name).in_(list(values)) for name, values in listing.filters.items()
     ]
+    conditions.extend(tags.conditions(model.id, listing.tags))
     keys = [paging.order(getattr(model, name), descending=descending) for name, descending in listing.sort]
     if not any(name == "id" for name, _ in listing.sort):
         keys.append(paging.order(model.id, descending=False))

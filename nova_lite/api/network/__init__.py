@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nova_lite.api.network import extensions, networks, ports, subnets
+from nova_lite.api.network import extensions, networks, ports, subnets, tags
 from nova_lite.api.network.collections import QUERY
+from nova_lite.api.network.tags import Tagged
 from nova_lite.api.routes import Mount, Route
+from nova_lite.db.models import Network, Port, Subnet
+
+TAGGED = (
+    Tagged("networks", "network", Network, networks.owner_of),
+    Tagged("subnets", "subnet", Subnet, subnets.owner_of),
+    Tagged("ports", "port", Port, ports.owner_of),
+)
+"""What can have tags."""
 
 
-def _collection(name: str, module: Any) -> tuple[Route, ...]:
-    """Make the routes of one noun. Reading is narrowed to what the caller may see; changing is asked of the row."""
-    many, one = f"/v2.0/{name}s", f"/v2.0/{name}s/{{id}}"
+def _collection(name: str, module: Any, path: str | None = None) -> tuple[Route, ...]:
+    """Make the routes of one noun. Reading is narrowed to what the caller may see; changing is asked of the row.
+
+    :param path: the collection's name where it is not the noun's plural.
+    """
+    many = f"/v2.0/{path or name + 's'}"
+    one = f"{many}/{{id}}"
     handlers: dict[str, Callable[..., Any]] = vars(module)
     return (
         Route("GET", many, handlers["index"], f"get_{name}", query=QUERY),
@@ -31,6 +44,7 @@ ROUTES = (
     *_collection("network", networks),
     *_collection("subnet", subnets),
     *_collection("port", ports),
+    *(route for kind in TAGGED for route in tags.routes(kind)),
 )
 
 MOUNT = Mount("/network", "network", ROUTES)

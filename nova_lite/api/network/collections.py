@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,32 @@ def listing(call: Call, columns: Mapping[str, Column]) -> Listing:
     sort = [(columns[key].name, (way == "desc") != reverse) for key, way in zip(keys, directions, strict=False)]
     if not any(name == "id" for name, _ in sort):
         sort.append(("id", reverse))
-    return Listing(scope(call), filters, sort, _limit(call), call.query.get("marker"))
+    wanted_tags = {name: _commas(asked.getall(name)) for name in _TAG_FILTERS if name in asked}
+    return Listing(scope(call), filters, sort, _limit(call), call.query.get("marker"), wanted_tags)
+
+
+_TAG_FILTERS = ("tags", "tags-any", "not-tags", "not-tags-any")
+
+
+def _commas(texts: Sequence[str]) -> list[str]:
+    return [tag for text in texts for tag in text.split(",") if tag]
+
+
+_IF_MATCH = re.compile(r"revision_number=([0-9]{1,9})")
+
+
+def expected(call: Call) -> int | None:
+    """Return the revision that the header ``If-Match: revision_number=N`` asks for; None: there is none.
+
+    :raises Invalid: the header has another form.
+    """
+    text = call.request.headers.get("If-Match")
+    if text is None:
+        return None
+    match = _IF_MATCH.fullmatch(text.strip().strip('"'))
+    if match is None:
+        raise Invalid("Invalid input for If-Match. Reason: it must be revision_number=NUMBER.", "network.bad_request")
+    return int(match[1])
 
 
 def _reverse(call: Call) -> bool:
@@ -140,7 +166,7 @@ def _fields(call: Call, item: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if name in wanted} if wanted else item
 
 
-def standard(row: Any) -> dict[str, Any]:
+def standard(row: Any, tags: Sequence[str] = ()) -> dict[str, Any]:
     """Make the members that everything in Neutron has."""
     created = row.created_at or now()
     return {
@@ -152,7 +178,7 @@ def standard(row: Any) -> dict[str, Any]:
         "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "updated_at": (row.updated_at or created).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "revision_number": row.revision,
-        "tags": [],
+        "tags": list(tags),
     }
 
 
@@ -162,3 +188,33 @@ def body(name: str, properties: dict[str, Any], required: Sequence[str] = ()) ->
     if required:
         inner["required"] = list(required)
     return {"type": "object", "properties": {name: inner}, "required": [name], "additionalProperties": False}
+
+
+def creation(name: str, plural: str, properties: dict[str, Any], required: Sequence[str] = ()) -> Schema:
+    """Make the closed schema of ``{name: {properties}}`` or, for many at once, ``{plural: [{properties}, …]}``."""
+    inner: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    if required:
+        inner["required"] = list(required)
+    many: Schema = {"type": "array", "items": inner, "minItems": 1, "maxItems": MOST_AT_ONCE}
+    return {
+        "type": "object",
+        "properties": {name: inner, plural: many},
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    }
+
+
+MOST_AT_ONCE = 1000
+"""Things that one request may make."""
+
+
+def bodies(call: Call, name: str, plural: str) -> tuple[list[dict[str, Any]], bool]:
+    """Return what is to be made, and whether it came as a list (see :func:`creation`)."""
+    many = call.body.get(plural)
+    return ([call.body[name]], False) if many is None else (many, True)
+
+
+def made(name: str, plural: str, views: Sequence[dict[str, Any]], *, bulk: bool) -> dict[str, Any]:
+    """Make the body that answers a creation."""
+    return {plural: list(views)} if bulk else {name: views[0]}

@@ -134,3 +134,8 @@ def _view(call: Call, found: Shown) -> dict[str, Any]:
             "provider:segmentation_id": row.segmentation_id,
         }
     return view
+
+
+def owner_of(call: Call, identifier: str) -> str:
+    """Return the project of a network that the caller may see. :raises NotFound: there is none such."""
+    return networks.get(call.store, identifier, collections.scope(call)).network.project_id

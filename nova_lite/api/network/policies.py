@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nova_lite.api.network.tag_policies import tag_rules
 from nova_lite.api.policy import ADMIN, ANYBODY, MEMBER, READER, rule
 
 RULES = (
@@ -27,4 +28,7 @@ RULES = (
     rule("create_port:owner", ADMIN, "Make a port for another project.", ("POST", "/ports")),
     rule("update_port", MEMBER, "Change a port.", ("PUT", "/ports/{id}")),
     rule("delete_port", MEMBER, "Delete a port.", ("DELETE", "/ports/{id}")),
+    *tag_rules("networks", "network"),
+    *tag_rules("subnets", "subnet"),
+    *tag_rules("ports", "port"),
 )

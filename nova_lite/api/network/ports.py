@@ -160,3 +160,8 @@ def _view(call: Call, found: Shown) -> dict[str, Any]:
             "binding:vif_details": {},
         }
     return view
+
+
+def owner_of(call: Call, identifier: str) -> str:
+    """Return the project of a port that the caller may see. :raises NotFound: there is none such."""
+    return ports.get(call.store, identifier, collections.scope(call)).port.project_id

@@ -150,3 +150,8 @@ def _view(row: Subnet) -> dict[str, Any]:
         "subnetpool_id": None,
         "service_types": [],
     }
+
+
+def owner_of(call: Call, identifier: str) -> str:
+    """Return the project of a subnet that the caller may see. :raises NotFound: there is none such."""
+    return subnets.get(call.store, identifier, collections.scope(call)).project_id
