@@ -26,7 +26,8 @@ from nova_lite.db.models import Base, FixedIp, Host, Image, Network, Operation, 
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store, connect
 from nova_lite.db.types import new_id
-from nova_lite.host.ports import ImageSpec, NetworkSpec, PortSpec
+from nova_lite.host.network_state import NetworkSpec, PortSpec
+from nova_lite.host.ports import ImageSpec
 from nova_lite.scheduler.service import Scheduler
 from nova_lite.virt.driver import (
     KINDS,

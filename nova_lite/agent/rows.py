@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from nova_lite.agent import spec
 from nova_lite.compute.transitions import TRANSITIONS, VmState
 from nova_lite.db.models import FixedIp, Image, Network, Port, Server, Subnet
-from nova_lite.host.ports import NetworkSpec, PortSpec
+from nova_lite.host.network_state import NetworkSpec, PortSpec
 
 _STAYS = (
     or_(Server.task_state.is_(None), Server.task_state != TRANSITIONS["delete"].during),

@@ -14,7 +14,8 @@ from typing import Any
 from nova_lite.db.models import Image, Network, Port, Server, Subnet
 from nova_lite.errors import NovaLiteError
 from nova_lite.host.metadata import GuestData
-from nova_lite.host.ports import ImageSpec, NetworkSpec, PortSpec, SubnetSpec
+from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec
+from nova_lite.host.ports import ImageSpec
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, GuestSpec, LocalImage, Nic
 
 PROCESS = "process"

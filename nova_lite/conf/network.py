@@ -33,4 +33,22 @@ OPTIONS = [
         sample_default="<the interfaces of the default routes>",
         help="Interfaces of this host that guests get out by when nat is on; IPv4 forwarding is turned on for these.",
     ),
+    cfg.ListOpt(
+        "physical_networks",
+        default=["public:"],
+        help="NAME:INTERFACE of each physical network that this host is on, for networks of type flat and vlan. NAME: with no interface "
+        "means that the host itself is the outside: it has the subnets' gateway addresses, and routes what leaves.",
+    ),
+    cfg.StrOpt(
+        "local_ip",
+        sample_default="<the source address of the default route>",
+        help="This host's end of the tunnels to other hosts: an IPv4 address of its own.",
+    ),
+    cfg.PortOpt("vxlan_port", default=4789, help="The UDP port of VXLAN, the same on every host."),
+    cfg.ListOpt(
+        "dns_servers",
+        default=[],
+        sample_default="<the servers in /etc/resolv.conf that are not on the loopback>",
+        help="Resolvers that DNS on guests' networks asks for names that are not ours.",
+    ),
 ]

@@ -10,9 +10,10 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec
 from nova_lite.host.networks import devices, nics
 from nova_lite.host.networks.members import Members
-from nova_lite.host.ports import HostError, ImageSpec, NetworkSpec, PortSpec
+from nova_lite.host.ports import HostError, ImageSpec
 from nova_lite.virt.driver import LocalImage, Nic
 
 
@@ -23,9 +24,34 @@ class FakeNetworks:
         self.refuse: dict[str, str] = {}
         self.devices: dict[str, str] = {}
         """port id → device, of every port that is plugged"""
+        self.state = HostState()
+        """what was applied last"""
         self._lock = threading.Lock()
         self._members: dict[int, Members] = {}
         self._ports: dict[int, list[PortSpec]] = {}
+
+    def apply(self, state: HostState) -> None:
+        """Have exactly what *state* says. :raises HostError: a test asked for a port to fail, after everything else was done."""
+        ports: dict[str, list[PortSpec]] = {}
+        for port in state.ports.values():
+            if port.port_id not in self.refuse:
+                ports.setdefault(port.network_id, []).append(port)
+        self.sync([(network, ports.get(network_id, [])) for network_id, network in state.networks.items()])
+        self.state = state
+        refused = [self.refuse[port_id] for port_id in state.ports if port_id in self.refuse]
+        if refused:
+            raise HostError("; ".join(refused))
+
+    def nic(self, state: HostState, port_id: str) -> Nic:
+        """Return the guest's interface of a port in *state*."""
+        return nics.of_state(state, port_id)
+
+    def tend(self) -> int:
+        """Nothing dies here."""
+        return 0
+
+    def close(self) -> None:
+        """Nothing to end."""
 
     def plug(self, network: NetworkSpec, port: PortSpec, all_ports: Sequence[PortSpec]) -> Nic:
         """Note the port. :raises HostError: a test asked for it."""

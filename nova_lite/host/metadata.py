@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nova_lite.host.ports import NetworkSpec
+from nova_lite.host.network_state import NetworkSpec
 from nova_lite.virt.driver import Nic
 
 VERSIONS = ("2018-08-27", "latest")

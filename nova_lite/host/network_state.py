@@ -38,11 +38,15 @@ class ServiceLeg:
 
 @dataclass(frozen=True)
 class RemotePort:
-    """A port of the network on another host: where VXLAN sends what is for ``mac``. ``host_address`` is that host's end of the tunnel."""
+    """A port of the network on another host: where VXLAN sends what is for ``mac``. ``host_address`` is that host's end of the tunnel.
+
+    ``hostname`` is what DNS here answers for ``addresses``; empty: nothing.
+    """
 
     mac: str
     addresses: tuple[str, ...]
     host_address: str
+    hostname: str = ""
 
 
 @dataclass(frozen=True)

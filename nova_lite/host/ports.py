@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nova_lite.errors import NovaLiteError
+from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec
 from nova_lite.virt.driver import LocalImage, Nic
 
 
@@ -19,42 +20,6 @@ class HostError(NovaLiteError):
     """The host refused or failed; ``message`` is fit for the server's fault."""
 
     default_code = "host.failed"
-
-
-@dataclass(frozen=True)
-class SubnetSpec:
-    """A subnet as the host needs it. ``cidr`` 10.0.0.0/24."""
-
-    subnet_id: str
-    cidr: str
-    gateway: str | None
-    enable_dhcp: bool
-    dns: tuple[str, ...]
-    routes: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """A network as the host needs it; ``number`` names its bridge (``nl-br<number>``)."""
-
-    network_id: str
-    number: int
-    mtu: int
-    subnets: tuple[SubnetSpec, ...]
-
-
-@dataclass(frozen=True)
-class PortSpec:
-    """A port of a guest on this host. ``addresses``: (subnet id, address without prefix)."""
-
-    port_id: str
-    server_id: str
-    network_id: str
-    mac: str
-    hostname: str
-    addresses: tuple[tuple[str, str], ...]
-    kind: str
-    """``tap`` for what QEMU runs, ``veth`` for a libvirt-LXC container."""
 
 
 @dataclass(frozen=True)
@@ -71,25 +36,42 @@ class ImageSpec:
 
 
 class Networks(Protocol):
-    """The host's side of networks."""
+    """The host's side of networks: one desired state, compared with what the host has and set."""
 
-    def plug(self, network: NetworkSpec, port: PortSpec, all_ports: Sequence[PortSpec]) -> Nic:
-        """Have the bridge, DHCP and the port's device ready, and return the guest's interface.
+    def apply(self, state: HostState) -> None:
+        """Make the host so: change what differs, touch nothing that is right; the same state again changes nothing.
 
-        *all_ports* are the ports of *network* on this host, the new one among them: what DHCP answers to, exactly.
+        One network's trouble does not keep the others from being made. Calls come one at a time.
+
+        :raises HostError: with all that failed, after everything else was done.
         """
 
-    def unplug(self, network_number: int, port_id: str, remaining: Sequence[PortSpec]) -> None:
-        """Remove the port's device and lease; with nothing *remaining*, the network's DHCP and bridge too."""
+    def nic(self, state: HostState, port_id: str) -> Nic:
+        """Return the guest's interface of a port in *state*. Pure: nothing is made.
 
-    def sync(self, wanted: Sequence[tuple[NetworkSpec, Sequence[PortSpec]]]) -> None:
-        """Make the host have exactly these networks and ports: after a restart or a reboot. Traffic that should flow goes on.
-
-        Before the agent's first operation: a port that was plugged after *wanted* was read would be taken for a left-over.
+        :raises HostError: *state* has no such port, or the port has an address on no subnet of its network.
         """
+
+    def tend(self) -> int:
+        """Start what has died (DHCP servers), and return how many had. Cheap: for now and then."""
 
     def clean(self) -> None:
-        """Remove every bridge, device, process and rule of ours from the host."""
+        """Remove every bridge, namespace, device, process and rule of ours from the host.
+
+        :raises HostError: with all that failed, after everything else was done.
+        """
+
+    def close(self) -> None:
+        """End the threads; the networks stay, and traffic flows on."""
+
+    def plug(self, network: NetworkSpec, port: PortSpec, all_ports: Sequence[PortSpec]) -> Nic:
+        """Have the port's device ready, as the agent asked before there was :meth:`apply`; goes with its last caller."""
+
+    def unplug(self, network_number: int, port_id: str, remaining: Sequence[PortSpec]) -> None:
+        """Remove the port's device; goes as :meth:`plug` does."""
+
+    def sync(self, wanted: Sequence[tuple[NetworkSpec, Sequence[PortSpec]]]) -> None:
+        """Make the host have exactly these; goes as :meth:`plug` does."""
 
 
 class Images(Protocol):

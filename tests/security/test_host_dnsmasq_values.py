@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_lite.conf import load
+from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec
 from nova_lite.host.networks import HostNetworks, checks, dhcp
-from nova_lite.host.ports import HostError, NetworkSpec, PortSpec, SubnetSpec
+from nova_lite.host.ports import HostError
 
 EVIL = ["\n", "\r", "\0", ",", " ", ";", "\x1b[2J", "\n--dhcp-script=/bin/sh", '"; flush ruleset; "', "é", "\u2028"]
 SUBNET = SubnetSpec(str(uuid.uuid4()), "10.0.0.0/24", "10.0.0.1", True, ("10.0.0.2",), (("10.9.0.0/16", "10.0.0.3"),))

@@ -17,8 +17,8 @@ from pathlib import Path
 from oslo_config import cfg
 
 from nova_lite.conf import load
+from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec
 from nova_lite.host.networks import HostNetworks, devices
-from nova_lite.host.ports import NetworkSpec, PortSpec, SubnetSpec
 
 OUTSIDE = "198.51.100.2"
 UDHCPC_SCRIPT = """#!/bin/sh

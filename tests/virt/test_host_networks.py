@@ -339,7 +339,7 @@ def test_killed_at_any_moment(box: Sandbox) -> None:
     ports = [a_port(network, 10, "a", "tap"), a_port(network, 11, "b", "tap")]
     code = (
         "from nova_lite.conf import load\nfrom nova_lite.host.networks import HostNetworks\n"
-        "from nova_lite.host.ports import NetworkSpec, PortSpec, SubnetSpec\n"
+        "from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec\n"
         f"networks = HostNetworks(load([], {{'state_path': {str(box.state)!r}}}), {box.host!r})\n"
         f"network, ports = {network!r}, {ports!r}\nprint('go', flush=True)\nwhile True:\n"
         " for port in ports: networks.plug(network, port, ports)\n"

@@ -10,7 +10,8 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
-from nova_lite.host.ports import HostError, NetworkSpec, PortSpec, SubnetSpec
+from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec
+from nova_lite.host.ports import HostError
 
 MAX_NUMBER = 9_999_999_999
 """``nl-br`` and ten digits are the 15 characters that a device's name may have."""

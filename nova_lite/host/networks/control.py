@@ -13,11 +13,12 @@ from oslo_config import cfg
 from pyroute2.netlink.exceptions import NetlinkError
 
 from nova_lite.conf import state_path
+from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec
 from nova_lite.host.networks import checks, devices, dnsmasq, forwarding, links, nics, record, rules
 from nova_lite.host.networks.members import Members
 from nova_lite.host.networks.namespace import Namespace
 from nova_lite.host.networks.service import Service
-from nova_lite.host.ports import HostError, NetworkSpec, PortSpec
+from nova_lite.host.ports import HostError
 from nova_lite.virt.driver import Nic
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +44,17 @@ class HostNetworks:
         self._members: defaultdict[int, Members] = defaultdict(Members)
         self._known = record.load_all(self._root)
         self._rules: str | None = None
+
+    def apply(self, state: HostState) -> None:
+        """Make the host so, as far as this layout knows it: a bridge, DHCP and the ports of each network."""
+        ports: dict[str, list[PortSpec]] = defaultdict(list)
+        for port in state.ports.values():
+            ports[port.network_id].append(port)
+        self.sync([(network, ports[network_id]) for network_id, network in state.networks.items()])
+
+    def nic(self, state: HostState, port_id: str) -> Nic:
+        """Return the guest's interface of a port in *state*."""
+        return nics.of_state(state, port_id)
 
     def plug(self, network: NetworkSpec, port: PortSpec, all_ports: Sequence[PortSpec]) -> Nic:
         """Have the bridge, DHCP and the port's device ready, and return the guest's interface.

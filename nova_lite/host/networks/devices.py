@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 PREFIX = "nl-"
 BRIDGE_PREFIX = "nl-br"
+_PORT = re.compile(r"nl-[0-9a-f]{8}-[0-9a-f]{3}", re.ASCII)
 
 
 def bridge_name(number: int) -> str:
@@ -31,3 +34,43 @@ def bridge_mac(number: int) -> str:
     Locally administered, and of a prefix that no port has.
     """
     return "fe:16:3e:" + ":".join(f"{byte:02x}" for byte in (number & 0xFFFFFF).to_bytes(3, "big"))
+
+
+def leg_name(number: int) -> str:
+    """Name the leg of a network's namespace, at both of its ends: ``nl-dh<number>`` (DHCP, DNS, metadata)."""
+    return f"{PREFIX}dh{number}"
+
+
+def router_leg_name(port_id: str) -> str:
+    """Name a router's leg in a network that it joins, at both of its ends."""
+    return f"{PREFIX}rt{port_id.replace('-', '')[:10]}"
+
+
+def gateway_leg_name(port_id: str) -> str:
+    """Name a router's leg in its external network, at both of its ends."""
+    return f"{PREFIX}gw{port_id.replace('-', '')[:10]}"
+
+
+def vxlan_name(number: int) -> str:
+    """Name the device that carries a network's frames to other hosts."""
+    return f"{PREFIX}vx{number}"
+
+
+def vlan_name(number: int) -> str:
+    """Name the VLAN device that joins a network to a physical one."""
+    return f"{PREFIX}vl{number}"
+
+
+def network_namespace(number: int) -> str:
+    """Name the namespace of a network's DHCP, DNS and metadata."""
+    return f"{PREFIX}net-{number}"
+
+
+def router_namespace(router_id: str) -> str:
+    """Name the namespace of a router."""
+    return f"{PREFIX}rtr-{router_id[:8]}"
+
+
+def is_port_device(name: str) -> bool:
+    """Say whether *name* is that of a guest's port rather than of a bridge, a leg or a way to other hosts."""
+    return _PORT.fullmatch(name) is not None

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec
 from nova_lite.host.networks import checks, devices
-from nova_lite.host.ports import NetworkSpec, PortSpec, SubnetSpec
 
 _READ_AS_SOMETHING_ELSE = re.compile(r"\d+[smhdw]?|infinite|ignore|localhost", re.ASCII)
 """Host names that dhcp-host= takes for a lease time or for a command: 45m, 3600, ignore."""

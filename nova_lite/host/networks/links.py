@@ -17,8 +17,9 @@ from pathlib import Path
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from nova_lite.host.network_state import NetworkSpec
 from nova_lite.host.networks import devices
-from nova_lite.host.ports import HostError, NetworkSpec
+from nova_lite.host.ports import HostError
 
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB

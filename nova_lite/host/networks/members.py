@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nova_lite.host.ports import PortSpec
+from nova_lite.host.network_state import PortSpec
 
 
 class Members:

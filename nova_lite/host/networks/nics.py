@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 
+from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec
 from nova_lite.host.networks import devices
-from nova_lite.host.ports import HostError, NetworkSpec, PortSpec
+from nova_lite.host.ports import HostError
 from nova_lite.virt.driver import Nic
+
+
+def of_state(state: HostState, port_id: str) -> Nic:
+    """Describe the interface of a port in *state*. :raises HostError: the port or its network is not there."""
+    port = state.ports.get(port_id)
+    network = state.networks.get(port.network_id) if port else None
+    if port is None or network is None:
+        raise HostError(f"Port {port_id} is not of this host")
+    return nic(network, port)
 
 
 def nic(network: NetworkSpec, port: PortSpec) -> Nic:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nova_lite.host.ports import NetworkSpec, SubnetSpec
+from nova_lite.host.network_state import NetworkSpec, SubnetSpec
 
 FILE = "network.json"
 

@@ -17,9 +17,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
+from nova_lite.host.network_state import NetworkSpec
 from nova_lite.host.networks import devices, links
 from nova_lite.host.networks.namespace import Namespace
-from nova_lite.host.ports import HostError, NetworkSpec
+from nova_lite.host.ports import HostError
 
 TABLE = "nova_lite"
 _CLEAR = f"table inet {TABLE}\ndelete table inet {TABLE}\n"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from nova_lite.host.network_state import NetworkSpec, PortSpec
 from nova_lite.host.networks import checks, devices, dhcp, leases, record
 from nova_lite.host.networks.dnsmasq import Dnsmasq
 from nova_lite.host.networks.namespace import Namespace
-from nova_lite.host.ports import HostError, NetworkSpec, PortSpec
+from nova_lite.host.ports import HostError
 
 
 class Service:

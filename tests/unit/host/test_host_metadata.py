@@ -16,7 +16,8 @@ from nova_lite.conf import load
 from nova_lite.host import metadata
 from nova_lite.host.images import HostImages
 from nova_lite.host.metadata import GuestData, GuestNic
-from nova_lite.host.ports import HostError, NetworkSpec, SubnetSpec
+from nova_lite.host.network_state import NetworkSpec, SubnetSpec
+from nova_lite.host.ports import HostError
 from nova_lite.virt.driver import Nic
 
 GUEST = GuestData(

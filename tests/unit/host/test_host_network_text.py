@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec
 from nova_lite.host.networks import checks, devices, dhcp, leases, names, nics, record, rules
 from nova_lite.host.networks.members import Members
-from nova_lite.host.ports import HostError, NetworkSpec, PortSpec, SubnetSpec
+from nova_lite.host.ports import HostError
 
 SETTINGS = dhcp.Settings("example.test", 3600, "dnsmasq", "nogroup")
 SUBNET = SubnetSpec("11111111-1111-1111-1111-111111111111", "10.0.0.0/24", "10.0.0.1", True, ())
