@@ -47,7 +47,8 @@ def _network(data: dict[str, Any]) -> NetworkSpec:
         )
         for subnet in data["subnets"]
     )
-    return NetworkSpec(**{**data, "subnets": subnets})
+    # What lies on other hosts is read from the database anew.
+    return NetworkSpec(**{**data, "subnets": subnets, "dhcp": None, "remote": (), "remote_hosts": ()})
 
 
 def make_directory(directory: Path, gid: int) -> None:
