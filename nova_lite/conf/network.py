@@ -33,12 +33,6 @@ OPTIONS = [
         sample_default="<the interfaces of the default routes>",
         help="Interfaces of this host that guests get out by when nat is on; IPv4 forwarding is turned on for these.",
     ),
-    cfg.ListOpt(
-        "physical_networks",
-        default=["public:"],
-        help="NAME:INTERFACE of each physical network that this host is on, for networks of type flat and vlan. NAME: with no interface "
-        "means that the host itself is the outside: it has the subnets' gateway addresses, and routes what leaves.",
-    ),
     cfg.StrOpt(
         "local_ip",
         sample_default="<the source address of the default route>",
