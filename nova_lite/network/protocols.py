@@ -5,6 +5,8 @@ Source: https://docs.openstack.org/api-ref/network/v2/#security-group-rules-secu
 
 from __future__ import annotations
 
+from nova_lite.errors import Invalid
+
 PROTOCOLS = {
     "ah": 51,
     "dccp": 33,
@@ -35,8 +37,14 @@ PROTOCOLS = {
 
 ICMP = 1
 ICMPV6 = 58
-WITH_PORTS = frozenset({6, 17, 33, 132, 136})
+ANY = ("any", "0")
+"""What says the same as no protocol at all."""
+
+NAMES_WITH_PORTS = ("dccp", "sctp", "tcp", "udp", "udplite")
+WITH_PORTS = frozenset(PROTOCOLS[name] for name in NAMES_WITH_PORTS)
 """Those whose rules may name ports."""
+
+ONLY_IPV6 = frozenset(PROTOCOLS[name] for name in PROTOCOLS if name.startswith("ipv6-"))
 
 
 def protocol_number(name: str, version: int) -> int:
@@ -48,3 +56,40 @@ def protocol_number(name: str, version: int) -> int:
     is_number = lowered.isascii() and lowered.isdigit() and int(lowered) <= 255
     number = int(lowered) if is_number else PROTOCOLS[lowered]
     return ICMPV6 if number == ICMP and version == 6 else number
+
+
+def canonical(protocol: str | int | None, ethertype: str) -> str | None:
+    """Return a protocol as it is kept and shown: a name in lower case or a number, as it was given; None: any.
+
+    ICMP in a rule of IPv6 is ICMPv6, by name or by number, as upstream has it.
+
+    :raises Invalid: there is no such protocol.
+    """
+    if protocol is None or str(protocol).lower() in ANY:
+        return None
+    text = str(protocol).lower()
+    if text.isascii() and text.isdecimal() and int(text) <= 255:
+        text = str(int(text))
+    elif text not in PROTOCOLS:
+        known = ", ".join(["any", *PROTOCOLS])
+        raise Invalid(
+            f"Security group rule protocol {str(protocol)[:64]} not supported. Only protocol values [{known}] and integer "
+            "representations [0 to 255] are supported.",
+            "network.security_group_rule_invalid_protocol",
+        )
+    if ethertype == "IPv6":
+        if text in ("icmp", "icmpv6"):
+            return "ipv6-icmp"
+        if text == str(ICMP):
+            return str(ICMPV6)
+    return text
+
+
+def number(protocol: str | None) -> int | None:
+    """Return the number of a protocol in its canonical form; None: any.
+
+    Protocol 0 (``ip``, ``hopopt``) is nothing that a packet carries as its own: upstream reads it as "any".
+    """
+    if protocol is None or protocol in ANY:
+        return None
+    return (PROTOCOLS[protocol] if protocol in PROTOCOLS else int(protocol)) or None

@@ -16,7 +16,7 @@ from nova_lite.db.models import (
     SecurityGroupRule,
 )
 from nova_lite.db.types import new_id
-from nova_lite.network import networks, security_groups, touch
+from nova_lite.network import networks, security_groups, security_rule_forms, touch
 
 MADE = {"status": "ACTIVE", "project_id": "project"}
 
@@ -83,8 +83,8 @@ def test_a_group_touches_its_members_and_whoever_names_it(store):
     def make(session):
         session.add(SecurityGroup(id=naming, project_id="project", name="web"))
         session.flush()
-        rule = {"direction": "ingress", "ethertype": "IPv4", "remote_group_id": mine}
-        security_groups.add_rules(session, naming, "project", [rule])
+        rule = security_rule_forms.RuleForm("ingress", remote_group_id=mine)
+        security_rule_forms.add(session, naming, "project", [rule])
 
     store.transact(make)
     member, namer, _ = port(store, network_id, "h1"), port(store, other_network, "h2"), port(store, network_id, "h3")

@@ -168,10 +168,14 @@ def _fields(call: Call, item: dict[str, Any]) -> dict[str, Any]:
 
 def standard(row: Any, tags: Sequence[str] = ()) -> dict[str, Any]:
     """Make the members that everything in Neutron has."""
+    return {"name": row.name} | unnamed(row, tags)
+
+
+def unnamed(row: Any, tags: Sequence[str] = ()) -> dict[str, Any]:
+    """Make the members that even what has no name has: rules and floating IPs."""
     created = row.created_at or now()
     return {
         "id": row.id,
-        "name": row.name,
         "description": row.description,
         "tenant_id": row.project_id,
         "project_id": row.project_id,

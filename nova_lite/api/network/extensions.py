@@ -9,13 +9,22 @@ from nova_lite.api.network.collections import ROOT
 from nova_lite.errors import NotFound
 
 _EXTENSIONS = {
+    "address-group": ("Address group", "Support address group"),
     "binding": ("Port Binding", "Expose port bindings of a virtual port to external application"),
     "external-net": ("Neutron external network", "Adds external network attribute to network resource."),
     "net-mtu": ("Network MTU", "Provides MTU attribute for a network resource."),
     "pagination": ("Pagination support", "Extension that indicates that pagination is enabled."),
     "project-id": ("project_id field enabled", "Extension that indicates that project_id field is enabled."),
     "provider": ("Provider Network", "Expose mapping of virtual networks to physical networks"),
+    "rbac-address-group": ("Add address_group type to RBAC", "Add address_group type to network RBAC"),
+    "rbac-security-groups": ("Add security_group type to network RBAC", "Add security_group type to network RBAC"),
+    "security-group": ("security-group", "The security groups extension."),
+    "security-groups-normalized-cidr": ("Normalized CIDR field for security group rules", "Add normalized_cidr field."),
+    "security-groups-remote-address-group": ("Remote address group id field for rules", "Add remote_address_group_id."),
+    "security-groups-rules-belongs-to-default-sg": ("Rules of default groups", "Tell rules of default groups apart."),
+    "security-groups-shared-filtering": ("Security group filtering on the shared field", "Filter groups by shared."),
     "sorting": ("Sorting support", "Extension that indicates that sorting is enabled."),
+    "stateful-security-group": ("Stateful security group", "Indicates if the security group is stateful or not"),
     "standard-attr-description": ("standard-attr-description", "Extension to add descriptions to standard attributes"),
     "standard-attr-revisions": ("Resource revision numbers", "This extension will display the revision number."),
     "standard-attr-timestamp": ("Resource timestamps", "Adds created_at and updated_at fields to all resources."),
