@@ -7,24 +7,29 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nova_lite.agent.console_relay import ConsoleRelay
 from nova_lite.agent.job import Tools
-from nova_lite.errors import Conflict, NotFound, Unavailable
+from nova_lite.errors import Conflict, Invalid, NotFound, Unavailable
 from nova_lite.virt import abilities
-from nova_lite.virt.driver import DriverError, GuestNotFound
+from nova_lite.virt.abilities import ConsoleTarget
+from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound
 
 
 class Questions:
     """Answers calls; each is quick and changes nothing of the host."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, relay: ConsoleRelay) -> None:
         self._tools = tools
+        self._relay = relay
 
     def answers(self) -> Mapping[str, Callable[..., Any]]:
         """Return the functions by message name (``nova_lite.bus.catalogue``)."""
         return {
+            "check_console": self.check_console,
             "console_output": self.console_output,
             "diagnostics": self.diagnostics,
             "host_uptime": self.host_uptime,
+            "open_console": self.open_console,
             "set_password": self.set_password,
         }
 
@@ -46,6 +51,35 @@ class Questions:
         if length is None or length < 0:
             return text
         return "".join(text.splitlines(keepends=True)[-length:]) if length else ""
+
+    def check_console(self, server_id: str, kind: str) -> None:
+        """Do nothing where the guest has a console of *kind* now; raises as :meth:`open_console` does."""
+        self._console_target(server_id, kind)
+
+    def open_console(self, server_id: str, kind: str) -> dict[str, Any]:
+        """Let one connection through to the guest's console; return where it goes and what it has to show there.
+
+        :raises Invalid: guests like this have no console of *kind*, and which have.
+        :raises Conflict: the guest does not run, or is not here.
+        :raises Unavailable: hypervisor or relay can't be had now.
+        """
+        relayed = self._relay.grant(f"{server_id}/{kind}", self._console_target(server_id, kind))
+        return {"host": relayed.host, "port": relayed.port, "secret": relayed.secret}
+
+    def _console_target(self, server_id: str, kind: str) -> ConsoleTarget:
+        driver = self._tools.driver
+        if not isinstance(driver, abilities.Consoles):
+            raise Invalid(f"Unavailable console type {kind}.", "console.unavailable")
+        try:
+            return driver.console_target(server_id, kind)
+        except GuestNotFound as error:
+            raise Conflict(f"Instance {server_id} is not ready", "server.not_ready") from error
+        except DriverTimeout as error:
+            raise Unavailable(error.message, error.code) from error
+        except DriverError as error:
+            if error.code == "driver.unsupported":
+                raise Invalid(f"Unavailable console type {kind}. {_sentence(error)}", "console.unavailable") from error
+            raise Conflict(f"Instance {server_id} is not ready: {error.message}", "server.not_ready") from error
 
     def host_uptime(self) -> str:
         """Return how long the host has been up, in the form of uptime(1), which clients take apart."""
@@ -89,3 +123,7 @@ class Questions:
             driver.set_password(server_id, user, password)
         except DriverError as error:
             raise Conflict(error.message, error.code) from error
+
+
+def _sentence(error: DriverError) -> str:
+    return f"{error.message[:1].upper()}{error.message[1:]}."

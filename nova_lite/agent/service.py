@@ -12,6 +12,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from nova_lite.agent.console_relay import ConsoleRelay
 from nova_lite.agent.job import Tools
 from nova_lite.agent.lock import HostLock
 from nova_lite.agent.questions import Questions
@@ -64,6 +65,7 @@ class Agent:
         self._reporter = Reporter(conf, store, driver, self.host)
         self._reconciler = Reconciler(self._tools, self._try_hold, self._let_go, self._stopping.is_set)
         self._upkeep = Upkeep(self._tools)
+        self._relay = ConsoleRelay(conf)
         self._lock = HostLock(Path(conf.state_path), self.host)
         self._owner = operations.new_owner(f"agent-{self.host}")
         self._pool = ThreadPoolExecutor(conf.compute.workers, thread_name_prefix="operation")
@@ -86,7 +88,7 @@ class Agent:
         self._reconciler.prepare_networks()
         self._reporter.report()
         if self._bus is not None:
-            answers = {"wake": self.wake, **Questions(self._tools).answers()}
+            answers = {"wake": self.wake, **Questions(self._tools, self._relay).answers()}
             self._listener = self._bus.listen(AGENT, self.host, answers)
         self._spawn("taker", self._take)
         self._spawn("leases", self._renew)
@@ -121,6 +123,7 @@ class Agent:
             self._listener.stop()
         for thread in self._threads:
             thread.join(5.0)
+        self._relay.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._lock.release()
 

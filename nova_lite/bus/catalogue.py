@@ -53,6 +53,20 @@ MESSAGES: dict[tuple[str, str], Message] = {
             "server_id, length (lines; null: all that is kept) → the last lines of the console log, as text.",
         ),
         Message(
+            "check_console",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "server_id, kind (serial, novnc, …) → nothing, where the running guest has a console of that kind.",
+        ),
+        Message(
+            "open_console",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "server_id, kind → host, port and a secret that lets one connection through the host's relay to that console.",
+        ),
+        Message(
             "diagnostics",
             AGENT,
             Kind.CALL,

@@ -32,6 +32,9 @@ _MAXIMUM = re.compile(r"maximum is (\d+\.\d+)", re.IGNORECASE)
 _VERSION = re.compile(r"/v\d+(\.\d+)?/?$")
 _SECRETS = re.compile(r"pass(word)?$|token|secret|user_data|private_key|contents|^id_token$", re.IGNORECASE)
 
+_TOKENS = re.compile(r"(\btoken(?:=|%3D))[^&\s]+", re.IGNORECASE)
+"""In a console's URL."""
+
 
 class Connection:
     """One cloud, as one user. Nothing is asked before a service is."""
@@ -282,6 +285,8 @@ def without_secrets(value: Any) -> Any:
         return {key: "***" if _SECRETS.search(key) else without_secrets(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [without_secrets(item) for item in value]
+    if isinstance(value, str):
+        return _TOKENS.sub(r"\1***", value)
     return value
 
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "availability zone list": "hosts:ListZones",
     "catalog list": "identity:ListCatalog",
     "console log show": "console:ShowConsole",
+    "console url show": "remote_consoles:ShowUrl",
     "flavor create": "flavors:CreateFlavor",
     "flavor delete": "flavors:DeleteFlavors",
     "flavor list": "flavors:ListFlavors",

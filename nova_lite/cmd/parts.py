@@ -55,10 +55,11 @@ def make_host(conf: cfg.ConfigOpts) -> tuple[Driver, Networks, Images]:
 def make_application(
     conf: cfg.ConfigOpts, store: Store, waker: Waker, bus: Bus, offload: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Make the front door's application."""
+    """Make the front door's application, with the console proxy before it."""
     from nova_lite.api.app import make_app
     from nova_lite.api.context import Services
     from nova_lite.api.policy import Policy
+    from nova_lite.api.server.console_proxy import ConsoleProxy
     from nova_lite.identity.tokens import Authenticator
 
     services = Services(
@@ -70,7 +71,7 @@ def make_application(
         agents=bus,
         offload=offload,
     )
-    return make_app(services)
+    return ConsoleProxy(make_app(services), services)
 
 
 def exit_code(run: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:

@@ -15,18 +15,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import claims
 from nova_lite.compute.transitions import PowerState, Transition, VmState
-from nova_lite.db.models import Image, Migration, Operation, Port, Server
+from nova_lite.db.models import ConsoleAuthToken, Image, Migration, Operation, Port, Server
 from nova_lite.db.operations import Work
 from nova_lite.db.types import JsonDict, epoch, now
 
 Ending = Callable[[Session, Server, JsonDict], JsonDict]
 
 _QUIET: dict[str, Any] = {"synchronize_session": False}
+_TOKENS: Any = ConsoleAuthToken.__table__
+_DROP_TOKENS = delete(_TOKENS).where(_TOKENS.c.server_id == bindparam("of_server"))
 
 
 def done(session: Session, work: Work, transition: Transition) -> JsonDict:
@@ -51,7 +53,8 @@ def failed(session: Session, work: Work | Operation) -> JsonDict:
 
 
 def deleted(session: Session, server_id: str) -> None:
-    """Let go of what a server that ends had beside it: a shelved one's snapshot, a resize that waits."""
+    """Let go of what a server that ends had beside it: its consoles' tokens, a shelved one's snapshot, a resize that waits."""
+    session.execute(_DROP_TOKENS, {"of_server": server_id})
     kept = session.scalar(select(Server.system_metadata).where(Server.id == server_id))
     image_id = (kept or {}).get("shelved_image_id")
     if image_id:

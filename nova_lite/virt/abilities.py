@@ -35,6 +35,8 @@ class ConsoleTarget:
     unix_path: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0
+    exclusive: bool = False
+    """Only one can be connected: a second one would wait for the first to go."""
 
 
 @runtime_checkable

@@ -16,7 +16,8 @@ from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import oci_archive, refusals
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
 from nova_lite.virt.driver import CONTAINER, VM, DriverError, GuestNotFound, GuestSpec, LocalImage
-from nova_lite.virt.fake_consoles import GREETINGS, FakeConsoles
+from nova_lite.virt.fake_consoles import KINDS as CONSOLES
+from nova_lite.virt.fake_consoles import FakeConsoles
 from nova_lite.virt.fake_guests import FakeGuests
 
 _DISK_BYTES = 65_536
@@ -146,10 +147,15 @@ class FakeAbilities(FakeGuests):
         with self._action("console_target", server_id):
             row = self._row(server_id)
             refusals.check(row["kind"], f"console.{kind}")
-            if kind not in GREETINGS:
-                raise DriverError(f"there is no console of kind {kind!r:.40}; serial and novnc there are")
+            if kind not in CONSOLES:
+                raise DriverError(
+                    f"there is no console of kind {kind!r:.40}; serial and novnc there are", code="driver.unsupported"
+                )
             if kind == "novnc" and not self._extra(server_id, "started")["screen"]:
-                raise DriverError(f"the VM has no screen; one whose image has {refusals.VIDEO_PROPERTY} has")
+                raise DriverError(
+                    f"the VM has no screen; one whose image has {refusals.VIDEO_PROPERTY} has",
+                    code="driver.unsupported",
+                )
             if row["power"] not in (PowerState.RUNNING, PowerState.PAUSED):
                 raise DriverError(f"guest {server_id} does not run, so nobody is at its console; start it")
             return ConsoleTarget(kind, port=self.consoles.port(kind))

@@ -243,12 +243,6 @@ def test_actions_that_there_are_not(door):
         assert reply.json["badRequest"]["message"] == f"There is no such action: {next(iter(body))}"
     assert ask(door, "POST", f"/servers/{server_id}/action", {}).status_int == 400
     assert ask(door, "POST", f"/servers/{server_id}/action", {"pause": None, "os-stop": None}).status_int == 400
-    console = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
-    reply = ask(door, "POST", f"/servers/{server_id}/remote-consoles", console, version="2.6")
-    assert reply.status_int == 400 and reply.json["badRequest"]["message"] == "Unavailable console type novnc."
-    assert ask(door, "POST", f"/servers/{server_id}/remote-consoles", console, version="2.5").status_int == 404
-    old = ask(door, "POST", f"/servers/{server_id}/action", {"os-getVNCConsole": {"type": "novnc"}}, version="2.5")
-    assert "Unavailable console type novnc." in old.text
 
 
 def test_console_output_is_the_agents_and_says_when_there_is_none(door):

@@ -101,7 +101,7 @@ def bodies(route: Route, things: dict[str, str]) -> Any:
     return {
         "/v2.1/servers/{server_id}": {"server": {"name": "x"}},
         "/v2.1/servers/{server_id}/action": {"os-stop": None},
-        "/v2.1/servers/{server_id}/remote-consoles": {"remote_console": {"protocol": "vnc", "type": "novnc"}},
+        "/v2.1/servers/{server_id}/remote-consoles": {"remote_console": {"protocol": "rdp", "type": "rdp-html5"}},
         "/v2.1/servers/{server_id}/metadata": {"metadata": {}},
         "/v2.1/servers/{server_id}/metadata/{key}": {"meta": {"k": "x"}},
         "/v2.1/servers/{server_id}/tags": {"tags": []},

@@ -63,6 +63,13 @@ _SERVERS = (
         query=ANY,
         since=_v(6),
     ),
+    Route(
+        "GET",
+        "/v2.1/os-console-auth-tokens/{token}",
+        remote_consoles.show_token,
+        P + "os-console-auth-tokens",
+        query=ANY,
+    ),
     Route("GET", f"{_SERVER}/ips", server_addresses.index, P + "ips:index", late=True, query=ANY),
     Route("GET", f"{_SERVER}/ips/{{label}}", server_addresses.show, P + "ips:show", late=True, query=ANY),
     Route(

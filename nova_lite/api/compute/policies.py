@@ -84,6 +84,12 @@ RULES = (
         "Open a remote console.",
         ("POST", "/servers/{server_id}/remote-consoles"),
     ),
+    rule(
+        PREFIX + "os-console-auth-tokens",
+        ADMIN,
+        "Tell where a console's token leads.",
+        ("GET", "/os-console-auth-tokens/{token}"),
+    ),
     _read("server-metadata:index", "List a server's metadata.", "/servers/{server_id}/metadata"),
     _read("server-metadata:show", "Show an item of metadata.", "/servers/{server_id}/metadata/{key}"),
     rule(PREFIX + "server-metadata:create", MEMBER, "Add metadata.", ("POST", "/servers/{server_id}/metadata")),

@@ -6,8 +6,14 @@ import functools
 from typing import Any
 
 from nova_lite.api import validation
-from nova_lite.api.compute import access, policies, server_admin_actions, server_image_actions, server_size_actions
-from nova_lite.api.compute.remote_consoles import unavailable
+from nova_lite.api.compute import (
+    access,
+    policies,
+    remote_consoles,
+    server_admin_actions,
+    server_image_actions,
+    server_size_actions,
+)
 from nova_lite.api.compute.server_action import Action, plain, start
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
@@ -53,22 +59,6 @@ def _printable(text: str) -> str:
     return "".join(char for char in text if char >= " " or char in "\t\n\r\x1b\b")
 
 
-def _console(name: str, kinds: tuple[str, ...]) -> Action:
-    argument = {
-        "type": "object",
-        "properties": {"type": {"type": "string", "enum": list(kinds)}},
-        "required": ["type"],
-        "additionalProperties": False,
-    }
-    return Action(
-        name,
-        policies.PREFIX + "os-remote-consoles",
-        lambda _call, _record, asked: unavailable(asked["type"]),
-        argument,
-        until=5,
-    )
-
-
 ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
@@ -106,10 +96,7 @@ ACTIONS: dict[str, Action] = {
         *server_admin_actions.ACTIONS,
         *server_size_actions.ACTIONS,
         *server_image_actions.ACTIONS,
-        _console("os-getVNCConsole", ("novnc", "xvpvnc")),
-        _console("os-getSPICEConsole", ("spice-html5",)),
-        _console("os-getRDPConsole", ("rdp-html5",)),
-        _console("os-getSerialConsole", ("serial",)),
+        *remote_consoles.ACTIONS,
     )
 }
 """By the name that the body has; a later action is a line here and one in the table of transitions."""

@@ -7,24 +7,14 @@ import logging
 import os
 import signal
 import socket
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from oslo_config import cfg
 
+from nova_lite.api.server.green import eventlet
 from nova_lite.api.server.listening import listen
-
-# eventlet's own resolver takes 8 MiB and 0.1 s, and nothing here resolves names on the hub.
-os.environ.setdefault("EVENTLET_NO_GREENDNS", "yes")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its note that it is in maintenance, which the design knows
-    import eventlet
-    import eventlet.hubs
-    import eventlet.patcher
-    import eventlet.tpool
-    import eventlet.wsgi
 
 LOG = logging.getLogger(__name__)
 

@@ -2,6 +2,7 @@
 
 from nova_lite.db.models.base import Base
 from nova_lite.db.models.compute import Allocation, Flavor, FlavorAccess, Host, Keypair, Migration, Server, Service
+from nova_lite.db.models.consoles import ConsoleAuthToken
 from nova_lite.db.models.groupings import Aggregate, AggregateHost, ServerGroup, ServerGroupMember
 from nova_lite.db.models.idempotency import IdempotencyKey
 from nova_lite.db.models.identity import Assignment, Domain, LoginFailure, Project, Revocation, Role, User
@@ -37,6 +38,7 @@ __all__ = [
     "Assignment",
     "AutoTopology",
     "Base",
+    "ConsoleAuthToken",
     "Domain",
     "FixedIp",
     "Flavor",

@@ -31,10 +31,14 @@ def find(description: str, kind: str) -> ConsoleTarget:
             raise DriverError(
                 "the guest was started without a serial console that can be typed at; a hard reboot gives it one"
             )
-        return ConsoleTarget(kind, Path(str(source.get("path"))))
+        return ConsoleTarget(kind, Path(str(source.get("path"))), exclusive=True)
     if kind == "novnc":
         listen = root.find("devices/graphics[@type='vnc']/listen[@type='socket']")
         if listen is None or not listen.get("socket"):
-            raise DriverError(f"the VM has no screen; one whose image has {refusals.VIDEO_PROPERTY} has")
+            raise DriverError(
+                f"the VM has no screen; one whose image has {refusals.VIDEO_PROPERTY} has", code="driver.unsupported"
+            )
         return ConsoleTarget(kind, Path(str(listen.get("socket"))))
-    raise DriverError(f"there is no console of kind {kind!r:.40}; serial and novnc there are")
+    raise DriverError(
+        f"there is no console of kind {kind!r:.40}; serial and novnc there are", code="driver.unsupported"
+    )

@@ -175,7 +175,9 @@ class LxcGuests:
     def console(self, server_id: str, kind: str) -> ConsoleTarget:
         """Have the reader of its console let others sit at it."""
         if kind != "serial":
-            raise DriverError(f"there is no console of kind {kind!r:.40} at a container; serial there is")
+            raise DriverError(
+                f"there is no console of kind {kind!r:.40} at a container; serial there is", code="driver.unsupported"
+            )
         path = self._instances.at(server_id).console_socket
         self._reader.seat(server_id, path)
         return ConsoleTarget(kind, path)

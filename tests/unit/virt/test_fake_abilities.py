@@ -161,12 +161,15 @@ def test_passwords_screens_and_interrupts_need_what_the_image_asked_for() -> Non
     driver.set_password(spec.server_id, "root", "secret")
     driver.crash_dump(spec.server_id)
     assert b"NMI" in driver.console(spec.server_id, 100)
-    for kind, greeting in (("serial", b"fake console"), ("novnc", b"RFB 003")):
+    for kind, greeting, said, answer in (
+        ("serial", b"fake console\r\n", b"hello", b"hello"),
+        ("novnc", b"RFB 003.008\n", b"RFB 003.008\n", b"\1\1"),
+    ):
         target = driver.console_target(spec.server_id, kind)
         with socket.create_connection((target.host, target.port), timeout=5) as connection:
-            assert connection.recv(100).startswith(greeting)
-            connection.sendall(b"hello")
-            assert connection.recv(100) == b"hello"
+            assert connection.recv(100) == greeting
+            connection.sendall(said)
+            assert connection.recv(100) == answer
     driver.stop(spec.server_id, 0)
     with pytest.raises(DriverError, match="start it"):
         driver.console_target(spec.server_id, "serial")

@@ -1,0 +1,127 @@
+"""Tokens that open a server's console: used once, soon, for the one server that they were made for.
+
+They go with their server: :func:`nova_lite.compute.endings.deleted` removes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from nova_lite.compute import servers
+from nova_lite.db.models import ConsoleAuthToken, Server
+from nova_lite.db.store import Store
+from nova_lite.db.types import epoch
+from nova_lite.errors import Conflict, NotFound
+
+TOKEN_BYTES = 32
+MOST_OF_A_SERVER = 32
+"""Unused tokens that are kept of one server; the oldest go first."""
+
+_QUIET: dict[str, Any] = {"synchronize_session": False}
+_PURGED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What a token is good for. ``console_type``: as clients name it, ``serial`` or ``novnc``."""
+
+    server_id: str
+    host: str
+    console_type: str
+
+
+def issue(store: Store, server_id: str, console_type: str, lifetime_s: float) -> str:
+    """Make a token for one console of a server and return it; only its hash is kept.
+
+    :raises NotFound: the server is gone. :raises Conflict: it is on no host.
+    """
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+
+    def work(session: Session) -> None:
+        # Locked against the server's end, which removes what is here then.
+        server = servers.to_act_on(session, server_id, override_lock=True)
+        if server.host is None:
+            raise Conflict(f"Instance {server_id} is not ready", "server.not_ready")
+        _drop_old(session, server_id)
+        row = ConsoleAuthToken(
+            token_hash=_hashed(token),
+            server_id=server_id,
+            host=server.host,
+            console_type=console_type,
+            expires_at=epoch() + lifetime_s,
+        )
+        session.add(row)
+
+    store.transact(work)
+    return token
+
+
+def _drop_old(session: Session, server_id: str) -> None:
+    """Remove what has expired, of any server, and of this one what is too much."""
+    expired = list(
+        session.scalars(select(ConsoleAuthToken.id).where(ConsoleAuthToken.expires_at < epoch()).limit(_PURGED_AT_ONCE))
+    )
+    mine = session.scalars(
+        select(ConsoleAuthToken.id)
+        .where(ConsoleAuthToken.server_id == server_id)
+        .order_by(ConsoleAuthToken.id.desc())
+        .offset(MOST_OF_A_SERVER - 1)
+    )
+    unwanted = {*expired, *mine}
+    if unwanted:
+        session.execute(delete(ConsoleAuthToken).where(ConsoleAuthToken.id.in_(unwanted)).execution_options(**_QUIET))
+
+
+def look_at(store: Store, token: str) -> Ticket:
+    """Return what a token is good for, without using it. :raises NotFound: for nothing."""
+    with store.read() as session:
+        return _read(session, token)[1]
+
+
+def use(store: Store, token: str) -> Ticket:
+    """Use a token up and return what it was good for; of two who use it at once, one gets it.
+
+    :raises NotFound: it is unknown, used or expired, or its server is gone or elsewhere.
+    """
+
+    def work(session: Session) -> Ticket:
+        row_id, ticket = _read(session, token)
+        gone: Any = session.execute(
+            delete(ConsoleAuthToken).where(ConsoleAuthToken.id == row_id).execution_options(**_QUIET)
+        )
+        if not gone.rowcount:
+            raise _unknown()
+        return ticket
+
+    return store.transact(work)
+
+
+def _read(session: Session, token: str) -> tuple[int, Ticket]:
+    row = session.execute(
+        select(ConsoleAuthToken)
+        .join(Server, Server.id == ConsoleAuthToken.server_id)
+        .where(
+            # The database compares hashes: how long that takes tells nothing of the token.
+            ConsoleAuthToken.token_hash == _hashed(token),
+            ConsoleAuthToken.expires_at >= epoch(),
+            Server.deleted.is_(False),
+            Server.host == ConsoleAuthToken.host,
+        )
+    ).scalar()
+    if row is None:
+        raise _unknown()
+    return row.id, Ticket(row.server_id, row.host, row.console_type)
+
+
+def _unknown() -> NotFound:
+    return NotFound("Token not found", "console.token_not_found")
+
+
+def _hashed(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()

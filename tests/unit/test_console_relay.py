@@ -1,0 +1,143 @@
+"""The agent's relay: real sockets on both sides."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from nova_lite import conf as configuration
+from nova_lite.agent import console_relay
+from nova_lite.agent.console_relay import GRANTED, REFUSED, ConsoleRelay, Relayed
+from nova_lite.errors import Unavailable
+from nova_lite.virt.abilities import ConsoleTarget
+from nova_lite.virt.fake_consoles import GREETING, FakeConsoles
+
+
+def make_relay(tmp_path: Path, **console: float) -> ConsoleRelay:
+    return ConsoleRelay(
+        configuration.load(
+            [], {"state_path": str(tmp_path)} | {f"console.{name}": value for name, value in console.items()}
+        )
+    )
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[ConsoleRelay]:
+    made = make_relay(tmp_path)
+    yield made
+    made.stop()
+
+
+TARGET = ConsoleTarget("serial", port=FakeConsoles().port("serial"))
+
+
+def connect(relayed: Relayed, secret: str | None = None) -> socket.socket:
+    made = socket.create_connection((relayed.host, relayed.port), 5)
+    made.sendall(f"CONNECT {secret or relayed.secret} HTTP/1.1\r\n\r\n".encode())
+    return made
+
+
+def take(source: socket.socket, count: int) -> bytes:
+    taken = b""
+    while len(taken) < count and (piece := source.recv(count - len(taken))):
+        taken += piece
+    return taken
+
+
+def test_bytes_go_both_ways_and_a_secret_lets_one_through(relay: ConsoleRelay) -> None:
+    relayed = relay.grant("one", TARGET)
+    with closing(connect(relayed)) as line:
+        assert take(line, len(GRANTED + GREETING)) == GRANTED + GREETING
+        data = bytes(range(256)) * 4000
+        threading.Thread(target=line.sendall, args=(data,)).start()
+        assert take(line, len(data)) == data
+        with closing(connect(relayed)) as second:
+            assert take(second, 100) == REFUSED
+
+
+@pytest.mark.parametrize("said", [b"CONNECT x HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"x" * 300])
+def test_who_shows_no_secret_gets_nothing(relay: ConsoleRelay, said: bytes) -> None:
+    relayed = relay.grant("one", TARGET)
+    with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line:
+        line.sendall(said)
+        assert take(line, 100) == REFUSED
+    with closing(connect(relayed)) as line:
+        assert take(line, len(GRANTED)) == GRANTED
+
+
+def test_a_secret_is_good_for_a_while_only(relay: ConsoleRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_relay, "SECRET_S", 0.0)
+    with closing(connect(relay.grant("one", TARGET))) as line:
+        assert take(line, 100) == REFUSED
+
+
+def test_who_says_nothing_is_let_go(tmp_path: Path) -> None:
+    relay = make_relay(tmp_path, connect_timeout=0.2)
+    relayed = relay.grant("one", TARGET)
+    with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line:
+        assert line.recv(100) == b""
+    relay.stop()
+
+
+def test_a_quiet_console_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_relay, "_LOOK_S", 0.1)
+    relay = make_relay(tmp_path, idle_timeout=1.0)
+    with closing(connect(relay.grant("one", TARGET))) as line:
+        assert take(line, len(GRANTED + GREETING)) == GRANTED + GREETING
+        began = time.monotonic()
+        assert line.recv(100) == b""
+        assert 0.8 < time.monotonic() - began < 4
+    relay.stop()
+
+
+def test_at_an_exclusive_console_the_last_who_comes_stays(relay: ConsoleRelay, tmp_path: Path) -> None:
+    path = tmp_path / "one.sock"
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as guest:
+        guest.bind(str(path))
+        guest.listen(5)
+        target = ConsoleTarget("serial", path, exclusive=True)
+        with closing(connect(relay.grant("one", target))) as first:
+            assert take(first, len(GRANTED)) == GRANTED
+            held, _ = guest.accept()  # as QEMU does it: the next is accepted when this one has gone
+            with (
+                closing(connect(relay.grant("two", target))) as other,
+                closing(connect(relay.grant("one", target))) as last,
+            ):
+                assert first.recv(100) == b""
+                assert held.recv(100) == b""
+                assert take(last, len(GRANTED)) == GRANTED
+                assert take(other, len(GRANTED)) == GRANTED
+
+
+def test_no_more_than_so_many_at_once(tmp_path: Path) -> None:
+    relay = make_relay(tmp_path, max_connections=1)
+    with closing(connect(relay.grant("one", TARGET))) as first:
+        assert take(first, len(GRANTED)) == GRANTED
+        with closing(connect(relay.grant("one", TARGET))) as second:
+            second.settimeout(5)
+            with suppress(ConnectionResetError):
+                assert second.recv(100) == b""
+    relay.stop()
+
+
+def test_a_guest_that_is_gone_ends_the_connection(relay: ConsoleRelay, tmp_path: Path) -> None:
+    with closing(connect(relay.grant("one", ConsoleTarget("serial", tmp_path / "nobody")))) as line:
+        assert line.recv(100) == b""
+
+
+def test_its_end_ends_all(relay: ConsoleRelay) -> None:
+    relayed = relay.grant("one", TARGET)
+    with closing(connect(relayed)) as line:
+        assert take(line, len(GRANTED + GREETING)) == GRANTED + GREETING
+        relay.stop()
+        assert line.recv(100) == b""
+    with pytest.raises(Unavailable):
+        relay.grant("one", TARGET)
+    with pytest.raises(OSError):
+        connect(relayed)
