@@ -26,8 +26,8 @@ from nova_lite.db.models import Base, FixedIp, Host, Image, Network, Operation, 
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store, connect
 from nova_lite.db.types import new_id
-from nova_lite.host.network_state import NetworkSpec, PortSpec
-from nova_lite.host.ports import ImageSpec
+from nova_lite.host.network_state import HostState, PortSpec
+from nova_lite.host.ports import ImageSpec, NetworksFailed
 from nova_lite.scheduler.service import Scheduler
 from nova_lite.virt.driver import (
     KINDS,
@@ -150,32 +150,45 @@ class Hypervisor:
             self._guest(server_id)
             return b"one\ntwo\nthree \xff\n"[-limit:]
 
-    def plug(self, network: NetworkSpec, port: PortSpec, all_ports: Sequence[PortSpec]) -> Nic:
-        with self._call("plug"):
-            assert any(other.port_id == port.port_id for other in all_ports)
-            self.plugged[port.port_id] = port
-            self.dhcp[network.number] = {other.port_id for other in all_ports}
-            prefix = network.subnets[0].cidr.partition("/")[2]
-            return Nic(
-                port_id=port.port_id,
-                mac=port.mac,
-                device=f"tap{port.port_id[:8]}",
-                bridge=f"nl-br{network.number}",
-                mtu=network.mtu,
-                addresses=tuple(f"{address}/{prefix}" for _, address in port.addresses),
-                gateway=network.subnets[0].gateway,
-            )
+    def apply(self, state: HostState) -> None:
+        self.fail("apply")
+        with self._lock:
+            failed = {}
+            self.dhcp = {state.networks[key].number: set() for key in state.networks}
+            for port_id, port in state.ports.items():
+                if port_id not in self.plugged:
+                    try:
+                        self.fail("plug")
+                    except Exception as error:
+                        failed[port_id] = str(error)
+                        continue
+                self.dhcp[state.networks[port.network_id].number].add(port_id)
+                self.plugged[port_id] = port
+            for port_id in set(self.plugged) - set(state.ports):
+                self.fail("unplug")
+                del self.plugged[port_id]
+            if failed:
+                raise NetworksFailed(failed)
 
-    def unplug(self, network_number: int, port_id: str, remaining: Sequence[PortSpec]) -> None:
-        with self._call("unplug"):
-            self.plugged.pop(port_id, None)
-            self.dhcp[network_number] = {other.port_id for other in remaining}
+    def nic(self, state: HostState, port_id: str) -> Nic:
+        port = state.ports[port_id]
+        network = state.networks[port.network_id]
+        prefix = network.subnets[0].cidr.partition("/")[2]
+        return Nic(
+            port_id=port.port_id,
+            mac=port.mac,
+            device=f"tap{port.port_id[:8]}",
+            bridge=f"nl-br{network.number}",
+            mtu=network.mtu,
+            addresses=tuple(f"{address}/{prefix}" for _, address in port.addresses),
+            gateway=network.subnets[0].gateway,
+        )
 
-    def sync(self, wanted: Sequence[tuple[NetworkSpec, Sequence[PortSpec]]]) -> None:
-        with self._call("sync"):
-            self.dhcp = {network.number: {port.port_id for port in ports} for network, ports in wanted}
-            kept = set().union(*self.dhcp.values()) if self.dhcp else set()
-            self.plugged = {key: port for key, port in self.plugged.items() if key in kept}
+    def tend(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        """Have nothing to end."""
 
     def clean(self) -> None:
         self.plugged.clear()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +10,8 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from nova_lite.agent import rows, spec
+from nova_lite.agent import spec
+from nova_lite.agent.network_keeper import NetworkKeeper
 from nova_lite.agent.rows import ServerRows
 from nova_lite.db.models import Server
 from nova_lite.db.operations import Work
@@ -29,22 +28,6 @@ MOST_EVENTS = 64
 """Steps that are kept of one operation, the last ones."""
 
 
-class Locks:
-    """A lock for each name."""
-
-    def __init__(self) -> None:
-        self._guard = threading.Lock()
-        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
-
-    @contextmanager
-    def hold(self, name: str) -> Iterator[None]:
-        """Hold the lock called *name*."""
-        with self._guard:
-            lock = self._locks[name]
-        with lock:
-            yield
-
-
 @dataclass(frozen=True)
 class Tools:
     """What an agent works with: its host's driver, networks and images, and the state store."""
@@ -53,10 +36,9 @@ class Tools:
     store: Store
     driver: Driver
     networks: Networks
+    keeper: NetworkKeeper
     images: Images
     host: str
-    network_locks: Locks = field(default_factory=Locks)
-    """What a network's DHCP answers is the list of its ports here: to read that list and to apply it is one step."""
 
 
 @dataclass
@@ -132,32 +114,12 @@ def plug(job: Job) -> None:
 
 def plug_ports(tools: Tools, server: ServerRows) -> list[Nic]:
     """Plug every port of *server* on this host; done already is well."""
-    nics = []
-    for port in server.ports:
-        network = server.networks[port.network_id]
-        with tools.network_locks.hold(network.network_id):
-            with tools.store.read() as session:
-                bound = rows.read_ports(session, tools.host, network.network_id).get(network.network_id, [])
-            if all(other.port_id != port.port_id for other in bound):
-                bound.append(port)
-            nics.append(tools.networks.plug(network, port, bound))
-    return nics
+    return tools.keeper.plug(server.server.id, tuple(port.port_id for port in server.ports))
 
 
 def unplug(job: Job) -> None:
     """Remove the ports' devices and leases from the host."""
-    unplug_ports(job.tools, job.rows)
-
-
-def unplug_ports(tools: Tools, server: ServerRows) -> None:
-    """Unplug every port of *server* from this host; gone already is well."""
-    for port in server.ports:
-        network = server.networks[port.network_id]
-        with tools.network_locks.hold(network.network_id):
-            with tools.store.read() as session:
-                bound = rows.read_ports(session, tools.host, network.network_id).get(network.network_id, [])
-            remaining = [other for other in bound if other.server_id != server.server.id]
-            tools.networks.unplug(network.number, port.port_id, remaining)
+    job.tools.keeper.unplug(job.server.id)
 
 
 def make_config_drive(job: Job) -> None:
@@ -166,9 +128,11 @@ def make_config_drive(job: Job) -> None:
     if server.kind != VM or not (server.config_drive or job.tools.conf.compute.force_config_drive):
         return
     guest = spec.guest_data(server, job.tools.conf.compute.availability_zone, os.urandom(SEED_BYTES))
+    networks = job.tools.keeper.state.networks
     nics = [
-        metadata.GuestNic(nic, job.rows.networks[port.network_id])
+        metadata.GuestNic(nic, networks[port.network_id])
         for nic, port in zip(job.nics, job.rows.ports, strict=True)
+        if port.network_id in networks
     ]
     job.drive = job.tools.images.config_drive(server.id, metadata.files(guest, nics))
 

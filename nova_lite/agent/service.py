@@ -15,6 +15,7 @@ from oslo_config import cfg
 from nova_lite.agent.console_relay import ConsoleRelay
 from nova_lite.agent.job import Tools
 from nova_lite.agent.lock import HostLock
+from nova_lite.agent.network_keeper import NetworkKeeper, NetworkWatch
 from nova_lite.agent.questions import Questions
 from nova_lite.agent.report import Reporter
 from nova_lite.agent.runner import Hook, Runner, no_hook
@@ -59,8 +60,10 @@ class Agent:
         self._conf = conf
         self._store = store
         self._bus = bus
-        self._tools = Tools(conf, store, driver, networks, images, self.host)
+        keeper = NetworkKeeper(store, networks, self.host)
+        self._tools = Tools(conf, store, driver, networks, keeper, images, self.host)
         self._stopping = threading.Event()
+        self._network_watch = NetworkWatch(keeper, conf.compute.poll_interval, self._stopping)
         self._runner = Runner(self._tools, self._stopping.is_set, hook)
         self._reporter = Reporter(conf, store, driver, self.host)
         self._reconciler = Reconciler(self._tools, self._try_hold, self._let_go, self._stopping.is_set)
@@ -91,18 +94,21 @@ class Agent:
             answers = {"wake": self.wake, **Questions(self._tools, self._relay).answers()}
             self._listener = self._bus.listen(AGENT, self.host, answers)
         self._spawn("taker", self._take)
+        self._spawn("networks", self._network_watch.run)
         self._spawn("leases", self._renew)
         self._spawn("report", self._report)
         self._spawn("reconcile", self._reconcile)
 
     def wake(self) -> None:
-        """Look at the queue now."""
+        """Look at the queue, and at what changed of the networks, now."""
         self._hint.set()
+        self._network_watch.wake()
 
     def stop(self) -> None:
         """End well: take nothing more, give what is under way ``stop_timeout`` seconds, hand the rest back."""
         self._stopping.set()
         self._hint.set()
+        self._network_watch.wake()
         if self._listener is not None:
             self._listener.stop()
         deadline = time.monotonic() + self._conf.compute.stop_timeout
@@ -119,6 +125,7 @@ class Agent:
         """Let everything go as a death would: nothing is finished and nothing handed back. For :meth:`stop`, and tests."""
         self._stopping.set()
         self._hint.set()
+        self._network_watch.wake()
         if self._listener is not None:
             self._listener.stop()
         for thread in self._threads:

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nova_lite.db.models import Image, Network, Port, Server, Subnet
+from nova_lite.db.models import Image, Server
 from nova_lite.errors import NovaLiteError
 from nova_lite.host.metadata import GuestData
-from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec
+from nova_lite.host.network_state import PortSpec
 from nova_lite.host.ports import ImageSpec
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, GuestSpec, LocalImage, Nic
 
@@ -30,37 +30,9 @@ class SpecError(NovaLiteError):
     default_code = "server.spec_invalid"
 
 
-def network_spec(network: Network, subnets: Sequence[Subnet]) -> NetworkSpec:
-    """Make a network's spec."""
-    return NetworkSpec(
-        network_id=network.id,
-        number=network.segmentation_id,
-        mtu=network.mtu,
-        subnets=tuple(
-            SubnetSpec(
-                subnet_id=subnet.id,
-                cidr=subnet.cidr,
-                gateway=subnet.gateway_ip,
-                enable_dhcp=subnet.enable_dhcp,
-                dns=tuple(subnet.dns_nameservers),
-                routes=tuple((route["destination"], route["nexthop"]) for route in subnet.host_routes),
-            )
-            for subnet in subnets
-        ),
-    )
-
-
-def port_spec(port: Port, server: Server, addresses: Sequence[tuple[str, str]]) -> PortSpec:
-    """Make the spec of one of *server*'s ports; *addresses*: (subnet id, address)."""
-    return PortSpec(
-        port_id=port.id,
-        server_id=server.id,
-        network_id=port.network_id,
-        mac=port.mac_address,
-        hostname=server.hostname,
-        addresses=tuple(addresses),
-        kind=device_kind(server.kind, isolation(server.kind, server.flavor, server.image_properties)),
-    )
+def with_groups(port: PortSpec, group_ids: Sequence[str]) -> PortSpec:
+    """Return *port* as a member of the groups."""
+    return dataclasses.replace(port, group_ids=tuple(group_ids))
 
 
 def device_kind(kind: str, isolated_by: str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from nova_lite.agent import restarts, rows, spec
-from nova_lite.agent.job import Tools, plug_ports, unplug_ports
+from nova_lite.agent.job import Tools, plug_ports
 from nova_lite.agent.reconcile import Decision, Do, Wanted, diff
 from nova_lite.compute import endings, lifecycle
 from nova_lite.compute.transitions import PowerState, VmState
@@ -49,11 +49,8 @@ class Reconciler:
 
     def prepare_networks(self) -> None:
         """Make the host have exactly the networks and ports that the database wants here."""
-        with self._tools.store.read() as session:
-            ports = rows.read_ports(session, self._tools.host)
-            networks = rows.read_networks(session, ports)
         try:
-            self._tools.networks.sync([(networks[network], bound) for network, bound in ports.items()])
+            self._tools.keeper.ensure()
         except NovaLiteError as error:
             LOG.error("host=%s event=networks-not-synced reason=%r", self._tools.host, error.message)
 
@@ -198,11 +195,8 @@ class Reconciler:
             LOG.error("server=%s event=stranded task_state=%s", row.server_id, row.task_state)
 
     def _remove(self, _decision: Decision, row: Wanted) -> None:
-        with self._tools.store.read() as session:
-            server = rows.read_server(session, row.server_id)
         self._tools.driver.destroy(row.server_id)
-        if server is not None:
-            unplug_ports(self._tools, server)
+        self._tools.keeper.unplug(row.server_id)
         LOG.info("server=%s event=leftover-removed host=%s", row.server_id, self._tools.host)
 
     def _restart(self, _decision: Decision, row: Wanted) -> None:

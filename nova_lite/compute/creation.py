@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oslo_config import cfg
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,7 @@ from nova_lite.compute import flavors, hosts, images, interfaces, keypairs, quot
 from nova_lite.compute.interfaces import PlannedNic, WantedNic
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
 from nova_lite.db import operations
-from nova_lite.db.models import Flavor, Server
+from nova_lite.db.models import Flavor, Port, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, new_id, now
@@ -258,3 +258,14 @@ def _give_ports(session: Session, new: NewServer, plan: _Plan, server_ids: Seque
         if nic.port_id is not None:
             scope = None if new.is_admin else new.project_id
             ports.bind_to_server(session, nic.port_id, server_ids[0], scope, position)
+        if nic.tag is not None:
+            _tag(session, server_ids, position, nic.tag)
+
+
+def _tag(session: Session, server_ids: Sequence[str], position: int, tag: str) -> None:
+    session.execute(
+        update(Port)
+        .where(Port.device_id.in_(server_ids), Port.position == position)
+        .values(nic_tag=tag)
+        .execution_options(synchronize_session=False)
+    )

@@ -23,6 +23,7 @@ from nova_lite.compute.transitions import PowerState, Transition, VmState
 from nova_lite.db.models import ConsoleAuthToken, Image, Migration, Operation, Port, Server
 from nova_lite.db.operations import Work
 from nova_lite.db.types import JsonDict, epoch, now
+from nova_lite.network import ports, touch
 
 Ending = Callable[[Session, Server, JsonDict], JsonDict]
 
@@ -225,7 +226,36 @@ def _not_unshelved(session: Session, server: Server, _arguments: JsonDict) -> Js
     return _off_its_host(session, server) if server.vm_state == VmState.SHELVED_OFFLOADED else {}
 
 
+def _attached(session: Session, _server: Server, arguments: JsonDict) -> JsonDict:
+    session.execute(
+        update(Port)
+        .where(Port.id == arguments["port_id"])
+        .values(status="ACTIVE", updated_at=now())
+        .execution_options(**_QUIET)
+    )
+    return {}
+
+
+def _detached(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
+    release_port(session, server.id, arguments["port_id"])
+    return {}
+
+
+def release_port(session: Session, server_id: str, port_id: str) -> None:
+    """Delete a port that compute made for a server, or give one back that its user brought; others' is left alone."""
+    made = session.scalar(select(Port.made_by_compute).where(Port.id == port_id, Port.device_id == server_id))
+    if made is None:
+        return
+    touch.touch_ports(session, port_id)
+    if made:
+        ports.remove(session, [port_id])
+    else:
+        ports.give_back(session, [port_id])
+
+
 DONE: dict[str, Ending] = {
+    "attach_interface": _attached,
+    "detach_interface": _detached,
     "resize": _resized,
     "resize-live": _resized_live,
     "confirmResize": _confirmed,
@@ -242,6 +272,7 @@ DONE: dict[str, Ending] = {
 }
 
 FAILED: dict[str, Ending] = {
+    "attach_interface": _detached,
     "resize": _not_resized,
     "resize-live": _not_resized,
     "createImage": _drop_image,

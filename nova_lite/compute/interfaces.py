@@ -34,6 +34,7 @@ class PlannedNic:
     network_id: str
     port_id: str | None = None
     fixed_ip: str | None = None
+    tag: str | None = None
 
 
 def plan(
@@ -65,9 +66,9 @@ def plan(
                     "specified together.",
                     "server.network_invalid",
                 )
-            planned.append(PlannedNic(ports[nic.port_id].network_id, nic.port_id))
+            planned.append(PlannedNic(ports[nic.port_id].network_id, nic.port_id, tag=nic.tag))
         elif nic.network_id:
-            planned.append(PlannedNic(nic.network_id, fixed_ip=nic.fixed_ip))
+            planned.append(PlannedNic(nic.network_id, fixed_ip=nic.fixed_ip, tag=nic.tag))
         else:
             raise Invalid("Bad network format: missing 'uuid'", "server.network_invalid")
     return planned

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import claims, endings, quotas
 from nova_lite.compute.transitions import OWNING, TRANSITIONS, PowerState, Transition, VmState, status
 from nova_lite.db import operations
-from nova_lite.db.models import FixedIp, Operation, Port, Server
+from nova_lite.db.models import Operation, Port, Server
 from nova_lite.db.operations import Caller, Work
 from nova_lite.db.types import JsonDict, now
 from nova_lite.errors import Conflict, NotFound, StaleState
+from nova_lite.network import ports, touch
 
 LOG = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ LOG = logging.getLogger(__name__)
 # Made once, over tables rather than entities: to make a statement anew takes longer than to run it.
 _SERVERS: Any = Server.__table__
 _PORTS: Any = Port.__table__
-_ADDRESSES: Any = FixedIp.__table__
 _STEP = (
     update(_SERVERS)
     .where(_SERVERS.c.id == bindparam("of_server"), _SERVERS.c.deleted.is_(False))
@@ -48,15 +48,8 @@ _END_DELETED = (
         generation=_SERVERS.c.generation + 1,
     )
 )
-_MADE_PORTS = select(_PORTS.c.id).where(
-    _PORTS.c.device_id == bindparam("of_server"), _PORTS.c.made_by_compute.is_(True)
-)
-_DROP_ADDRESSES = delete(_ADDRESSES).where(_ADDRESSES.c.port_id.in_(bindparam("of_ports", expanding=True)))
-_DROP_PORTS = delete(_PORTS).where(_PORTS.c.id.in_(bindparam("of_ports", expanding=True)))
-_FREE_PORTS = (
-    update(_PORTS)
-    .where(_PORTS.c.device_id == bindparam("of_server"))
-    .values(device_id="", device_owner="", host=None, status="DOWN", updated_at=bindparam("moment"))
+_OWN_PORTS = select(_PORTS.c.id, _PORTS.c.host, _PORTS.c.made_by_compute).where(
+    _PORTS.c.device_id == bindparam("of_server")
 )
 
 
@@ -201,6 +194,8 @@ def complete(
     operations.finish(session, work, "done", events=events)
     if transition.on_ok is VmState.DELETED:
         end_deleted(session, work.target_id)
+    elif transition.during is None:
+        endings.done(session, work, transition)
     else:
         values: dict[str, Any] = {"task_state": None, "fault": None}
         if power is None:
@@ -236,6 +231,10 @@ def fail(
     """
     operations.finish(session, work, "failed", message, events=events)
     transition = TRANSITIONS[work.action]
+    if transition.during is None and not broken:
+        endings.failed(session, work)
+        _log(work.target_id, work.action, "failed", work.request_id, work.id)
+        return
     values: dict[str, Any] = {
         "task_state": None,
         "fault": {
@@ -279,11 +278,15 @@ def end_deleted(session: Session, server_id: str) -> None:
 
 def release_ports(session: Session, server_id: str) -> None:
     """Delete the ports that compute made for a server and unbind those that its user brought."""
-    identifiers = list(session.scalars(_MADE_PORTS, {"of_server": server_id}))
-    if identifiers:
-        session.execute(_DROP_ADDRESSES, {"of_ports": identifiers})
-        session.execute(_DROP_PORTS, {"of_ports": identifiers})
-    session.execute(_FREE_PORTS, {"of_server": server_id, "moment": now()})
+    found = session.execute(_OWN_PORTS, {"of_server": server_id}).all()
+    if not found:
+        return
+    touch.touch_ports(session, *(row.id for row in found), besides=found[0].host)
+    made = [row.id for row in found if row.made_by_compute]
+    if made:
+        ports.remove(session, made)
+    if len(made) < len(found):
+        ports.give_back(session, [row.id for row in found if not row.made_by_compute])
 
 
 def _set(session: Session, server_id: str, action: str, values: dict[str, Any]) -> None:

@@ -78,6 +78,8 @@ class Nic:
     status: str
     addresses: tuple[tuple[str, str], ...]
     """(subnet id, address)"""
+    tag: str | None = None
+    """The device tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ _NICS = (
         Port.status,
         FixedIp.subnet_id,
         FixedIp.address,
+        Port.nic_tag,
     )
     .join(Network, Network.id == Port.network_id)
     .outerjoin(FixedIp, FixedIp.port_id == Port.id)
@@ -208,7 +211,7 @@ def nics(session: Session, server_ids: Sequence[str]) -> dict[str, list[Nic]]:
         if row[7] is not None:
             held.append((row[6], row[7]))
     return {
-        server_id: [Nic(row[1], row[2], row[3], row[4], row[5], tuple(held)) for row, held in ports.values()]
+        server_id: [Nic(row[1], row[2], row[3], row[4], row[5], tuple(held), row[8]) for row, held in ports.values()]
         for server_id, ports in rows.items()
     }
 

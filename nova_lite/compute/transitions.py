@@ -40,7 +40,7 @@ class PowerState(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Transition:
-    """One action: it may begin in ``allowed_from``, shows ``during`` as task state, and ends in ``on_ok``.
+    """One action: it may begin in ``allowed_from``, shows ``during`` as task state (None: shows nothing), and ends in ``on_ok``.
 
     ``on_fail`` None means that a failed action leaves the server where it stood (the fault is kept);
     ``on_ok`` None means that the state after it is the one before it. ``stays`` are the states of ``allowed_from`` that it
@@ -51,7 +51,7 @@ class Transition:
 
     action: str
     allowed_from: frozenset[VmState]
-    during: str
+    during: str | None
     on_ok: VmState | None
     on_fail: VmState | None
     power: PowerState | None
@@ -63,6 +63,7 @@ class Transition:
 _S = VmState
 _BUILT = frozenset({_S.ACTIVE, _S.PAUSED, _S.SUSPENDED, _S.STOPPED})
 _LIVE = _BUILT | {_S.ERROR, _S.RESCUED, _S.RESIZED, _S.SHELVED}
+_PLUGGABLE = frozenset({_S.ACTIVE, _S.PAUSED, _S.STOPPED})
 _COPY_S = 3600.0
 """For what copies a disk."""
 
@@ -171,13 +172,16 @@ TRANSITIONS: dict[str, Transition] = {
             None,
             None,
         ),
+        # Nova shows no task state for these two: the server is free for the next action, which waits for its turn.
+        Transition("attach_interface", _PLUGGABLE, None, None, None, None, deadline_s=120),
+        Transition("detach_interface", _PLUGGABLE, None, None, None, None, deadline_s=120),
         Transition("changePassword", frozenset({_S.ACTIVE}), "updating_password", None, None, None, deadline_s=90),
     )
 }
 """Keyed by action. A state machine's test walks all of it (``tests/property``)."""
 
 
-OWNING = frozenset(row.during for row in TRANSITIONS.values() if row.interrupts)
+OWNING = frozenset(row.during for row in TRANSITIONS.values() if row.interrupts and row.during)
 """Task states of actions that interrupt: what they interrupted does not touch the server's state any more."""
 
 _RESIZING = ("resize_prep", "resize_migrating", "resize_migrated", "resize_finish")

@@ -7,13 +7,11 @@ and keep what they were asked for where a test can look at it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
-from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec
+from nova_lite.host.network_state import HostState, PortSpec
 from nova_lite.host.networks import devices, nics
-from nova_lite.host.networks.members import Members
-from nova_lite.host.ports import HostError, ImageSpec
+from nova_lite.host.ports import HostError, ImageSpec, NetworksFailed
 from nova_lite.virt.driver import LocalImage, Nic
 
 
@@ -25,73 +23,41 @@ class FakeNetworks:
         self.devices: dict[str, str] = {}
         """port id → device, of every port that is plugged"""
         self.state = HostState()
-        """what was applied last"""
+        """What was applied last."""
+        self.applied = 0
+        """How often something was applied."""
         self._lock = threading.Lock()
-        self._members: dict[int, Members] = {}
-        self._ports: dict[int, list[PortSpec]] = {}
 
     def apply(self, state: HostState) -> None:
-        """Have exactly what *state* says. :raises HostError: a test asked for a port to fail, after everything else was done."""
-        ports: dict[str, list[PortSpec]] = {}
-        for port in state.ports.values():
-            if port.port_id not in self.refuse:
-                ports.setdefault(port.network_id, []).append(port)
-        self.sync([(network, ports.get(network_id, [])) for network_id, network in state.networks.items()])
-        self.state = state
-        refused = [self.refuse[port_id] for port_id in state.ports if port_id in self.refuse]
-        if refused:
-            raise HostError("; ".join(refused))
+        """Have exactly these. :raises NetworksFailed: a test asked for it."""
+        failed = {port_id: self.refuse[port_id] for port_id in state.ports if port_id in self.refuse}
+        with self._lock:
+            self.state = state
+            self.applied += 1
+            self.devices = {port_id: devices.device_name(port_id) for port_id in state.ports if port_id not in failed}
+        if failed:
+            raise NetworksFailed(failed)
 
     def nic(self, state: HostState, port_id: str) -> Nic:
-        """Return the guest's interface of a port in *state*."""
-        return nics.of_state(state, port_id)
+        """Describe a port's interface."""
+        port = state.ports[port_id]
+        return nics.nic(state.networks[port.network_id], port)
 
     def tend(self) -> int:
-        """Nothing dies here."""
+        """Find nothing that has died."""
         return 0
 
     def close(self) -> None:
-        """Nothing to end."""
-
-    def plug(self, network: NetworkSpec, port: PortSpec, all_ports: Sequence[PortSpec]) -> Nic:
-        """Note the port. :raises HostError: a test asked for it."""
-        if port.port_id in self.refuse:
-            raise HostError(self.refuse[port.port_id])
-        nic = nics.nic(network, port)
-        with self._lock:
-            members = self._members.setdefault(network.number, Members())
-            self._ports[network.number] = members.plug(port, all_ports)
-            self.devices[port.port_id] = nic.device
-        return nic
-
-    def unplug(self, network_number: int, port_id: str, remaining: Sequence[PortSpec]) -> None:
-        """Forget the port, and with the last one the network."""
-        with self._lock:
-            self.devices.pop(port_id, None)
-            ports = self._members.setdefault(network_number, Members()).unplug(port_id, remaining)
-            self._ports[network_number] = ports
-            if not ports:
-                del self._members[network_number], self._ports[network_number]
-
-    def sync(self, wanted: Sequence[tuple[NetworkSpec, Sequence[PortSpec]]]) -> None:
-        """Have exactly these."""
-        with self._lock:
-            self._members, self._ports, self.devices = {}, {}, {}
-            for network, ports in wanted:
-                if ports:
-                    self._members[network.number] = members = Members()
-                    members.reset(ports)
-                    self._ports[network.number] = members.ports()
-                    self.devices |= {port.port_id: devices.device_name(port.port_id) for port in ports}
+        """Have nothing to end."""
 
     def clean(self) -> None:
         """Forget everything."""
-        self.sync([])
+        self.apply(HostState())
 
-    def served(self, network_number: int) -> list[PortSpec]:
+    def served(self, network_id: str) -> list[PortSpec]:
         """Return the ports that DHCP of the network would answer."""
         with self._lock:
-            return list(self._ports.get(network_number, ()))
+            return [port for port in self.state.ports.values() if port.network_id == network_id]
 
 
 class FakeImages:

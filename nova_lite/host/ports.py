@@ -6,13 +6,13 @@ driver stand fake ones (``nova_lite.host.fake``). As with drivers, everything ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from nova_lite.errors import NovaLiteError
-from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec
+from nova_lite.host.network_state import HostState
 from nova_lite.virt.driver import LocalImage, Nic
 
 
@@ -20,6 +20,17 @@ class HostError(NovaLiteError):
     """The host refused or failed; ``message`` is fit for the server's fault."""
 
     default_code = "host.failed"
+
+
+class NetworksFailed(HostError):
+    """Some of the host's networks could not be made as they shall be; the others were.
+
+    :param failed: network, router or port id → a sentence.
+    """
+
+    def __init__(self, failed: Mapping[str, str]) -> None:
+        super().__init__("; ".join(dict.fromkeys(failed.values())))
+        self.failed = dict(failed)
 
 
 @dataclass(frozen=True)
@@ -36,24 +47,24 @@ class ImageSpec:
 
 
 class Networks(Protocol):
-    """The host's side of networks: one desired state, compared with what the host has and set."""
+    """The host's side of networks."""
 
     def apply(self, state: HostState) -> None:
-        """Make the host so: change what differs, touch nothing that is right; the same state again changes nothing.
+        """Make the host's networks so. What is right already is not touched; traffic that should flow goes on.
 
-        One network's trouble does not keep the others from being made. Calls come one at a time.
+        Called by one thread at a time.
 
-        :raises HostError: with all that failed, after everything else was done.
+        :raises NetworksFailed: with what could not be made, after everything else was done.
         """
 
     def nic(self, state: HostState, port_id: str) -> Nic:
-        """Return the guest's interface of a port in *state*. Pure: nothing is made.
+        """Describe the interface of one of *state*'s ports as its guest's driver needs it.
 
-        :raises HostError: *state* has no such port, or the port has an address on no subnet of its network.
+        :raises HostError: the port is on a network or subnet that is not in *state*.
         """
 
     def tend(self) -> int:
-        """Start what has died (DHCP servers), and return how many had. Cheap: for now and then."""
+        """Start every process of ours that has died (DHCP), and return how many had."""
 
     def clean(self) -> None:
         """Remove every bridge, namespace, device, process and rule of ours from the host.
@@ -63,15 +74,6 @@ class Networks(Protocol):
 
     def close(self) -> None:
         """End the threads; the networks stay, and traffic flows on."""
-
-    def plug(self, network: NetworkSpec, port: PortSpec, all_ports: Sequence[PortSpec]) -> Nic:
-        """Have the port's device ready, as the agent asked before there was :meth:`apply`; goes with its last caller."""
-
-    def unplug(self, network_number: int, port_id: str, remaining: Sequence[PortSpec]) -> None:
-        """Remove the port's device; goes as :meth:`plug` does."""
-
-    def sync(self, wanted: Sequence[tuple[NetworkSpec, Sequence[PortSpec]]]) -> None:
-        """Make the host have exactly these; goes as :meth:`plug` does."""
 
 
 class Images(Protocol):

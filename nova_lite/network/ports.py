@@ -13,7 +13,7 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 
-from nova_lite.db.models import FixedIp, Network, Port, Subnet
+from nova_lite.db.models import FixedIp, FloatingIp, Network, NetworkTag, Port, PortSecurityGroup, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound
@@ -24,6 +24,7 @@ from nova_lite.network.queries import Listing, apply
 DEVICE_OWNER = "compute:nova"
 ATTEMPTS = 5
 
+_QUIET: dict[str, Any] = {"synchronize_session": False}
 _PORTS: Table = Port.__table__  # type: ignore[assignment]
 
 
@@ -339,3 +340,27 @@ def delete(store: Store, port_id: str, project_id: str | None) -> None:
         session.execute(sql_delete(Port).where(Port.id == port_id).execution_options(**options))
 
     store.transact(work)
+
+
+def remove(session: Session, port_ids: Sequence[str]) -> None:
+    """Delete ports with all that hangs on them, in the caller's transaction; whether that may be is the caller's to know."""
+    for table in (FixedIp, PortSecurityGroup):
+        session.execute(sql_delete(table).where(table.port_id.in_(port_ids)).execution_options(**_QUIET))
+    session.execute(
+        update(FloatingIp)
+        .where(FloatingIp.port_id.in_(port_ids))
+        .values(port_id=None, fixed_address=None, router_id=None, revision=FloatingIp.revision + 1, updated_at=now())
+        .execution_options(**_QUIET)
+    )
+    session.execute(sql_delete(NetworkTag).where(NetworkTag.resource_id.in_(port_ids)).execution_options(**_QUIET))
+    session.execute(sql_delete(Port).where(Port.id.in_(port_ids)).execution_options(**_QUIET))
+
+
+def give_back(session: Session, port_ids: Sequence[str]) -> None:
+    """Take ports from their server, in the caller's transaction; they stay with their user, bound to nothing."""
+    session.execute(
+        update(Port)
+        .where(Port.id.in_(port_ids))
+        .values(device_id="", device_owner="", host=None, status="DOWN", nic_tag=None, updated_at=now())
+        .execution_options(**_QUIET)
+    )

@@ -30,9 +30,9 @@ INTERFACE = "network:router_interface"
 _STATES: Table = HostNetworkState.__table__  # type: ignore[assignment]
 
 
-def hosts(session: Session, names: Iterable[str]) -> list[str]:
+def hosts(session: Session, names: Iterable[str | None]) -> list[str]:
     """Let ``wanted`` of each host in *names* grow by one; return them sorted, each once."""
-    wanted = sorted(set(names))
+    wanted = sorted({name for name in names if name})
     if not wanted:
         return []
     # In the order of names, so that two transactions that touch the same hosts never wait for one another in a ring.
@@ -59,8 +59,11 @@ def touch_own(session: Session, *port_ids: str) -> list[str]:
     return _touch(session, _bound().where(Port.id.in_(port_ids)))
 
 
-def touch_ports(session: Session, *port_ids: str) -> list[str]:
-    """Touch whoever must know of the ports' addresses, MACs, places or groups: their hosts, their networks', and rules that name their groups."""
+def touch_ports(session: Session, *port_ids: str, besides: str | None = None) -> list[str]:
+    """Touch whoever must know of the ports' addresses, MACs, places or groups: their hosts, their networks', and rules that name their groups.
+
+    :param besides: a host that is told in another way, and is left out.
+    """
     if not port_ids:
         return []
     found = session.execute(select(Port.network_id, Port.host).where(Port.id.in_(port_ids))).all()
@@ -69,7 +72,7 @@ def touch_ports(session: Session, *port_ids: str) -> list[str]:
         *_near(sorted({row.network_id for row in found})),
         _naming(SecurityGroupRule.remote_group_id.in_(groups)),
     ]
-    return _touch(session, *queries, also=[row.host for row in found if row.host])
+    return _touch(session, *queries, also=[row.host for row in found if row.host], besides=besides)
 
 
 def touch_router(session: Session, *router_ids: str) -> list[str]:
@@ -131,6 +134,6 @@ def _naming(condition: Any) -> Select[Any]:
     return _bound().where(Port.id.in_(members))
 
 
-def _touch(session: Session, *queries: Select[Any], also: Iterable[str] = ()) -> list[str]:
+def _touch(session: Session, *queries: Select[Any], also: Iterable[str] = (), besides: str | None = None) -> list[str]:
     found = session.scalars(union(*queries) if len(queries) > 1 else queries[0].distinct())
-    return hosts(session, [*found, *also])
+    return hosts(session, {*found, *also} - {besides})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,7 @@ from nova_lite.db.models import Port, Server
 from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
 from nova_lite.db.types import now
+from nova_lite.network import touch
 from nova_lite.scheduler.place import Placement, Refusal, Request, Weights, place
 from nova_lite.scheduler.snapshot import Snapshot, request_of
 
@@ -123,6 +124,7 @@ _BIND_PORTS = (
     .where(_PORTS.c.device_id == bindparam("of_server"))
     .values(host=bindparam("chosen"), updated_at=bindparam("moment"))
 )
+_PORTS_OF = select(_PORTS.c.id).where(_PORTS.c.device_id == bindparam("of_server"))
 
 
 _EXPECTED = {
@@ -147,7 +149,10 @@ def _bind(session: Session, work: Work, server: Server, host: str) -> None:
     assert isinstance(bound, CursorResult)
     if not bound.rowcount:
         raise _Gone
-    session.execute(_BIND_PORTS, values)
+    if session.execute(_BIND_PORTS, values).rowcount:  # type: ignore[attr-defined]
+        bound_ports = session.scalars(_PORTS_OF, values).all()
+        # The host itself is told by the operation; others learn where the addresses are.
+        touch.touch_ports(session, *bound_ports, besides=host)
     began = now().isoformat(timespec="microseconds")
     placed = {
         "event": "schedule",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from nova_lite.virt.driver import GuestSpec, LocalImage
+from nova_lite.virt.driver import GuestSpec, LocalImage, Nic
 
 
 @dataclass(frozen=True)
@@ -124,3 +124,20 @@ class Adopts(Protocol):
 
     def adopt(self, name: str, server_id: str) -> None:
         """Mark the running guest *name* as *server_id*'s, and keep its console from here on."""
+
+
+@runtime_checkable
+class AttachesNics(Protocol):
+    """Change the interfaces of a guest that runs."""
+
+    def attach_nic(self, spec: GuestSpec, nic: Nic) -> None:
+        """Give the guest *nic*, one of *spec*'s; attached already is success, and so is a guest that does not run.
+
+        :raises DriverError: guests of this kind find their devices only when they boot.
+        """
+
+    def detach_nic(self, server_id: str, nic: Nic) -> None:
+        """Take *nic* from the guest and wait until it has let go; not attached is success.
+
+        :raises DriverError: the guest keeps it.
+        """

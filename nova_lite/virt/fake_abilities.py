@@ -15,7 +15,7 @@ from typing import Any
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import oci_archive, refusals
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import CONTAINER, VM, DriverError, GuestNotFound, GuestSpec, LocalImage
+from nova_lite.virt.driver import CONTAINER, VM, DriverError, GuestNotFound, GuestSpec, LocalImage, Nic
 from nova_lite.virt.fake_consoles import KINDS as CONSOLES
 from nova_lite.virt.fake_consoles import FakeConsoles
 from nova_lite.virt.fake_guests import FakeGuests
@@ -141,6 +141,23 @@ class FakeAbilities(FakeGuests):
                     f"guest {server_id} has no guest agent that answers; a running VM whose image has "
                     f"{refusals.AGENT_PROPERTY}=yes and runs qemu-ga has"
                 )
+
+    def attach_nic(self, spec: GuestSpec, nic: Nic) -> None:
+        """Note the interface's device among the running guest's."""
+        with self._action("attach_nic", spec.server_id), self._lock:
+            row = self._row(spec.server_id)
+            if row["power"] not in (PowerState.RUNNING, PowerState.PAUSED):
+                return
+            refusals.check(spec.kind, "attach_interface")
+            self._set_nics(spec.server_id, {*row["nics"].split(), nic.device})
+
+    def detach_nic(self, server_id: str, nic: Nic) -> None:
+        """Forget the interface's device."""
+        with self._action("detach_nic", server_id), self._lock:
+            self._set_nics(server_id, {*self._row(server_id)["nics"].split()} - {nic.device})
+
+    def _set_nics(self, server_id: str, devices: set[str]) -> None:
+        self._db.execute("UPDATE guests SET nics = ? WHERE id = ?", (" ".join(sorted(devices)), server_id))
 
     def console_target(self, server_id: str, kind: str) -> ConsoleTarget:
         """Return a loopback port where a greeting and an echo are."""

@@ -19,6 +19,7 @@ ABILITIES = (
     "console.novnc",
     "console.spice-html5",
     "adopt",
+    "attach_interface",
 )
 """The abilities' names, as they stand behind a kind in ``Capabilities.missing``: ``unikernel.rescue``."""
 
@@ -34,6 +35,11 @@ REFUSED: Mapping[tuple[str, str], str] = {
     "rebuild it, or rescue a VM or a container",
     (UNIKERNEL, "resize_live"): "a unikernel takes its memory and vCPUs when it boots; "
     "resize it without nova_lite:live (it boots anew), or resize a VM or a container live",
+    (
+        UNIKERNEL,
+        "attach_interface",
+    ): "a unikernel finds its interfaces when it boots; stop it, attach, and start it, or attach "
+    "to a VM or a container",
     (UNIKERNEL, "set_password"): f"a unikernel has no users; a running VM whose image has {AGENT_PROPERTY}=yes has",
     (CONTAINER, "set_password"): "a program started inside a container from outside would escape what confines the "
     f"container; a running VM whose image has {AGENT_PROPERTY}=yes can",

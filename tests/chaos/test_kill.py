@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 from cloud_process import overrides
+from left_over import left_over
 from one_host import Cloud
 from sqlalchemy import func, select
 
 from nova_lite import conf as configuration
-from nova_lite.db.models import Allocation, Operation, Port, Server
+from nova_lite.db.models import Allocation, Operation, Server
 from nova_lite.db.operations import UNFINISHED
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.virt.fake import FakeDriver
@@ -128,7 +129,6 @@ def check_states(cloud: Cloud, directory: Path) -> None:
 def check_nothing_left(cloud: Cloud, directory: Path) -> None:
     assert not guests(directory), f"seed {SEED}"
     with cloud.store.read() as session:
-        for model in (Allocation, Port):
-            assert session.scalar(select(func.count()).select_from(model)) == 0, f"seed {SEED}"
+        assert left_over(session) == {}, f"seed {SEED}"
     host = cloud.host()
     assert (host.used_vcpus, host.used_memory_mb, host.running_servers) == (0, 0, 0), f"seed {SEED}"

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from left_over import left_over
 from one_host import Cloud, Hypervisor, broken
-from sqlalchemy import func, select
 
 from nova_lite.agent.service import Agent
 from nova_lite.compute.transitions import TRANSITIONS, PowerState
-from nova_lite.db.models import Allocation, FixedIp, Port
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.virt.driver import DriverTimeout
 
@@ -36,8 +35,7 @@ def running(cloud: Cloud) -> Cloud:
 def assert_nothing_left(cloud: Cloud) -> None:
     assert cloud.hypervisor.empty()
     with cloud.store.read() as session:
-        for model in (Allocation, Port, FixedIp):
-            assert session.scalar(select(func.count()).select_from(model)) == 0
+        assert left_over(session) == {}
     host = cloud.host()
     assert (host.used_vcpus, host.used_memory_mb, host.used_disk_gb, host.running_servers) == (0, 0, 0, 0)
 

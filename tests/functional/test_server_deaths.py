@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from compute_cloud import ADMIN, IMAGE, ask
+from left_over import left_over
 from sqlalchemy import func, select
 from whole_cloud import WholeCloud
 
 from nova_lite.agent.actions import ACTIONS
 from nova_lite.compute.transitions import TRANSITIONS, VmState
-from nova_lite.db.models import Allocation, FixedIp, Flavor, Image, Port
+from nova_lite.db.models import Flavor, Image
 
 BODIES: dict[str, Any] = {
     "start": {"os-start": None},
@@ -54,7 +55,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
 CASES = [
     (name, step)
     for name, action in ACTIONS.items()
-    if name in BODIES or name in ("delete", "soft-delete")
+    if name in BODIES or name in ("delete", "soft-delete", "attach_interface", "detach_interface")
     for step in (*(step.name for step in action.steps), "finish")
 ]
 
@@ -79,8 +80,21 @@ def begin(cloud: WholeCloud, server_id: str, action: str) -> None:
     if action in ("delete", "soft-delete"):
         assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
         return
+    if action.endswith("_interface"):
+        change_interfaces(cloud, server_id, action)
+        return
     status = {"rescue": 200, "confirmResize": 204}.get(action, 202)
     cloud.act(server_id, BODIES[action], token=ADMIN, status=status)
+
+
+def change_interfaces(cloud: WholeCloud, server_id: str, action: str) -> None:
+    path = f"/servers/{server_id}/os-interface"
+    shown = ask(cloud, "GET", path).json["interfaceAttachments"][0]
+    if action == "attach_interface":
+        body = {"interfaceAttachment": {"net_id": shown["net_id"]}}
+        assert ask(cloud, "POST", path, body).status_int == 200
+    else:
+        assert ask(cloud, "DELETE", f"{path}/{shown['port_id']}").status_int == 202
 
 
 def test_every_action_has_a_case() -> None:
@@ -131,8 +145,7 @@ def check_nothing_left(cloud: WholeCloud, server_id: str) -> None:
     assert not [guest for guest in cloud.driver.observe() if guest.server_id]
     assert not cloud.networks.devices
     with cloud.store.read() as session:
-        for model in (Allocation, Port, FixedIp):
-            assert session.scalar(select(func.count()).select_from(model)) == 0
+        assert left_over(session) == {}
     assert cloud.used() == (0, 0, 0)
     directory = cloud.directory / "snapshots"
     assert not directory.exists() or not list(directory.iterdir())

@@ -9,11 +9,12 @@ from typing import Any
 from compute_cloud import ADMIN, CONTAINER, IMAGE, UNIKERNEL, ask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from left_over import left_over
 from sqlalchemy import func, select
 from whole_cloud import WholeCloud
 
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
-from nova_lite.db.models import Allocation, FixedIp, Flavor, Image, Port
+from nova_lite.db.models import Allocation, Flavor, Image
 from nova_lite.virt import refusals
 from nova_lite.virt.driver import Observed
 
@@ -116,8 +117,7 @@ def end(cloud: WholeCloud, server_id: str) -> None:
     seen: list[Observed] = [guest for guest in cloud.driver.observe() if guest.server_id]
     assert not seen and not cloud.networks.devices and cloud.used() == (0, 0, 0)
     with cloud.store.read() as session:
-        for model in (Allocation, Port, FixedIp):
-            assert session.scalar(select(func.count()).select_from(model)) == 0
+        assert left_over(session) == {}
 
 
 def add_flavors(session: Any) -> None:

@@ -29,7 +29,7 @@ def _row(row: Transition) -> tuple[str, ...]:
     return (
         code(row.action),
         begins,
-        row.during,
+        row.during or "none",
         f"{ends}; {stays} stays" if stays else ends,
         row.on_fail.value if row.on_fail else "as before",
         row.power.name if row.power is not None else "as it was",

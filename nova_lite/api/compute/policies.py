@@ -108,6 +108,18 @@ RULES = (
     _read("ips:show", "List a server's addresses on a network.", "/servers/{server_id}/ips/{label}"),
     _read("os-attach-interfaces:list", "List a server's interfaces.", "/servers/{server_id}/os-interface"),
     _read("os-attach-interfaces:show", "Show an interface.", "/servers/{server_id}/os-interface/{port_id}"),
+    rule(
+        PREFIX + "os-attach-interfaces:create",
+        MEMBER,
+        "Attach an interface to a server.",
+        ("POST", "/servers/{server_id}/os-interface"),
+    ),
+    rule(
+        PREFIX + "os-attach-interfaces:delete",
+        MEMBER,
+        "Detach an interface from a server.",
+        ("DELETE", "/servers/{server_id}/os-interface/{port_id}"),
+    ),
     _read("os-instance-actions:list", "List what was done to a server.", "/servers/{server_id}/os-instance-actions"),
     _read("os-instance-actions:show", "Show one action.", "/servers/{server_id}/os-instance-actions/{request_id}"),
     rule(

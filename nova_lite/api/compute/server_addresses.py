@@ -1,4 +1,4 @@
-"""A server's addresses and interfaces, to read."""
+"""A server's addresses, to read."""
 
 from __future__ import annotations
 
@@ -30,32 +30,3 @@ def show(call: Call) -> dict[str, Any]:
     if label not in shown:
         raise NotFound("Network not found", "server.network_not_found")
     return {label: shown[label]}
-
-
-def interfaces(call: Call) -> dict[str, Any]:
-    """List the interfaces."""
-    return {"interfaceAttachments": [_interface(nic, call.version.minor) for nic in _nics(call)]}
-
-
-def interface(call: Call) -> dict[str, Any]:
-    """Show one interface, by its port."""
-    port_id = call.params["port_id"]
-    for nic in _nics(call):
-        if nic.port_id == port_id:
-            return {"interfaceAttachment": _interface(nic, call.version.minor)}
-    raise NotFound(
-        f"Instance {call.params['server_id']} does not have a port with id {port_id[:64]}", "server.port_not_found"
-    )
-
-
-def _interface(nic: Nic, minor: int) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "net_id": nic.network_id,
-        "port_id": nic.port_id,
-        "mac_addr": nic.mac_address,
-        "port_state": nic.status,
-        "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in nic.addresses],
-    }
-    if minor >= 70:
-        shown["tag"] = None
-    return shown

@@ -169,17 +169,11 @@ def _refuse_unoffered(wanted: Mapping[str, Any]) -> None:
         raise Invalid("Files can't be injected; use user_data, which does more.", "server.personality")
     if wanted.get("trusted_image_certificates"):
         raise Invalid("Image signatures are not verified here; leave trusted_image_certificates out.", "server.trusted")
-    tagged = [*(wanted.get("block_device_mapping_v2") or ()), *_network_items(wanted)]
-    if any(item.get("tag") for item in tagged):
-        raise Invalid("Device tags are not offered here; leave 'tag' out.", "server.device_tag")
+    if any(device.get("tag") for device in wanted.get("block_device_mapping_v2") or ()):
+        raise Invalid("Tags of block devices are not offered here; leave 'tag' out.", "server.device_tag")
     for group in wanted.get("security_groups") or ():
         if group.get("name") != "default":
             raise Invalid(f"Security group {group.get('name')} not found.", "server.security_group_not_found")
-
-
-def _network_items(wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
-    networks = wanted.get("networks")
-    return networks if isinstance(networks, list) else []
 
 
 _COLUMNS = {

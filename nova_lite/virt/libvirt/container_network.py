@@ -1,7 +1,8 @@
-"""The MTU of a container's interfaces, which libvirt's LXC driver takes in its XML and does not set."""
+"""What libvirt's LXC driver does not do for a container's interfaces: their MTU, and new ones while it runs."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import subprocess
 from collections.abc import Sequence
@@ -15,6 +16,36 @@ def set_mtu(first_process: int, nics: Sequence[Nic]) -> None:
         _run(first_process, ["ip", "link", "set", "dev", nic.device, "mtu", str(nic.mtu)])
         inner = ["ip", "link", "set", "dev", f"eth{index}", "mtu", str(nic.mtu)]
         _run(first_process, ["nsenter", "--net", f"--target={first_process}", "--", *inner])
+
+
+def attach(first_process: int, nic: Nic, index: int) -> None:
+    """Give a running container *nic* as ``eth<index>``, with its addresses and routes; there already is success.
+
+    The outer end comes up on its bridge last, so that nothing is sent before all is set.
+    """
+    inner = ["nsenter", "--net", f"--target={first_process}", "--", "ip"]
+    name = f"eth{index}"
+    if not os.path.exists(f"/sys/class/net/{nic.device}"):
+        pair = ["ip", "link", "add", nic.device, "mtu", str(nic.mtu), "type", "veth", "peer", "name", name]
+        _run(first_process, [*pair, "address", nic.mac, "mtu", str(nic.mtu), "netns", str(first_process)])
+    for address in nic.addresses:
+        _run(first_process, [*inner, "address", "replace", address, "dev", name])
+    _run(first_process, [*inner, "link", "set", name, "up"])
+    for destination, hop in nic.routes:
+        family = f"-{ipaddress.ip_network(destination).version}"
+        _run(first_process, [*inner, family, "route", "replace", destination, "via", hop, "dev", name])
+    _run(first_process, ["ip", "link", "set", nic.device, "master", nic.bridge, "up"])
+
+
+def detach(nic: Nic) -> None:
+    """Remove the pair whose outer end is *nic*'s device; none there is success."""
+    command = ["ip", "link", "del", nic.device]
+    if os.path.exists(f"/sys/class/net/{nic.device}"):
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10)
+        if os.path.exists(f"/sys/class/net/{nic.device}"):
+            raise DriverError(
+                f"the container's interface {nic.device} could not be removed: {done.stderr.strip()[:200]}"
+            )
 
 
 def _run(first_process: int, command: list[str]) -> None:

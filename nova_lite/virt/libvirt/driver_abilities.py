@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import refusals
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec, LocalImage
+from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec, LocalImage, Nic
 from nova_lite.virt.libvirt import adoption, kept_disks
 from nova_lite.virt.libvirt.connection import DriverAbsent
 from nova_lite.virt.libvirt.domains import DomainView
@@ -177,3 +177,18 @@ class LibvirtAbilities(GuestLookup):
         if found is not None:
             guests, view = self._own(server_id)
             guests.kill(view)
+
+    def attach_nic(self, spec: GuestSpec, nic: Nic) -> None:
+        """Plug *nic* into the running guest."""
+        guests, view = self._own(spec.server_id)
+        if not view.active:
+            return
+        refusals.check(spec.kind, "attach_interface")
+        guests.attach_nic(view, nic, spec.nics.index(nic))
+
+    def detach_nic(self, server_id: str, nic: Nic) -> None:
+        """Unplug *nic* from the running guest and wait until it is gone."""
+        guests, view = self._need(server_id)
+        if view.active:
+            refusals.check(view.kind, "attach_interface")
+            guests.detach_nic(view, nic)

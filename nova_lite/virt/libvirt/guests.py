@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import GuestSpec, LocalImage
+from nova_lite.virt.driver import GuestSpec, LocalImage, Nic
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance
 
@@ -48,6 +48,12 @@ class Guests(Protocol):
 
     def resize_live(self, spec: GuestSpec) -> None:
         """Give the running guest *spec*'s vCPUs and memory. :raises DriverError: it was started without room for them."""
+
+    def attach_nic(self, view: DomainView, nic: Nic, index: int) -> None:
+        """Give the running guest an interface, its *index*-th; attached already is success."""
+
+    def detach_nic(self, view: DomainView, nic: Nic) -> None:
+        """Take an interface from the running guest and wait until it is gone; none there is success."""
 
     def console(self, server_id: str, kind: str) -> ConsoleTarget:
         """Return where the running guest's console of *kind* listens. :raises DriverError: it has none."""

@@ -11,7 +11,7 @@ import libvirt
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec, LocalImage
+from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec, LocalImage, Nic
 from nova_lite.virt.libvirt import (
     container,
     container_disk,
@@ -150,6 +150,16 @@ class LxcGuests:
             self.domains.on(spec.server_id, "thaw", lambda domain: domain.resume())
         elif not view.active:
             self.start(spec)
+
+    def attach_nic(self, view: DomainView, nic: Nic, index: int) -> None:
+        """Make a veth pair with its inner end in the container; libvirt knows of it from the next start on."""
+        first = container_limits.first_process(view.pid)
+        if first is not None:
+            container_network.attach(first, nic, index)
+
+    def detach_nic(self, view: DomainView, nic: Nic) -> None:
+        """Remove the pair, of which each end takes the other along."""
+        container_network.detach(nic)
 
     def disk(self, instance: Instance) -> Path:
         """Return the path of the image that the container writes to."""

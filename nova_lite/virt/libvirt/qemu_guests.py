@@ -9,8 +9,8 @@ import libvirt
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec, LocalImage
-from nova_lite.virt.libvirt import console_ports, disks, live_size, qemu_snapshot, unikernel, vm
+from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec, LocalImage, Nic
+from nova_lite.virt.libvirt import console_ports, disks, live_size, qemu_nics, qemu_snapshot, unikernel, vm
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
@@ -116,6 +116,22 @@ class QemuGuests:
             if not view.saved:
                 raise DriverError(f"guest {spec.server_id} has no saved memory; a hard reboot starts it anew")
             self.domains.on(spec.server_id, "resume", lambda domain: domain.create(), timeout=_SAVE_TIMEOUT_S)
+
+    def attach_nic(self, view: DomainView, nic: Nic, index: int) -> None:
+        """Plug a network card in; libvirt finds it there by its MAC when it was plugged in already."""
+        self.domains.on(view.server_id, "attach an interface to", lambda domain: qemu_nics.attach(domain, nic))
+
+    def detach_nic(self, view: DomainView, nic: Nic) -> None:
+        """Ask the guest to let the card go, and wait until libvirt says that it has."""
+        self.domains.on(view.server_id, "detach an interface from", lambda domain: qemu_nics.ask_back(domain, nic))
+        deadline = time.monotonic() + qemu_nics.LET_GO_S
+        while self.domains.on(view.server_id, "look at", lambda domain: qemu_nics.has(domain, nic)):
+            if time.monotonic() > deadline:
+                raise DriverError(
+                    f"the guest has not let the interface {nic.mac} go within {qemu_nics.LET_GO_S:.0f} s; it must run a system "
+                    "that knows ACPI hotplug; try again, or stop it first"
+                )
+            time.sleep(0.1)
 
     def disk(self, instance: Instance) -> Path:
         """Return the overlay's path."""

@@ -11,28 +11,30 @@ import pytest
 from test_host_network_text import NETWORK, PORT, other
 
 from nova_lite.host.fake import FakeImages, FakeNetworks
-from nova_lite.host.ports import HostError, Images, ImageSpec, Networks
+from nova_lite.host.network_state import HostState
+from nova_lite.host.ports import HostError, Images, ImageSpec, Networks, NetworksFailed
 
 
 def test_networks() -> None:
     networks = FakeNetworks()
     as_protocol: Networks = networks
     second = other(6)
-    nic = as_protocol.plug(NETWORK, PORT, [PORT])
-    assert as_protocol.plug(NETWORK, PORT, [PORT]) == nic
+    one = HostState({NETWORK.network_id: NETWORK}, {PORT.port_id: PORT})
+    both = HostState(one.networks, {PORT.port_id: PORT, second.port_id: second})
+    as_protocol.apply(one)
+    nic = as_protocol.nic(one, PORT.port_id)
     assert (nic.device, nic.addresses, nic.gateway) == ("nl-33333333-333", ("10.0.0.5/24",), "10.0.0.1")
-    as_protocol.plug(NETWORK, second, [second])
-    assert networks.served(7) == [second, PORT]
-    for _ in range(2):
-        as_protocol.unplug(7, PORT.port_id, [second])
-    assert networks.served(7) == [second] and set(networks.devices) == {second.port_id}
-    as_protocol.sync([(NETWORK, [PORT])])
-    assert networks.served(7) == [PORT] and set(networks.devices) == {PORT.port_id}
-    as_protocol.clean()
-    assert networks.served(7) == [] and networks.devices == {}
+    as_protocol.apply(both)
+    assert networks.served(NETWORK.network_id) == [PORT, second]
+    as_protocol.apply(one)
+    assert networks.served(NETWORK.network_id) == [PORT] and set(networks.devices) == {PORT.port_id}
     networks.refuse[PORT.port_id] = "no"
-    with pytest.raises(HostError, match="no"):
-        as_protocol.plug(NETWORK, PORT, [PORT])
+    with pytest.raises(NetworksFailed, match="no") as refused:
+        as_protocol.apply(both)
+    assert refused.value.failed == {PORT.port_id: "no"} and set(networks.devices) == {second.port_id}
+    networks.refuse.clear()
+    as_protocol.clean()
+    assert networks.served(NETWORK.network_id) == [] and networks.devices == {}
 
 
 def test_images() -> None:

@@ -1,0 +1,209 @@
+"""Keep the host's networks as the database wants them: one pass reads all of it and makes the host so.
+
+Whoever needs a pass (a port to be plugged, a change that the API made) shares it with all who asked before it began, as a
+database's log shares one flush among commits: with twenty guests that boot at once there are few passes, not twenty.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from nova_lite.agent.network_rows import Lacking, read_host_state
+from nova_lite.db.models import HostNetworkState, Port
+from nova_lite.db.store import Store
+from nova_lite.errors import Conflict, NotFound, NovaLiteError
+from nova_lite.host.network_state import HostState
+from nova_lite.host.ports import HostError, Networks, NetworksFailed
+from nova_lite.network import dhcp_ports, router_hosts
+from nova_lite.virt.driver import Nic
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a pass came to: the state that was wanted, and what of it failed (network, router or port id → sentence)."""
+
+    state: HostState = field(default_factory=HostState)
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+class NetworkKeeper:
+    """The networks of one host; any thread may call."""
+
+    def __init__(self, store: Store, networks: Networks, host: str) -> None:
+        self._store = store
+        self._networks = networks
+        self._host = host
+        self._tickets = itertools.count(1)
+        self._guard = threading.Lock()
+        self._asked = 0
+        self._served = 0
+        self._one_at_a_time = threading.Lock()
+        self._last = Pass()
+        self._without: set[str] = set()
+        self._also: set[str] = set()
+        self._applied: int | None = None
+
+    @property
+    def state(self) -> HostState:
+        """What the last pass made the host's networks."""
+        return self._last.state
+
+    def plug(self, server_id: str, port_ids: tuple[str, ...]) -> list[Nic]:
+        """Have a device, DHCP, metadata and rules for each of a server's ports, and return its interfaces in that order.
+
+        :raises HostError: one of these ports' networks could not be made.
+        """
+        if not port_ids:
+            return []
+        with self._guard:
+            self._without.discard(server_id)
+            self._also.add(server_id)
+        try:
+            done = self.ensure()
+        finally:
+            with self._guard:
+                self._also.discard(server_id)
+        return [self._nic(done, port_id) for port_id in port_ids]
+
+    def unplug(self, server_id: str) -> None:
+        """Take a server's ports off the host, whatever the database still says of them; none there is success."""
+        with self._guard:
+            self._without.add(server_id)
+            self._also.discard(server_id)
+        done = self.ensure()
+        if not any(port.server_id == server_id for port in done.state.ports.values()):
+            return
+        raise HostError(f"The ports of server {server_id} could not be taken off the host.", "host.failed")
+
+    def ensure(self) -> Pass:
+        """Wait for a pass that begins after this call (making it, if nobody else does), and return what it came to.
+
+        :raises HostError: nothing could be done at all.
+        """
+        with self._guard:
+            ticket = self._asked = next(self._tickets)
+        with self._one_at_a_time:
+            if self._served < ticket:
+                with self._guard:
+                    beginning = self._asked
+                    without, also = frozenset(self._without), frozenset(self._also)
+                self._last = self._pass(without, also)
+                self._served = beginning
+            return self._last
+
+    def is_behind(self) -> bool:
+        """Tell whether something was asked for of this host's networks that no pass has brought yet."""
+        with self._store.read() as session:
+            wanted = session.scalar(select(HostNetworkState.wanted).where(HostNetworkState.host == self._host))
+        return wanted is not None and wanted != self._applied
+
+    def _nic(self, done: Pass, port_id: str) -> Nic:
+        port = done.state.ports.get(port_id)
+        if port is None:
+            raise HostError(f"Port {port_id} is not bound to this host any more.", "host.port_gone")
+        for key in (port_id, port.network_id):
+            if key in done.failed:
+                raise HostError(f"Port {port_id} could not be plugged: {done.failed[key]}")
+        return self._networks.nic(done.state, port_id)
+
+    def _pass(self, without: frozenset[str], also: frozenset[str]) -> Pass:
+        wanted, state, lacking = self._read(without, also)
+        if lacking:
+            self._supply(lacking)
+            wanted, state, lacking = self._read(without, also)
+        failed: Mapping[str, str] = {}
+        try:
+            self._networks.apply(state)
+        except NetworksFailed as error:
+            failed = error.failed
+            self._applied = None  # so that the watch tries again
+            LOG.error("host=%s event=networks-not-applied reason=%r", self._host, error.message)
+        if not failed:
+            self._note(wanted)
+        self._forget(without)
+        return Pass(state, failed)
+
+    def _read(self, without: frozenset[str], also: frozenset[str]) -> tuple[int, HostState, Lacking]:
+        with self._store.read() as session:
+            # Before the rest: what is changed after this look is another pass's.
+            query = select(HostNetworkState.wanted).where(HostNetworkState.host == self._host)
+            wanted = session.scalar(query) or 0
+            return wanted, *read_host_state(session, self._host, without=without, also=also)
+
+    def _supply(self, lacking: Lacking) -> None:
+        """Write what is lacking, each on its own: a network whose pool is used up keeps no other from its port."""
+        works: list[Callable[[Session], object]] = [
+            partial(dhcp_ports.ensure_dhcp_port, network_id=key) for key in lacking.dhcp
+        ]
+        works += [partial(router_hosts.ensure, router_id=key, host=self._host) for key in lacking.routers]
+        works += [partial(router_hosts.release, router_id=key, host=self._host) for key in lacking.left_routers]
+        for work in works:
+            try:
+                self._store.transact(work)
+            except (Conflict, NotFound) as error:
+                LOG.warning("host=%s event=no-address reason=%r", self._host, error.message)
+
+    def _note(self, wanted: int) -> None:
+        """Write down how far this host is; a later pass's number is never lowered."""
+        if wanted == self._applied:
+            return
+
+        def write(session: Session) -> None:
+            session.execute(
+                update(HostNetworkState)
+                .where(HostNetworkState.host == self._host, HostNetworkState.applied < wanted)
+                .values(applied=wanted)
+                .execution_options(synchronize_session=False)
+            )
+
+        self._store.transact(write)
+        self._applied = wanted
+
+    def _forget(self, without: frozenset[str]) -> None:
+        """Stop remembering servers that the database does not have here any more."""
+        if not without:
+            return
+        query = select(Port.device_id).where(Port.host == self._host, Port.device_id.in_(sorted(without)))
+        with self._store.read() as session:
+            still = set(session.scalars(query))
+        with self._guard:
+            self._without -= without - still
+
+
+class NetworkWatch:
+    """The thread that brings what the API changed: at a hint, and at a look now and then."""
+
+    def __init__(self, keeper: NetworkKeeper, interval: float, stopping: threading.Event) -> None:
+        self._keeper = keeper
+        self._interval = interval
+        self._stopping = stopping
+        self._hint = threading.Event()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._hint.set()
+
+    def run(self) -> None:
+        """Look until stopped."""
+        while not self._stopping.is_set():
+            self._hint.wait(self._interval)
+            self._hint.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                if self._keeper.is_behind():
+                    self._keeper.ensure()
+            except NovaLiteError as error:
+                LOG.error("event=networks-not-watched reason=%r", error.message)
+            except Exception:
+                LOG.exception("event=networks-not-watched")

@@ -1,0 +1,323 @@
+"""Read from the database what a host's networks shall be, in a number of queries that does not grow with what is there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from nova_lite.agent import spec
+from nova_lite.agent.security_rows import read_security
+from nova_lite.compute.transitions import TRANSITIONS, VmState
+from nova_lite.db.models import (
+    FixedIp,
+    FloatingIp,
+    Host,
+    Network,
+    Port,
+    QosRule,
+    Router,
+    RouterHost,
+    Server,
+    Subnet,
+)
+from nova_lite.host.network_state import (
+    FloatingSpec,
+    GatewayLeg,
+    HostState,
+    NetworkSpec,
+    PortSpec,
+    QosSpec,
+    RemotePort,
+    RouterLeg,
+    RouterSpec,
+    ServiceLeg,
+    SubnetSpec,
+)
+
+DHCP = "network:dhcp"
+INTERFACE = "network:router_interface"
+Addresses = Mapping[str, tuple[tuple[str, str], ...]]
+"""port id → (subnet id, address) pairs"""
+
+_STAYS = (
+    or_(Server.task_state.is_(None), Server.task_state != TRANSITIONS["delete"].during),
+    or_(Server.vm_state != VmState.ERROR.value, Server.launched_at.is_not(None)),
+)
+"""Those of servers that are being deleted, or whose creation failed, have no port here: two that go at the same time
+would otherwise each leave the other's behind."""
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What must be written before the host can be made so: networks without a DHCP port that fits, routers without a port of this host's."""
+
+    dhcp: tuple[str, ...] = ()
+    routers: tuple[str, ...] = ()
+    left_routers: tuple[str, ...] = ()
+    """Routers that have a port of this host's and are not needed here any more."""
+
+    def __bool__(self) -> bool:
+        return bool(self.dhcp or self.routers or self.left_routers)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows that the parts are made from."""
+
+    ports: list[Any]
+    routers: dict[str, Router]
+    legs: list[Port]
+    networks: dict[str, Network]
+    subnets: Mapping[str, tuple[Subnet, ...]]
+    addresses: Addresses
+
+
+def read_host_state(
+    session: Session, host: str, *, without: Collection[str] = (), also: Collection[str] = ()
+) -> tuple[HostState, Lacking]:
+    """Read what *host*'s networks shall be, and what is lacking for it.
+
+    :param without: servers whose ports are being taken from the host, whatever the database still says.
+    :param also: servers whose ports are wanted although their server is on its way out.
+    """
+    ports = _local_ports(session, host, without, also)
+    here = {row.Port.network_id for row in ports}
+    routers, legs = _routers(session, here)
+    wanted = here | {leg.network_id for leg in legs}
+    wanted |= {router.external_network_id for router in routers.values() if router.external_network_id}
+    networks = {row.id: row for row in session.scalars(select(Network).where(Network.id.in_(sorted(wanted))))}
+    subnets = _subnets(session, wanted)
+    service = list(session.scalars(select(Port).where(Port.network_id.in_(sorted(here)), Port.device_owner == DHCP)))
+    gateways = {
+        row.router_id: row
+        for row in session.execute(
+            select(RouterHost.router_id, Port.id, Port.network_id, Port.mac_address)
+            .join(Port, Port.id == RouterHost.port_id)
+            .where(RouterHost.host == host)
+        )
+    }
+    known = [row.Port.id for row in ports] + [leg.id for leg in legs] + [port.id for port in service]
+    addresses = _addresses(session, known + [row.id for row in gateways.values()])
+    rows = _Rows(ports, routers, legs, networks, subnets, addresses)
+    dhcp = {port.network_id: ServiceLeg(port.id, port.mac_address, addresses.get(port.id, ())) for port in service}
+    remote = _remote(
+        session, host, [key for key in wanted if key in networks and networks[key].network_type == "vxlan"]
+    )
+    qos = _qos(session, [row.Port.qos_policy_id for row in ports] + [row.qos_policy_id for row in networks.values()])
+    specs = {row.Port.id: _port(row, networks, addresses, qos) for row in ports}
+    groups, members, address_groups = read_security(session, list(specs))
+    for port_id, group_ids in groups.memberships.items():
+        specs[port_id] = spec.with_groups(specs[port_id], group_ids)
+    state = HostState(
+        networks={
+            key: _network(row, subnets.get(key, ()), dhcp.get(key), remote.get(key, ()))
+            for key, row in networks.items()
+        },
+        ports={key: specs[key] for key in sorted(specs)},
+        routers=_router_specs(session, rows, gateways, [row.Port.id for row in ports]),
+        groups=groups.groups,
+        members=members,
+        address_groups=address_groups,
+    )
+    return state, _lacking(rows, here, dhcp, gateways)
+
+
+def _local_ports(session: Session, host: str, without: Collection[str], also: Collection[str]) -> list[Any]:
+    stays: Any = _STAYS
+    if also:
+        stays = (or_(Server.id.in_(sorted(also)), _STAYS[0] & _STAYS[1]),)
+    query = (
+        select(Port, Server.id, Server.hostname, Server.kind, Server.flavor, Server.image_properties)
+        .join(Server, Server.id == Port.device_id)
+        .where(Port.host == host, Server.deleted.is_(False), *stays)
+        .order_by(Port.id)
+    )
+    return [row for row in session.execute(query) if row.id not in without]
+
+
+def _routers(session: Session, networks: Collection[str]) -> tuple[dict[str, Router], list[Port]]:
+    """Return the routers that have a leg in one of *networks*, and all legs of theirs."""
+    if not networks:
+        return {}, []
+    beside = select(Port.device_id).where(Port.device_owner == INTERFACE, Port.network_id.in_(sorted(networks)))
+    routers = {row.id: row for row in session.scalars(select(Router).where(Router.id.in_(beside)))}
+    if not routers:
+        return {}, []
+    query = select(Port).where(Port.device_owner == INTERFACE, Port.device_id.in_(sorted(routers))).order_by(Port.id)
+    return routers, list(session.scalars(query))
+
+
+def _subnets(session: Session, networks: Collection[str]) -> dict[str, tuple[Subnet, ...]]:
+    found: dict[str, list[Subnet]] = defaultdict(list)
+    query = select(Subnet).where(Subnet.network_id.in_(sorted(networks))).order_by(Subnet.created_at, Subnet.id)
+    for subnet in session.scalars(query):
+        found[subnet.network_id].append(subnet)
+    return {key: tuple(rows) for key, rows in found.items()}
+
+
+def _addresses(session: Session, ports: Collection[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    wanted = sorted(ports)
+    for start in range(0, len(wanted), 500):
+        query = select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.address).where(
+            FixedIp.port_id.in_(wanted[start : start + 500])
+        )
+        for port_id, subnet_id, address in session.execute(query.order_by(FixedIp.address)):
+            found[port_id].append((subnet_id, address))
+    return {key: tuple(pairs) for key, pairs in found.items()}
+
+
+def _remote(session: Session, host: str, networks: Collection[str]) -> dict[str, tuple[RemotePort, ...]]:
+    """Return the guests' ports on other hosts of each of *networks*; a host without an address of its own can't be reached."""
+    if not networks:
+        return {}
+    query = (
+        select(Port.id, Port.network_id, Port.mac_address, Host.address)
+        .join(Host, Host.name == Port.host)
+        .where(
+            Port.network_id.in_(sorted(networks)),
+            Port.host != host,
+            Port.device_owner.startswith("compute:"),
+            Host.address.is_not(None),
+        )
+        .order_by(Port.id)
+    )
+    rows = session.execute(query).all()
+    addresses = _addresses(session, [row.id for row in rows])
+    found: dict[str, list[RemotePort]] = defaultdict(list)
+    for row in rows:
+        mine = tuple(address for _, address in addresses.get(row.id, ()))
+        found[row.network_id].append(RemotePort(row.mac_address, mine, row.address))
+    return {key: tuple(ports) for key, ports in found.items()}
+
+
+def _qos(session: Session, policies: Iterable[str | None]) -> dict[str, QosSpec]:
+    wanted = sorted({policy for policy in policies if policy})
+    if not wanted:
+        return {}
+    found: dict[str, dict[str, int]] = {policy: {} for policy in wanted}
+    for rule in session.scalars(select(QosRule).where(QosRule.policy_id.in_(wanted))):
+        found[rule.policy_id] |= {
+            f"{rule.direction}_kbps": rule.max_kbps,
+            f"{rule.direction}_burst_kb": rule.max_burst_kbps,
+        }
+    return {policy: QosSpec(**limits) for policy, limits in found.items() if limits}
+
+
+def _port(row: Any, networks: Mapping[str, Network], addresses: Addresses, qos: Mapping[str, QosSpec]) -> PortSpec:
+    port: Port = row.Port
+    network = networks[port.network_id]
+    return PortSpec(
+        port_id=port.id,
+        server_id=row.id,
+        network_id=port.network_id,
+        mac=port.mac_address,
+        hostname=port.dns_name or row.hostname,
+        addresses=addresses.get(port.id, ()),
+        kind=spec.device_kind(row.kind, spec.isolation(row.kind, row.flavor, row.image_properties)),
+        secured=port.port_security_enabled,
+        pairs=tuple((pair.get("mac_address") or "", pair["ip_address"]) for pair in port.allowed_address_pairs),
+        dhcp_options=tuple(
+            (option["opt_name"], str(option["opt_value"]), int(option.get("ip_version") or 4))
+            for option in port.extra_dhcp_opts
+            if option.get("opt_value") is not None
+        ),
+        qos=qos.get(port.qos_policy_id or network.qos_policy_id or ""),
+        up=port.admin_state_up and network.admin_state_up,
+    )
+
+
+def _network(
+    row: Network, subnets: tuple[Subnet, ...], dhcp: ServiceLeg | None, remote: tuple[RemotePort, ...]
+) -> NetworkSpec:
+    return NetworkSpec(
+        network_id=row.id,
+        number=row.segmentation_id,
+        mtu=row.mtu,
+        subnets=tuple(_subnet(subnet) for subnet in subnets),
+        kind=row.network_type,
+        physical_network=row.physical_network,
+        vlan=row.vlan,
+        external=row.external,
+        dns_domain=row.dns_domain,
+        dhcp=dhcp,
+        remote=remote,
+        remote_hosts=tuple(sorted({port.host_address for port in remote})),
+    )
+
+
+def _subnet(row: Subnet) -> SubnetSpec:
+    return SubnetSpec(
+        subnet_id=row.id,
+        cidr=row.cidr,
+        gateway=row.gateway_ip,
+        enable_dhcp=row.enable_dhcp,
+        dns=tuple(row.dns_nameservers),
+        routes=tuple((route["destination"], route["nexthop"]) for route in row.host_routes),
+        ra_mode=row.ipv6_ra_mode,
+        address_mode=row.ipv6_address_mode,
+    )
+
+
+def _router_specs(
+    session: Session, rows: _Rows, gateways: Mapping[str, Any], local: Collection[str]
+) -> dict[str, RouterSpec]:
+    floating: dict[str, list[FloatingSpec]] = defaultdict(list)
+    if rows.routers:
+        query = select(FloatingIp).where(FloatingIp.router_id.in_(sorted(rows.routers))).order_by(FloatingIp.id)
+        here = set(local)
+        found = [row for row in session.scalars(query) if row.port_id in here and row.fixed_address]
+        qos = _qos(session, [row.qos_policy_id for row in found])
+        for row in found:
+            floating[str(row.router_id)].append(
+                FloatingSpec(row.id, row.address, str(row.fixed_address), qos.get(row.qos_policy_id or ""))
+            )
+    legs: dict[str, list[RouterLeg]] = defaultdict(list)
+    for port in rows.legs:
+        legs[port.device_id].append(
+            RouterLeg(port.id, port.network_id, port.mac_address, rows.addresses.get(port.id, ()))
+        )
+    return {
+        key: RouterSpec(
+            router_id=key,
+            legs=tuple(legs[key]),
+            gateway=_gateway(router, gateways.get(key), rows),
+            snat=router.enable_snat,
+            routes=tuple((route["destination"], route["nexthop"]) for route in router.routes),
+            floating=tuple(floating[key]),
+            up=router.admin_state_up,
+        )
+        for key, router in rows.routers.items()
+    }
+
+
+def _gateway(router: Router, port: Any, rows: _Rows) -> GatewayLeg | None:
+    if port is None or port.network_id != router.external_network_id:
+        return None
+    held = rows.addresses.get(port.id, ())
+    by_id = {subnet.id: subnet for subnet in rows.subnets.get(port.network_id, ())}
+    hops = (by_id[subnet_id].gateway_ip for subnet_id, _ in held if subnet_id in by_id)
+    return GatewayLeg(port.id, port.network_id, port.mac_address, held, tuple(hop for hop in hops if hop))
+
+
+def _lacking(
+    rows: _Rows, here: Collection[str], dhcp: Mapping[str, ServiceLeg], gateways: Mapping[str, Any]
+) -> Lacking:
+    def covered(network_id: str) -> bool:
+        served = {subnet.id for subnet in rows.subnets.get(network_id, ()) if subnet.enable_dhcp}
+        held = {subnet_id for subnet_id, _ in dhcp[network_id].addresses} if network_id in dhcp else set()
+        return served <= held
+
+    ways_out = {key: router.external_network_id for key, router in rows.routers.items() if router.external_network_id}
+    return Lacking(
+        dhcp=tuple(sorted(key for key in here if not covered(key))),
+        routers=tuple(
+            sorted(key for key, out in ways_out.items() if key not in gateways or gateways[key].network_id != out)
+        ),
+        left_routers=tuple(sorted(key for key in gateways if key not in ways_out)),
+    )
