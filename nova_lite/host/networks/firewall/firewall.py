@@ -1,0 +1,92 @@
+"""Firewall: compare what is wanted with what is in force, and send the difference."""
+
+from __future__ import annotations
+
+import logging
+
+from nova_lite.host.network_state import HostState
+from nova_lite.host.networks.firewall import kernel
+from nova_lite.host.networks.firewall.numbering import Numbering
+from nova_lite.host.networks.firewall.ruleset import CLEAR, Ruleset, difference, versions, whole
+from nova_lite.host.networks.firewall.wanted import Compiler, Numbers
+from nova_lite.host.networks.namespace import Namespace
+from nova_lite.host.ports import HostError
+
+LOG = logging.getLogger(__name__)
+
+
+class Firewall:
+    """Security groups and anti-spoofing of one host. Calls come one at a time."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self._applied: Ruleset | None = None
+        self._ports: Numbering[str] | None = None
+        self._zones: Numbering[int] | None = None
+        self._found: str | None = None
+        self._compiler = Compiler()
+        self._probed = False
+
+    def apply(self, state: HostState) -> None:
+        """Have *state*'s rules in force, by one transaction with what differs; connections that are open go on.
+
+        Rules go by devices' names: call it before a port's device is there, and nothing passes unguarded.
+
+        :raises HostError: nft refused, so nothing changed; or a value was refused, and its port passes nothing.
+        """
+        if self._ports is None or self._zones is None:
+            self._begin()
+        assert self._ports is not None and self._zones is not None
+        numbers = Numbers(
+            self._ports.give(state.ports), self._zones.give(network.number for network in state.networks.values())
+        )
+        wanted = self._compiler.ruleset(state, numbers)
+        self._send(wanted.ruleset)
+        if wanted.troubles:
+            raise HostError("; ".join(wanted.troubles)[:2000])
+
+    def tend(self) -> bool:
+        """Put the rules back if somebody has taken them away (``nft flush ruleset`` does); True: somebody had."""
+        if self._applied is None or kernel.version_in_force(self._namespace) == versions(self._applied)[0].name:
+            return False
+        LOG.warning("the firewall's rules were not as they were left; they are set again")
+        self._run(whole(self._applied))
+        return True
+
+    def clean(self) -> None:
+        """Remove all rules of ours. :raises HostError: nft refused."""
+        self._run(CLEAR)
+        self._applied = self._ports = self._zones = None
+
+    def _begin(self) -> None:
+        """Learn what is in force from the kernel, so that an agent's start changes nothing that is right."""
+        if not self._probed:
+            kernel.require_br_netfilter(self._namespace)
+            in_bridge = kernel.bridge_conntrack(self._namespace)
+            LOG.info("firewall backend=br_netfilter conntrack_in_bridge_family=%s", "yes" if in_bridge else "no")
+            self._probed = True
+        found = kernel.present(self._namespace)
+        self._ports, self._zones = Numbering(found.ports), Numbering(found.zones)
+        self._found = found.version
+
+    def _send(self, wanted: Ruleset) -> None:
+        if self._applied is None:
+            if self._found != versions(wanted)[0].name:
+                self._run(whole(wanted))
+            self._applied = wanted
+            return
+        script = difference(self._applied, wanted)
+        if not script:
+            return
+        try:
+            self._run(script)
+        except HostError as error:
+            # What is in force is not what was left: somebody else was there. The whole is one transaction, too.
+            LOG.warning("a change of the firewall was refused, and all of it is set anew error=%s", error.message)
+            self._run(whole(wanted))
+        self._applied = wanted
+
+    def _run(self, script: str) -> None:
+        done = self._namespace.run(["nft", "-f", "-"], stdin=script)
+        if done.returncode != 0:
+            raise HostError(f"nft refused the firewall's rules: {done.stderr.strip()[:500]}")

@@ -1,0 +1,151 @@
+"""A port's chains of the inet family: what it may never send, what always passes, its connections, its groups.
+
+Packets come here whole (fragments are put together first), so that nothing can hide in a fragment. Marks find the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from nova_lite.host.network_state import PortSpec
+from nova_lite.host.networks.firewall import groups
+from nova_lite.host.networks.firewall.antispoofing import INSPECTED, MARK_BASE, MARK_MASK, Sender, senders
+from nova_lite.host.networks.firewall.ruleset import INET, Chain, Elements, Name
+
+METADATA = ("169.254.169.254", "fe80::a9fe:a9fe")
+EGRESS = Name(INET, "egress")
+INGRESS = Name(INET, "ingress")
+ZONES = Name(INET, "zones")
+_TRACKED = "ct state vmap { established : accept, related : accept, invalid : drop }"
+
+NEVER_SENT = (
+    # DHCP servers are ours; 67 to 67 is a relay.
+    "meta nfproto ipv4 udp sport 67 drop",
+    "meta nfproto ipv6 udp sport 547 drop",
+    "icmpv6 type { nd-router-advert, nd-redirect } drop",
+    "icmp type redirect drop",
+)
+ALWAYS_SENT = (
+    "meta nfproto ipv4 udp sport 68 udp dport 67 accept",
+    "meta nfproto ipv6 udp sport 546 udp dport 547 accept",
+    # Router solicitation, and joining and leaving groups.
+    "icmpv6 type { 131, 132, 133, 143 } accept",
+    f"ip daddr {METADATA[0]} tcp dport 80 accept",
+    f"ip6 daddr {METADATA[1]} tcp dport 80 accept",
+)
+ALWAYS_GOT = (
+    "meta nfproto ipv4 udp sport 67 udp dport 68 accept",
+    "meta nfproto ipv6 udp sport 547 udp dport 546 accept",
+    # Group queries, router advertisements, neighbour discovery.
+    "icmpv6 type { 130, 134, 135, 136 } accept",
+)
+
+
+def port_chain(port_id: str, direction: str) -> Name:
+    """Return the name of a port's chain for *direction*."""
+    return Name(INET, f"port-{'in' if direction == 'ingress' else 'out'}-{port_id}")
+
+
+def neighbour_chain(port_id: str) -> Name:
+    """Return the name of a port's chain for neighbour discovery."""
+    return Name(INET, f"port-nd-{port_id}")
+
+
+def chains(port: PortSpec, group_ids: Sequence[str], *, stateful: bool, resolvers: Iterable[str]) -> dict[Name, Chain]:
+    """Return a port's chains. *resolvers*: the addresses at which DNS answers on its network."""
+    tracked = [_TRACKED] if stateful else []
+    out = [
+        "jump never-sent",
+        f"icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} goto {neighbour_chain(port.port_id).name}",
+        *tracked,
+        "jump always-sent",
+        *_resolving("daddr", "dport", resolvers),
+        *(f"jump {groups.chain_name(group_id, 'egress').name}" for group_id in group_ids),
+        "drop",
+    ]
+    # Without connections' states, answers of our own services would need rules that nobody knows to make.
+    answers = [] if stateful else [*_resolving("saddr", "sport", resolvers), *_METADATA_ANSWERS]
+    into = [
+        *tracked,
+        "jump always-got",
+        *answers,
+        *(f"jump {groups.chain_name(group_id, 'ingress').name}" for group_id in group_ids),
+        "drop",
+    ]
+    return {
+        port_chain(port.port_id, "egress"): Chain(tuple(out)),
+        port_chain(port.port_id, "ingress"): Chain(tuple(into)),
+        neighbour_chain(port.port_id): neighbours(senders(port)),
+    }
+
+
+_METADATA_ANSWERS = (
+    f"ip saddr {METADATA[0]} tcp sport 80 accept",
+    f"ip6 saddr {METADATA[1]} tcp sport 80 accept",
+)
+
+
+def _resolving(address: str, port: str, resolvers: Iterable[str]) -> list[str]:
+    by_family: dict[str, list[str]] = {}
+    for each in resolvers:
+        by_family.setdefault("ip6" if ":" in each else "ip", []).append(each)
+    return [
+        f"{family} {address} {{ {', '.join(addresses)} }} meta l4proto {{ tcp, udp }} th {port} 53 accept"
+        for family, addresses in sorted(by_family.items())
+    ]
+
+
+def neighbours(allowed: Sequence[Sender]) -> Chain:
+    """Return the chain for a port's neighbour solicitations and advertisements (RFC 4861, 4.3 and 4.4).
+
+    The message is right behind the IPv6 header, and has no option or only the one that names the sender's MAC: a receiver that
+    took a second one for the first would be fooled otherwise. Offsets are in bits from the ICMPv6 header: target 64, option 192.
+    """
+    rules = ["ip6 nexthdr != ipv6-icmp drop", "icmpv6 type nd-neighbor-solicit ip6 saddr :: accept"]
+    for kind, option in (("nd-neighbor-solicit", "0x0101"), ("nd-neighbor-advert", "0x0201")):
+        for sender in allowed:
+            named = f"ip6 length 32 @th,192,16 {option} @th,208,48 0x{sender.mac.replace(':', '')}"
+            for target in _targets(sender) if kind == "nd-neighbor-advert" else [""]:
+                rules += [f"icmpv6 type {kind} {length}{target} accept" for length in ("ip6 length 24", named)]
+    return Chain((*dict.fromkeys(rules), "drop"))
+
+
+def _targets(sender: Sender) -> list[str]:
+    found = []
+    for network in sender.addresses:
+        if network.version != 6:
+            continue
+        bits = network.prefixlen
+        found.append(f" @th,64,{bits} {int(network.network_address) >> (128 - bits):#x}" if bits else "")
+    return found
+
+
+def base(
+    egress: Mapping[str, str], ingress: Mapping[str, str], zones: Mapping[str, str]
+) -> tuple[dict[Name, Chain], dict[Name, Elements]]:
+    """Return what all ports share. *egress* and *ingress* are verdicts by mark, *zones* conntrack zones by bridge."""
+    marked = f"meta mark & {MARK_MASK:#010x} == {MARK_BASE:#010x} meta mark set meta mark | {INSPECTED:#010x}"
+    chains = {
+        "never-sent": Chain(NEVER_SENT),
+        "always-sent": Chain(ALWAYS_SENT),
+        "always-got": Chain(ALWAYS_GOT),
+        # Before fragments are put together (-400): those of two networks with the same addresses must not be mixed.
+        "zone": Chain(
+            (f"ct zone set iifname map @{ZONES.name}",), "type filter hook prerouting priority -450; policy accept;"
+        ),
+        # After the connection was looked up (-200).
+        "egress": Chain(
+            ('iifname != "nl-br*" accept', marked, f"meta mark vmap @{EGRESS.name}"),
+            "type filter hook prerouting priority -150; policy accept;",
+        ),
+        "ingress": Chain(
+            ('oifname != "nl-br*" accept', marked, f"meta mark vmap @{INGRESS.name}"),
+            "type filter hook forward priority -150; policy accept;",
+        ),
+    }
+    elements = {
+        EGRESS: Elements("map", "type mark : verdict;", egress),
+        INGRESS: Elements("map", "type mark : verdict;", ingress),
+        ZONES: Elements("map", "typeof iifname : ct zone;", zones),
+    }
+    return {Name(INET, name): each for name, each in chains.items()}, elements
