@@ -7,11 +7,11 @@ that the groups'. Two late chains drop what did not pass there, so that a bridge
 
 What others must know:
 
-- A device of a guest is ``nl-`` and the first 12 hexadecimal digits of its port's id. Such a device that is not in the state passes nothing.
-  Other devices of ours (``nl-vx…``, legs) begin with another letter than a to f, and are not filtered here.
+- A device of a guest is ``nl-`` and the first 12 characters of its port's id. Such a device that is not in the state passes nothing.
+  Other devices of ours (``nl-vx…``, legs) are not filtered here. Their names begin with ``nl-dh`` or another letter than a to f.
 - A bridge must be made with ``nf_call_iptables`` and ``nf_call_ip6tables``.
-- Nothing that a guest sends reaches the host's own stack through a bridge (``input`` drops it): an address of the host in a network
-  must be on a veth whose peer is in the bridge, not on the bridge.
+- Nothing that a guest sends reaches the host's own stack through a bridge, but on the networks that are named as ``hosted``: there the
+  bridge has an address of the host, which is the network's outside. What the host routes to a guest of such a network passes its groups, too.
 """
 
 from nova_lite.host.networks.firewall.firewall import Firewall

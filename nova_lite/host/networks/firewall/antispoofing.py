@@ -6,12 +6,13 @@ discovery, DHCP) is judged by :mod:`nova_lite.host.networks.firewall.guards` on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from nova_lite.host.network_state import PortSpec
+from nova_lite.host.networks import devices
 from nova_lite.host.networks.firewall import values
-from nova_lite.host.networks.firewall.ruleset import BRIDGE, Chain, Elements, Name
+from nova_lite.host.networks.firewall.ruleset import ARP, BRIDGE, INET, Chain, Elements, Name
 
 MARK_BASE = 0x4E4C0000
 """Marks of ours are this and a port's number of 16 bits, so that they are not taken for another program's."""
@@ -22,8 +23,11 @@ INSPECTED = 0x01000000
 PORTS_FROM = Name(BRIDGE, "ports_from")
 PORTS_TO = Name(BRIDGE, "ports_to")
 MARKS_TO = Name(BRIDGE, "marks_to")
+TO_HOST = Name(BRIDGE, "to_host")
 TO_GUARDED = "to-guarded"
 _ETHERTYPES = "{ ip, arp, ip6 }"
+_LEGS = f'"{devices.leg_name(0)[:-1]}*"'
+"""Legs of networks' namespaces, whose names begin as a port's device might; the other legs' do not."""
 _HOOK = "type filter hook {hook} priority {priority}; policy accept;"
 
 
@@ -79,16 +83,20 @@ def _sender_rules(sender: Sender) -> list[str]:
 
 
 def base(
-    ports_from: Mapping[str, str], ports_to: Mapping[str, str], marks_to: Mapping[str, str]
+    ports_from: Mapping[str, str], ports_to: Mapping[str, str], marks_to: Mapping[str, str], to_host: Iterable[str]
 ) -> tuple[dict[Name, Chain], dict[Name, Elements]]:
-    """Return what all ports share. The maps are by device: verdicts of what it sends and gets, and marks of what it gets."""
-    unknown = [f'"nl-{digit:x}*"' for digit in range(16)]
+    """Return what all ports share. The maps are by device: verdicts of what it sends and gets, and marks of what it gets.
+
+    *to_host*: devices of ports on bridges by which the host itself is reached.
+    """
+    unknown = port_devices()
     ours = f"meta mark & {MARK_MASK:#010x} == {MARK_BASE:#010x}"
     chains = {
         TO_GUARDED: Chain((f"ether type != {_ETHERTYPES} drop", f"meta mark set oifname map @{MARKS_TO.name}")),
         "from": Chain(
             (
                 f"iifname vmap @{PORTS_FROM.name}",
+                f"iifname {_LEGS} accept",
                 *(f"iifname {name} drop" for name in unknown),
             ),
             _HOOK.format(hook="prerouting", priority=-300),
@@ -104,20 +112,47 @@ def base(
                 'oifname != "nl-*" accept',
                 "meta mark set 0",
                 f"oifname vmap @{PORTS_TO.name}",
+                f"oifname {_LEGS} accept",
                 *(f"oifname {name} drop" for name in unknown),
             ),
             _HOOK.format(hook="forward", priority=-300),
         ),
         "to-late": Chain((f"{ours} ether type != arp drop",), _HOOK.format(hook="forward", priority=100)),
-        # To the bridge's own MAC, or to 01:80:c2:00:00:0x: that would be for the host's own stack.
-        "to-host": Chain(('iifname "nl-*" drop',), _HOOK.format(hook="input", priority=-300)),
+        # To the bridge's own MAC or to everybody: that would be for the host's own stack.
+        # Only a router's leg may, and who is on a network whose outside is the host.
+        "to-host": Chain(
+            ('iifname "nl-gw*" accept', f"iifname @{TO_HOST.name} accept", 'iifname "nl-*" drop'),
+            _HOOK.format(hook="input", priority=-300),
+        ),
     }
     elements = {
         PORTS_FROM: Elements("map", "type ifname : verdict;", ports_from),
         PORTS_TO: Elements("map", "type ifname : verdict;", ports_to),
         MARKS_TO: Elements("map", "type ifname : mark;", marks_to),
+        TO_HOST: Elements("set", "type ifname;", dict.fromkeys(to_host, "")),
     }
-    return {Name(BRIDGE, name): each for name, each in chains.items()}, elements
+    return {**{Name(BRIDGE, name): each for name, each in chains.items()}, **_closed_host()}, elements
+
+
+def port_devices() -> list[str]:
+    """Return what names of ports' devices begin with, as nft takes them. Before: a rule for ``nl-br`` and ``nl-dh``, which do too."""
+    return [f'"nl-{digit:x}*"' for digit in range(16)]
+
+
+def _closed_host() -> dict[Name, Chain]:
+    """Return the chains that keep what a bridge hands to its host around its own hooks (01:80:c2:00:00:0e, LLDP) from its stack.
+
+    It comes there by the port's device and not by the bridge's, as nothing else does.
+    """
+    rules = (
+        'iifname != "nl-*" accept',
+        'iifname "nl-br*" accept',
+        *(f"iifname {name} drop" for name in port_devices()),
+    )
+    return {
+        Name(INET, "to-host"): Chain(rules, _HOOK.format(hook="prerouting", priority=-500)),
+        Name(ARP, "to-host"): Chain(rules, _HOOK.format(hook="input", priority=-500)),
+    }
 
 
 def chain_name(port_id: str) -> Name:

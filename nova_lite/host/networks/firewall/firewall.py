@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from nova_lite.host.network_state import HostState
 from nova_lite.host.networks.firewall import kernel
@@ -27,11 +28,12 @@ class Firewall:
         self._compiler = Compiler()
         self._probed = False
 
-    def apply(self, state: HostState) -> None:
+    def apply(self, state: HostState, hosted: Collection[int] = ()) -> None:
         """Have *state*'s rules in force, by one transaction with what differs; connections that are open go on.
 
         Rules go by devices' names: call it before a port's device is there, and nothing passes unguarded.
 
+        :param hosted: numbers of the networks whose bridge has an address of the host, which is their outside.
         :raises HostError: nft refused, so nothing changed; or a value was refused, and its port passes nothing.
         """
         if self._ports is None or self._zones is None:
@@ -40,7 +42,7 @@ class Firewall:
         numbers = Numbers(
             self._ports.give(state.ports), self._zones.give(network.number for network in state.networks.values())
         )
-        wanted = self._compiler.ruleset(state, numbers)
+        wanted = self._compiler.ruleset(state, numbers, hosted)
         self._send(wanted.ruleset)
         if wanted.troubles:
             raise HostError("; ".join(wanted.troubles)[:2000])

@@ -93,9 +93,7 @@ def remote_sets(
     remote_groups = {rule.remote_group_id for group in groups for rule in group.rules if rule.remote_group_id}
     named = {rule.remote_address_group_id for group in groups for rule in group.rules if rule.remote_address_group_id}
     for group_id in sorted(remote_groups):
-        found |= {
-            members_name(group_id, version): _set(members.get(group_id, ()), version) for version in (4, 6)
-        }
+        found |= {members_name(group_id, version): _set(members.get(group_id, ()), version) for version in (4, 6)}
     for group_id in sorted(named):
         found |= {
             addresses_name(group_id, version): _set(address_groups.get(group_id, ()), version) for version in (4, 6)

@@ -16,6 +16,7 @@ METADATA = ("169.254.169.254", "fe80::a9fe:a9fe")
 EGRESS = Name(INET, "egress")
 INGRESS = Name(INET, "ingress")
 ZONES = Name(INET, "zones")
+DELIVERED = {4: Name(INET, "delivered4"), 6: Name(INET, "delivered6")}
 _TRACKED = "ct state vmap { established : accept, related : accept, invalid : drop }"
 
 NEVER_SENT = (
@@ -121,9 +122,16 @@ def _targets(sender: Sender) -> list[str]:
 
 
 def base(
-    egress: Mapping[str, str], ingress: Mapping[str, str], zones: Mapping[str, str]
+    egress: Mapping[str, str],
+    ingress: Mapping[str, str],
+    zones: Mapping[str, str],
+    delivered: Mapping[int, Mapping[str, str]],
 ) -> tuple[dict[Name, Chain], dict[Name, Elements]]:
-    """Return what all ports share. *egress* and *ingress* are verdicts by mark, *zones* conntrack zones by bridge."""
+    """Return what all ports share. *egress* and *ingress* are verdicts by mark, *zones* conntrack zones by bridge.
+
+    *delivered*: for each IP version, verdicts by bridge and address of what the host itself routes into a bridge: it is not bridged, so that
+    no mark says whom it is for.
+    """
     marked = f"meta mark & {MARK_MASK:#010x} == {MARK_BASE:#010x} meta mark set meta mark | {INSPECTED:#010x}"
     chains = {
         "never-sent": Chain(NEVER_SENT),
@@ -142,10 +150,21 @@ def base(
             ('oifname != "nl-br*" accept', marked, f"meta mark vmap @{INGRESS.name}"),
             "type filter hook forward priority -150; policy accept;",
         ),
+        "delivered": Chain(
+            (
+                'oifname != "nl-br*" accept',
+                *(f"oifname . {family} daddr vmap @{DELIVERED[v].name}" for v, family in ((4, "ip"), (6, "ip6"))),
+            ),
+            "type filter hook postrouting priority -150; policy accept;",
+        ),
     }
     elements = {
         EGRESS: Elements("map", "type mark : verdict;", egress),
         INGRESS: Elements("map", "type mark : verdict;", ingress),
         ZONES: Elements("map", "typeof iifname : ct zone;", zones),
+        **{
+            name: Elements("map", f"type ifname . ipv{version}_addr : verdict;", delivered[version])
+            for version, name in DELIVERED.items()
+        },
     }
     return {Name(INET, name): each for name, each in chains.items()}, elements

@@ -9,7 +9,8 @@ from functools import cached_property
 
 BRIDGE = "bridge nova_lite"
 INET = "inet nova_lite_sg"
-TABLES = (BRIDGE, INET)
+ARP = "arp nova_lite_sg"
+TABLES = (BRIDGE, INET, ARP)
 CLEAR = "".join(f"table {table}\ndelete table {table}\n" for table in TABLES)
 _BATCH = 500
 """Elements in one command: nft's parser slows down on very long lines."""
@@ -63,8 +64,9 @@ class Ruleset:
 
 def fingerprint(ruleset: Ruleset) -> str:
     """Return a hash of all that is in *ruleset*, of 32 hexadecimal digits."""
-    everything = [*ruleset.chains.items(), *ruleset.elements.items()]
-    return hashlib.sha256(repr(sorted((str(name), each.digest) for name, each in everything)).encode()).hexdigest()[:32]
+    digests = [(str(name), chain.digest) for name, chain in ruleset.chains.items()]
+    digests += [(str(name), each.digest) for name, each in ruleset.elements.items()]
+    return hashlib.sha256(repr(sorted(digests)).encode()).hexdigest()[:32]
 
 
 def versions(ruleset: Ruleset) -> list[Name]:

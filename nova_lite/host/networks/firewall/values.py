@@ -45,8 +45,9 @@ def collapsed(values: Iterable[Network], version: int) -> list[str]:
 
     An interval set takes no overlapping elements.
     """
-    chosen = sorted(value for value in values if value.version == version)  # type: ignore[type-var]
-    return [_text(network) for network in ipaddress.collapse_addresses(chosen)]  # type: ignore[type-var]
+    if version == 4:
+        return [_text(each) for each in ipaddress.collapse_addresses(v for v in values if v.version == 4)]
+    return [_text(each) for each in ipaddress.collapse_addresses(v for v in values if v.version == 6)]
 
 
 def _text(network: Network) -> str:

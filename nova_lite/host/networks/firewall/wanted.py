@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from nova_lite.host.network_state import GroupSpec, HostState, NetworkSpec, PortSpec
@@ -11,6 +11,8 @@ from nova_lite.host.networks import devices
 from nova_lite.host.networks.firewall import antispoofing, groups, guards, values
 from nova_lite.host.networks.firewall.ruleset import Chain, Elements, Name, Ruleset
 from nova_lite.host.ports import HostError
+
+_LARGEST_RANGE = 256
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Compiler:
         self._ports: dict[str, tuple[_PortInput, dict[Name, Chain]]] = {}
         self._groups: dict[str, tuple[GroupSpec, dict[Name, Chain]]] = {}
 
-    def ruleset(self, state: HostState, numbers: Numbers) -> Wanted:
-        """Return the ruleset for *state*."""
+    def ruleset(self, state: HostState, numbers: Numbers, hosted: Collection[int] = ()) -> Wanted:
+        """Return the ruleset for *state*. *hosted*: numbers of the networks whose outside is the host, by an address on the bridge."""
         troubles: list[str] = []
         chains = self._group_chains(state, troubles)
         sets: dict[Name, Elements] = {}
@@ -67,9 +69,14 @@ class Compiler:
         zones = {
             f'"{devices.bridge_name(network.number)}"': str(numbers.zones[network.number])
             for network in state.networks.values()
+            # What the host routes is in its own zone, where the answers from outside are looked for.
+            if network.number not in hosted
         }
-        bridge_chains, bridge_maps = antispoofing.base(places.sends, places.gets, places.marks)
-        inet_chains, inet_maps = guards.base(places.egress, places.ingress, zones)
+        for port in state.ports.values():
+            if port.network_id in state.networks and state.networks[port.network_id].number in hosted:
+                places.host(port, state.networks[port.network_id].number)
+        bridge_chains, bridge_maps = antispoofing.base(places.sends, places.gets, places.marks, places.to_host)
+        inet_chains, inet_maps = guards.base(places.egress, places.ingress, zones, places.delivered)
         whole = Ruleset({**bridge_chains, **inet_chains, **chains}, {**bridge_maps, **inet_maps, **sets})
         return Wanted(whole, tuple(troubles))
 
@@ -144,6 +151,23 @@ class _Places:
         self.marks: dict[str, str] = {}
         self.egress: dict[str, str] = {}
         self.ingress: dict[str, str] = {}
+        self.to_host: list[str] = []
+        self.delivered: dict[int, dict[str, str]] = {4: {}, 6: {}}
+
+    def host(self, port: PortSpec, number: int) -> None:
+        """Let a port reach the host by its bridge, and what the host routes to it pass its groups."""
+        device = f'"{devices.device_name(port.port_id)}"'
+        if device not in self.sends:
+            return
+        self.to_host.append(device)
+        if device not in self.marks:
+            return
+        for sender in antispoofing.senders(port):
+            for network in sender.addresses:
+                # Larger ranges than these would be as many elements, and two ports' may overlap.
+                for address in network if network.num_addresses <= _LARGEST_RANGE else ():
+                    key = f'"{devices.bridge_name(number)}" . {address}'
+                    self.delivered[network.version][key] = f"goto {guards.port_chain(port.port_id, 'ingress').name}"
 
     def guard(self, port_id: str, device: str, number: int) -> None:
         """Lead a device's frames to its port's chains."""
