@@ -94,6 +94,12 @@ def boot(door: Any, *, token: str = DEMO, version: str = "2.1", **members: Any) 
     return ask(door, "POST", "/servers", {"server": body}, token=token, version=version)
 
 
+def lift_quotas(door: Any) -> None:
+    """Let every project have as many servers as there is room for."""
+    unlimited = {"quota_class_set": {"instances": -1, "cores": -1, "ram": -1}}
+    assert ask(door, "PUT", "/os-quota-class-sets/default", unlimited, token=ADMIN).status_int == 200
+
+
 def ask(door: Any, method: str, path: str, body: Any = None, *, token: str | None = DEMO, version: str = "2.1") -> Any:
     """Ask the Compute API at a microversion."""
     return door.ask(method, f"/compute/v2.1{path}", body, token=token, OpenStack_API_Version=f"compute {version}")

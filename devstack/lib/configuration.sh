@@ -57,6 +57,12 @@ transport_url = $(bus_url)
 
 [libvirt]
 virt_type = $VIRT_TYPE
+
+# One machine, one owner: its room is limit enough. Without these lines they are Nova's 10, 20 and 51200.
+[quota]
+instances = -1
+cores = -1
+ram = -1
 CONF
 }
 

@@ -40,11 +40,14 @@ def read_server(session: Session, server_id: str, other_image: str | None = None
     return ServerRows(
         server=server,
         ports=tuple(BoundPort(port.id, port.network_id, port.nic_tag) for port in ports),
-        images=_images(session, [server.image_id, other_image, (server.system_metadata or {}).get("shelved_image_id")]),
+        images=read_images(
+            session, [server.image_id, other_image, (server.system_metadata or {}).get("shelved_image_id")]
+        ),
     )
 
 
-def _images(session: Session, wanted: Iterable[str | None]) -> dict[str, Image]:
+def read_images(session: Session, wanted: Iterable[str | None]) -> dict[str, Image]:
+    """Read images with their kernels and ramdisks, keyed by id; None and what is not there is left out."""
     found: dict[str, Image] = {}
     for image_id in wanted:
         image = session.get(Image, image_id) if image_id and image_id not in found else None

@@ -16,6 +16,7 @@ from nova_lite.agent.console_relay import ConsoleRelay
 from nova_lite.agent.job import Tools
 from nova_lite.agent.lock import HostLock
 from nova_lite.agent.network_keeper import NetworkKeeper, NetworkWatch
+from nova_lite.agent.precache import Precache
 from nova_lite.agent.questions import Questions
 from nova_lite.agent.report import Reporter
 from nova_lite.agent.runner import Hook, Runner, no_hook
@@ -67,7 +68,8 @@ class Agent:
         self._runner = Runner(self._tools, self._stopping.is_set, hook)
         self._reporter = Reporter(conf, store, driver, self.host)
         self._reconciler = Reconciler(self._tools, self._try_hold, self._let_go, self._stopping.is_set)
-        self._upkeep = Upkeep(self._tools)
+        self._precache = Precache(self._tools)
+        self._upkeep = Upkeep(self._tools, self._precache.kept)
         self._relay = ConsoleRelay(conf)
         self._lock = HostLock(Path(conf.state_path), self.host)
         self._owner = operations.new_owner(f"agent-{self.host}")
@@ -91,7 +93,11 @@ class Agent:
         self._reconciler.prepare_networks()
         self._reporter.report()
         if self._bus is not None:
-            answers = {"wake": self.wake, **Questions(self._tools, self._relay).answers()}
+            answers: dict[str, Callable[..., Any]] = {
+                "wake": self.wake,
+                "cache_images": self._precache.cache_images,
+                **Questions(self._tools, self._relay).answers(),
+            }
             self._listener = self._bus.listen(AGENT, self.host, answers)
         self._spawn("taker", self._take)
         self._spawn("networks", self._network_watch.run)

@@ -69,6 +69,18 @@ def image_spec(server: Server, images: Mapping[str, Image], image_id: str | None
         raise SpecError(f"Image {image_id} could not be found.", "image.not_found")
     else:
         main = _remembered_image(root["image_id"] if root else wanted, root or server.image_properties)
+    return _with_parts(main, properties, images)
+
+
+def whole_image(image_id: str, images: Mapping[str, Image]) -> ImageSpec:
+    """Make the spec of an image that belongs to no server yet. :raises SpecError: it or a part of it is missing."""
+    image = images.get(image_id)
+    if image is None:
+        raise SpecError(f"Image {image_id} could not be found.", "image.not_found")
+    return _with_parts(_one_image(image), image.properties, images)
+
+
+def _with_parts(main: ImageSpec, properties: Mapping[str, Any], images: Mapping[str, Image]) -> ImageSpec:
     parts: dict[str, ImageSpec] = {}
     for name in ("kernel", "ramdisk"):
         part_id = properties.get(f"{name}_id")

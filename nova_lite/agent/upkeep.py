@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Protocol, runtime_checkable
 
 from sqlalchemy import select
@@ -37,10 +37,14 @@ class Evicts(Protocol):
 
 
 class Upkeep:
-    """Done by the reconcile's thread after each comparison; what fails is said, and tried again the next time."""
+    """Done by the reconcile's thread after each comparison; what fails is said, and tried again the next time.
 
-    def __init__(self, tools: Tools) -> None:
+    :param kept: tells which images stay in the cache though no guest is made from them.
+    """
+
+    def __init__(self, tools: Tools, kept: Callable[[], set[str]] = set) -> None:
         self._tools = tools
+        self._kept = kept
         self._due = time.monotonic() + EVERY_S
 
     def run(self, *, now: bool = False) -> None:
@@ -52,7 +56,7 @@ class Upkeep:
             if isinstance(images, Evicts) and (now or time.monotonic() >= self._due):
                 self._due = time.monotonic() + EVERY_S
                 with self._tools.store.read() as session:
-                    keep = images_in_use(session, self._tools.host)
+                    keep = images_in_use(session, self._tools.host) | self._kept()
                 for image_id in images.evict(keep):
                     LOG.info("image=%s event=evicted host=%s", image_id, self._tools.host)
         except (NovaLiteError, OSError) as error:

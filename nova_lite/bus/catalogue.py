@@ -46,6 +46,13 @@ MESSAGES: dict[tuple[str, str], Message] = {
         Message("wake", SCHEDULER, Kind.CAST, Patience.NONE, "Some scheduler: look at the queue of servers to place."),
         Message("wake", AGENT, Kind.CAST, Patience.NONE, "The agent of one host: look at the operations of this host."),
         Message(
+            "cache_images",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "image_ids → nothing, at once; the agent fetches them into its cache one after the other.",
+        ),
+        Message(
             "console_output",
             AGENT,
             Kind.CALL,

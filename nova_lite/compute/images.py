@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Flavor, Image
+from nova_lite.db.store import Store
 from nova_lite.errors import Invalid
 
 GIB = 1 << 30
@@ -91,3 +93,13 @@ def _kind(image: Image) -> str:
     if image.properties.get("nova_lite_kind") == UNIKERNEL:
         return UNIKERNEL
     return VM
+
+
+def check_fetchable(store: Store, image_ids: Sequence[str]) -> None:
+    """Check that hosts can fetch these images. :raises Invalid: one is not there, or not active."""
+    with store.read() as session:
+        for image_id in image_ids:
+            image = session.get(Image, image_id)
+            if image is None:
+                raise Invalid(f"Image {image_id} could not be found.", "image.not_found")
+            _check_active(image)

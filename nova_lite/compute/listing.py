@@ -10,14 +10,14 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Text, and_, cast, func, not_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 from sqlalchemy.sql import ColumnElement, Select
 
 from nova_lite.compute import servers
 from nova_lite.compute.servers import Detail
 from nova_lite.compute.transitions import VmState, states_for
 from nova_lite.db import paging
-from nova_lite.db.models import FixedIp, Port, Server
+from nova_lite.db.models import FixedIp, Host, Port, Server
 from nova_lite.db.store import Store
 from nova_lite.errors import Invalid
 
@@ -27,12 +27,19 @@ _MOST_OPTIONS = 3
 _MOST_ALTERNATIVES = 8
 
 _IMAGE = Server.image_properties
+_ITS_HOST = aliased(Host)
+_ZONE = func.coalesce(
+    select(_ITS_HOST.availability_zone).where(_ITS_HOST.name == Server.host).correlate(Server).scalar_subquery(),
+    Server.availability_zone,
+    "",
+)
+"""The zone that a server shows: its host's or, while it has none, the one that was asked for."""
 
 SORT: Mapping[str, Any] = {
     "access_ip_v4": Server.access_ip_v4,
     "access_ip_v6": Server.access_ip_v6,
     "auto_disk_config": Server.disk_config,
-    "availability_zone": Server.availability_zone,
+    "availability_zone": _ZONE,
     "config_drive": Server.config_drive,
     "created_at": Server.created_at,
     "display_description": Server.description,
@@ -87,7 +94,7 @@ EQUAL: Mapping[str, Any] = {
 MATCHING: Mapping[str, Any] = {
     "access_ip_v4": Server.access_ip_v4,
     "access_ip_v6": Server.access_ip_v6,
-    "availability_zone": Server.availability_zone,
+    "availability_zone": _ZONE,
     "description": Server.description,
     "hostname": Server.hostname,
     "name": Server.name,
@@ -99,13 +106,14 @@ MATCHING: Mapping[str, Any] = {
 class Listing:
     """One listing.
 
-    ``project_id`` None: of every project. ``deleted`` None: deleted ones too; True: only those. ``statuses`` are the
-    API's words. ``equal`` and ``matching`` are keyed as :data:`EQUAL` and :data:`MATCHING`. ``tags`` is keyed by Nova's
+    ``project_id`` None: of every project. ``deleted`` None: deleted ones too; True: only those. ``soft_deleted``: those
+    that can still be restored too. ``statuses`` are the API's words. ``equal`` and ``matching`` are keyed as :data:`EQUAL` and :data:`MATCHING`. ``tags`` is keyed by Nova's
     four filters (``tags``, ``tags-any``, ``not-tags``, ``not-tags-any``). ``ip`` and ``ip6`` are expressions.
     """
 
     project_id: str | None
     deleted: bool | None = False
+    soft_deleted: bool = False
     statuses: Sequence[str] = ()
     equal: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     matching: Mapping[str, str] = field(default_factory=dict)
@@ -152,11 +160,14 @@ def _page(session: Session, query: Any, listing: Listing) -> Select[Any]:
 
 def _conditions(listing: Listing, backend: str) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if listing.deleted is not None:
-        found.append(Server.deleted.is_(listing.deleted))
-    if listing.deleted is False and not {"SOFT_DELETED"}.intersection(map(str.upper, listing.statuses)):
-        # Deleted for its user, as long as nobody asks for exactly these.
-        found.append(Server.vm_state != VmState.SOFT_DELETED.value)
+    soft = Server.vm_state == VmState.SOFT_DELETED.value
+    if listing.deleted:
+        found.append(or_(Server.deleted, soft) if listing.soft_deleted else Server.deleted.is_(True))
+    elif listing.deleted is not None:
+        found.append(Server.deleted.is_(False))
+        if not (listing.soft_deleted or "SOFT_DELETED" in map(str.upper, listing.statuses)):
+            # Deleted for its user, as long as nobody asks for exactly these.
+            found.append(not_(soft))
     if listing.project_id is not None:
         found.append(Server.project_id == listing.project_id)
     if listing.statuses:

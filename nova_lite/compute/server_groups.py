@@ -12,6 +12,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import quotas
+from nova_lite.db import paging
 from nova_lite.db.models import Server, ServerGroup, ServerGroupMember
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, new_id
@@ -88,13 +89,21 @@ def _row(session: Session, group_id: str, project_id: str | None) -> ServerGroup
     return row
 
 
-def find(store: Store, project_id: str | None, *, limit: int | None, offset: int) -> list[Group]:
-    """List groups, oldest first."""
-    query = select(ServerGroup).order_by(ServerGroup.created_at, ServerGroup.id).offset(offset)
+def find(
+    store: Store, project_id: str | None, *, limit: int | None, offset: int, marker: str | None = None
+) -> list[Group]:
+    """List groups, oldest first, after *marker* and without the next *offset*. :raises Invalid: *marker* is no group."""
+    query = select(ServerGroup)
     if project_id is not None:
         query = query.where(ServerGroup.project_id == project_id)
+    keys = [paging.order(column, descending=False) for column in (ServerGroup.created_at, ServerGroup.id)]
     with store.read() as session:
-        rows = session.scalars(query.limit(limit)).all()
+        position = None
+        if marker is not None:
+            position = paging.position(session, keys, ServerGroup.id == marker)
+            if position is None:
+                raise Invalid(f"marker [{marker[:64]}] not found", "server_group.bad_marker")
+        rows = session.scalars(paging.after(query, keys, position).offset(offset).limit(limit)).all()
         members = _members(session, [row.id for row in rows])
         return [Group(row, members.get(row.id, ())) for row in rows]
 

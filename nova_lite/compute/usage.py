@@ -43,7 +43,7 @@ class ProjectUsage:
     @property
     def hours(self) -> float:
         """Return the servers' hours."""
-        return sum(each.hours for each in self.servers)
+        return float(sum(each.hours for each in self.servers))
 
     def times(self, name: str) -> float:
         """Return the sum of a column (``vcpus``, …) times hours."""

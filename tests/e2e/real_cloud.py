@@ -61,7 +61,7 @@ class Cloud:
         self.clouds_file = self.directory / "clouds.yaml"
         self.file.write_text(
             f"[DEFAULT]\nstate_path = {self.host.state}\nhost = {self.host.name}\n[api]\nbind_port = {PORT}\n"
-            f"[libvirt]\nvirt_type = qemu\n{self.options}\n"
+            f"[libvirt]\nvirt_type = qemu\n[quota]\ninstances = -1\ncores = -1\nram = -1\n{self.options}\n"
         )
         self.conf = configuration.load([str(self.file)])
 

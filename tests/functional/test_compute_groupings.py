@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, seed
+from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, lift_quotas, seed
 
 from nova_lite.bus import Waker
 from nova_lite.compute import quota_recount, server_groups
@@ -130,6 +130,7 @@ def test_hints_that_name_servers(door, scheduler):
 
 
 def test_limits_of_groups_and_their_members(door):
+    lift_quotas(door)
     group_id = group(door)
     for _ in range(10):
         assert boot_in(door, group_id).status_int == 202

@@ -42,7 +42,13 @@ def test_usage_of_a_project(door, server_id):
     (one,) = used["server_usages"]
     assert (one["instance_id"], one["flavor"], one["state"], one["ended_at"]) == (server_id, "tiny", "active", None)
     assert 7100 < one["uptime"] < 7300
-    assert ask(door, "GET", "/os-simple-tenant-usage/other", token=ADMIN).json == {"tenant_usage": {}}
+    nothing = ask(door, "GET", "/os-simple-tenant-usage/other", token=ADMIN).json["tenant_usage"]
+    assert (nothing["tenant_id"], nothing["total_hours"], nothing["server_usages"]) == ("other", 0, [])
+    listed = ask(door, "GET", "/os-simple-tenant-usage", token=ADMIN).json["tenant_usages"]
+    assert "server_usages" not in listed[0]
+    for detailed in ("1", "True"):
+        path = f"/os-simple-tenant-usage?detailed={detailed}"
+        assert ask(door, "GET", path, token=ADMIN).json["tenant_usages"][0]["server_usages"]
     assert ask(door, "GET", "/os-simple-tenant-usage/demo", token=OTHER).status_int == 403
     assert ask(door, "GET", "/os-simple-tenant-usage").status_int == 403
     ask(door, "DELETE", f"/servers/{server_id}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, READER, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, OTHER, READER, ask, boot, build, lift_quotas, seed
 
 from nova_lite.compute import claims, quota_recount, quotas
 from nova_lite.db.models import Domain, Project, QuotaUsage
@@ -63,14 +63,24 @@ def test_a_server_in_error_holds_its_quota_until_it_is_deleted_and_gives_it_back
     assert used(door) == (0, 0, 0)
 
 
+def test_a_project_begins_with_novas_numbers(door):
+    found = ask(door, "GET", "/os-quota-sets/demo/defaults", version="2.96").json["quota_set"]
+    expected = {"instances": 10, "cores": 20, "ram": 51_200, "metadata_items": 128, "key_pairs": 100}
+    assert found == {"id": "demo", **expected, "server_groups": 10, "server_group_members": 10}
+    assert boot(door, min_count=10).status_int == 202
+    assert boot(door).json["forbidden"]["message"].startswith("Quota exceeded for instances")
+    lift_quotas(door)
+    assert boot(door, min_count=20).status_int == 202
+
+
 def test_limits_show_what_is_in_use(door):
     set_quota(door, instances=5, metadata_items=7)
     boot(door)
     absolute = ask(door, "GET", "/limits").json["limits"]["absolute"]
     assert (absolute["maxTotalInstances"], absolute["totalInstancesUsed"], absolute["totalRAMUsed"]) == (5, 1, 128)
-    assert absolute["maxServerMeta"] == 7 and absolute["maxTotalCores"] == -1
+    assert absolute["maxServerMeta"] == 7 and absolute["maxTotalCores"] == 20
     other = ask(door, "GET", "/limits", token=OTHER).json["limits"]["absolute"]
-    assert (other["maxTotalInstances"], other["totalInstancesUsed"]) == (-1, 0)
+    assert (other["maxTotalInstances"], other["totalInstancesUsed"]) == (10, 0)
 
 
 @pytest.mark.parametrize(

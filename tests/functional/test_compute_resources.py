@@ -206,7 +206,7 @@ def test_limits_count_what_is_there(door):
     boot(door, token=OTHER)
     absolute = ask(door, "GET", "/limits", version="2.96").json["limits"]["absolute"]
     assert (absolute["totalInstancesUsed"], absolute["totalCoresUsed"], absolute["totalRAMUsed"]) == (3, 6, 1536)
-    assert absolute["maxTotalInstances"] == -1 and "maxPersonality" not in absolute
+    assert absolute["maxTotalInstances"] == 10 and "maxPersonality" not in absolute
     assert ask(door, "GET", "/limits?tenant_id=other").status_int == 403
     theirs = ask(door, "GET", "/limits?tenant_id=other", token=ADMIN).json["limits"]["absolute"]
     assert theirs["totalInstancesUsed"] == 1

@@ -32,6 +32,10 @@ host = bench
 bind_port = {port}
 [compute]
 driver = fake
+[quota]
+instances = -1
+cores = -1
+ram = -1
 [fake]
 vcpus = 100000
 memory_mb = 100000000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +11,11 @@ from nova_lite.api import validation
 from nova_lite.api.compute import parameters, policies
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
-from nova_lite.compute import aggregates
+from nova_lite.compute import aggregates, hosts, images
 from nova_lite.compute.aggregates import ZONE, Shown
-from nova_lite.errors import Invalid
+from nova_lite.errors import Invalid, Unavailable
+
+LOG = logging.getLogger(__name__)
 
 _ZONE: Schema = {"type": ["string", "null"], "minLength": 1, "maxLength": 255, "pattern": "^[^:]*$"}
 _HOST: Schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9-._]*$"}
@@ -28,6 +32,19 @@ _SCHEMAS = {
     "add_host": parameters.body("add_host", {"host": _HOST}, ["host"]),
     "remove_host": parameters.body("remove_host", {"host": _HOST}, ["host"]),
     "set_metadata": parameters.body("set_metadata", {"metadata": _METADATA}, ["metadata"]),
+}
+
+_IMAGE: Schema = {
+    "type": "object",
+    "properties": {"id": parameters.UUID},
+    "required": ["id"],
+    "additionalProperties": False,
+}
+CACHE: Schema = {
+    "type": "object",
+    "properties": {"cache": {"type": "array", "items": _IMAGE, "minItems": 1, "maxItems": 64, "uniqueItems": True}},
+    "required": ["cache"],
+    "additionalProperties": False,
 }
 
 
@@ -102,3 +119,18 @@ def act(call: Call) -> dict[str, Any]:
         "set_metadata": lambda: aggregates.set_metadata(call.store, _number(call), wanted["metadata"]),
     }
     return {"aggregate": _view(call, run[name]())}
+
+
+def cache_images(call: Call) -> None:
+    """Have the hosts fetch images before anybody needs them; a host that does not answer fetches when it must, as ever."""
+    names = aggregates.get(call.store, _number(call)).hosts
+    wanted = [item["id"] for item in call.body["cache"]]
+    images.check_fetchable(call.store, wanted)
+    down_after = call.services.conf.compute.down_after
+    for host in hosts.find(call.store):
+        if host.name in names and hosts.is_up(host.last_seen, host.forced_down, down_after):
+            ask = functools.partial(call.services.agents.call, host.name, "cache_images", image_ids=wanted)
+            try:
+                call.services.offload(ask)
+            except Unavailable as error:
+                LOG.warning("host=%s event=images-not-cached reason=%r", host.name, error.message)

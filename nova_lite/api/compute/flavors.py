@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nova_lite.api.compute import access, paging, parameters
+from nova_lite.api.compute import access, paging, parameters, policies
 from nova_lite.api.compute.parameters import NOT_NEGATIVE, POSITIVE, TEXTS, by_minor
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
@@ -79,7 +79,8 @@ def index(call: Call) -> dict[str, Any]:
 def detail(call: Call) -> dict[str, Any]:
     """List flavors with everything that is shown of them."""
     rows = _find(call)
-    shown = [_view(call, row) for row in rows]
+    specs = _shows_specs(call)
+    shown = [_view(call, row, specs=specs) for row in rows]
     return paging.page(call, "flavors", "flavors/detail", shown, rows[-1].flavorid if rows else "")
 
 
@@ -158,7 +159,11 @@ def _minimum(call: Call, name: str) -> int:
         raise Invalid(f"Invalid {name} filter [{text}]", "flavor.filter") from None
 
 
-def _view(call: Call, row: Flavor) -> dict[str, Any]:
+def _shows_specs(call: Call) -> bool:
+    return call.version.minor >= 61 and call.may(policies.PREFIX + "os-flavor-extra-specs:index")
+
+
+def _view(call: Call, row: Flavor, *, specs: bool | None = None) -> dict[str, Any]:
     minor = call.version.minor
     shown: dict[str, Any] = {
         "id": row.flavorid,
@@ -175,6 +180,6 @@ def _view(call: Call, row: Flavor) -> dict[str, Any]:
     }
     if minor >= 55:
         shown["description"] = row.description
-    if minor >= 61:
+    if _shows_specs(call) if specs is None else specs:
         shown["extra_specs"] = row.extra_specs
     return shown

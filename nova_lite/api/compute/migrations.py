@@ -29,6 +29,12 @@ def _query(minor: int) -> Schema:
 
 
 QUERY = by_minor(_query, 1, 59, 66, 80)
+FORCE_COMPLETE: Schema = {
+    "type": "object",
+    "properties": {"force_complete": {"type": "null"}},
+    "required": ["force_complete"],
+    "additionalProperties": False,
+}
 
 
 def index(call: Call) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def of_server(call: Call) -> dict[str, Any]:
 
 
 def show_of_server(call: Call) -> dict[str, Any]:
-    """Show a live migration of a server. :raises NotFound: always, see :func:`of_server`."""
+    """Show, abort or hurry a live migration of a server. :raises NotFound: always, see :func:`of_server`."""
     record = access.server(call)
     identifier = call.params["migration_id"][:64]
     raise NotFound(

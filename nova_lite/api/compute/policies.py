@@ -77,6 +77,13 @@ RULES = (
     rule(PREFIX + "os-migrations:index", ADMIN, "List migrations.", ("GET", "/os-migrations")),
     rule(PREFIX + "servers:migrations:index", ADMIN, "List them.", ("GET", "/servers/{server_id}/migrations")),
     rule(PREFIX + "servers:migrations:show", ADMIN, "Show one.", ("GET", "/servers/{server_id}/migrations/{id}")),
+    rule(
+        PREFIX + "servers:migrations:force_complete",
+        ADMIN,
+        "Hurry one.",
+        ("POST", "/servers/{server_id}/migrations/{id}/action"),
+    ),
+    rule(PREFIX + "servers:migrations:delete", ADMIN, "Abort one.", ("DELETE", "/servers/{server_id}/migrations/{id}")),
     rule(PREFIX + "os-console-output", MEMBER, "Read a server's console.", ("POST", ACTION + " (os-getConsoleOutput)")),
     rule(
         PREFIX + "os-remote-consoles",

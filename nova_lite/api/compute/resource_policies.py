@@ -38,6 +38,7 @@ HOSTS = (
     rule(_P + "os-aggregates:add_host", ADMIN, "Add a host.", ("POST", _AGGREGATE + "/action (add_host)")),
     rule(_P + "os-aggregates:remove_host", ADMIN, "Remove a host.", ("POST", _AGGREGATE + "/action (remove_host)")),
     rule(_P + "os-aggregates:set_metadata", ADMIN, "Set metadata.", ("POST", _AGGREGATE + "/action (set_metadata)")),
+    rule("compute:aggregates:images", ADMIN, "Have its hosts fetch images.", ("POST", _AGGREGATE + "/images")),
     rule(_P + "os-services:update", ADMIN, "Enable, disable or force down a service.", ("PUT", _SERVICE)),
     rule(_P + "os-services:delete", ADMIN, "Forget a service.", ("DELETE", _SERVICE)),
 )
@@ -45,6 +46,7 @@ HOSTS = (
 _HOST = "/os-hosts/{host}"
 _USAGE = "/os-simple-tenant-usage"
 _AUDIT = "/os-instance_usage_audit_log"
+_VOLUMES = "/servers/{server_id}/os-volume_attachments"
 _LEFT_BY_GUEST = "/servers/{server_id}/os-server-password"
 
 USAGE = (
@@ -66,6 +68,8 @@ USAGE = (
 INSIGHT = (
     rule(_P + "os-server-diagnostics", ADMIN, "Measure a server.", ("GET", "/servers/{server_id}/diagnostics")),
     rule("compute:server:topology:index", READER, "Show NUMA cells.", ("GET", "/servers/{server_id}/topology")),
+    rule(_P + "os-volumes-attachments:index", READER, "List a server's volumes.", ("GET", _VOLUMES)),
+    rule(_P + "os-volumes-attachments:show", READER, "Show one of them.", ("GET", _VOLUMES + "/{volume_id}")),
     rule(_P + "os-server-password:show", READER, "Show the guest's password.", ("GET", _LEFT_BY_GUEST)),
     rule(_P + "os-server-password:clear", MEMBER, "Forget the guest's password.", ("DELETE", _LEFT_BY_GUEST)),
     rule(

@@ -93,6 +93,16 @@ HOSTS = (
         query=ANY,
     ),
     Route(
+        "POST",
+        f"{_AGGREGATE}/images",
+        aggregates.cache_images,
+        "compute:aggregates:images",
+        status=202,
+        body=aggregates.CACHE,
+        query=ANY,
+        since=_v(81),
+    ),
+    Route(
         "PUT",
         "/v2.1/os-services/{id}",
         service_control.update,
@@ -130,6 +140,7 @@ USAGE = (
 )
 
 _SERVER = "/v2.1/servers/{server_id}"
+_VOLUMES = f"{_SERVER}/os-volume_attachments"
 _GUEST_SECRET = f"{_SERVER}/os-server-password"
 _SNAPSHOTS = "/v2.1/os-assisted-volume-snapshots"
 
@@ -145,6 +156,15 @@ INSIGHT = (
         late=True,
         query=ANY,
         since=_v(78),
+    ),
+    Route("GET", _VOLUMES, server_insight.volume_attachments, P + "os-volumes-attachments:index", late=True, query=ANY),
+    Route(
+        "GET",
+        f"{_VOLUMES}/{{volume_id}}",
+        server_insight.volume_attachment,
+        P + "os-volumes-attachments:show",
+        late=True,
+        query=ANY,
     ),
     Route("GET", _GUEST_SECRET, server_insight.show_password, P + "os-server-password:show", late=True, query=ANY),
     Route(

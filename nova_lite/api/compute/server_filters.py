@@ -174,7 +174,8 @@ def listing(call: Call) -> Listing:
     statuses = _statuses(call, asked)
     return Listing(
         project_id=scope,
-        deleted=_deleted(call, asked, statuses, since is not None or before is not None),
+        deleted=(deleted := _deleted(call, asked, statuses, since is not None or before is not None)),
+        soft_deleted=_soft_deleted(asked, bool(deleted)),
         statuses=statuses,
         equal=equal,
         matching=matching,
@@ -248,6 +249,11 @@ def _deleted(call: Call, asked: dict[str, list[str]], statuses: list[str], by_ch
     if "deleted" in asked:
         return _last_text(asked, "deleted") in parameters.TRUE
     return None if by_change else False
+
+
+def _soft_deleted(asked: dict[str, list[str]], deleted: bool) -> bool:
+    """Tell whether servers that can still be restored are listed: with the deleted ones, unless said otherwise."""
+    return _last_text(asked, "soft_deleted") in parameters.TRUE if "soft_deleted" in asked else deleted
 
 
 def _moment(asked: dict[str, list[str]], name: str) -> Any:

@@ -32,7 +32,8 @@ def _create(minor: int) -> Schema:
 
 
 def _query(minor: int) -> Schema:
-    properties = {"limit": parameters.NUMBERS, "offset": parameters.NUMBERS, "all_projects": parameters.TEXTS}
+    # Upstream has no marker, but openstacksdk asks for the next page with one whenever a page is full.
+    properties = {**paging.PAGE, "offset": parameters.NUMBERS, "all_projects": parameters.TEXTS}
     return parameters.query(properties, is_open=minor < 75)
 
 
@@ -65,7 +66,9 @@ def index(call: Call) -> dict[str, Any]:
     if "all_projects" in call.query:
         call.authorize(rule=policies.PREFIX + "os-server-groups:index:all_projects")
     offset = parameters.number("offset", call.query.get("offset", "0"))
-    found = server_groups.find(call.store, project_id, limit=paging.limit_of(call), offset=offset)
+    found = server_groups.find(
+        call.store, project_id, limit=paging.limit_of(call), offset=offset, marker=call.query.get("marker")
+    )
     return {"server_groups": [_view(call, group) for group in found]}
 
 

@@ -151,6 +151,19 @@ def _code(call: Call, server_id: str) -> int:
     return 422 if record.host is None else 200
 
 
+def volume_attachments(call: Call) -> dict[str, Any]:
+    """List a server's volumes: none, as there are none in this cloud yet."""
+    access.server(call)
+    return {"volumeAttachments": []}
+
+
+def volume_attachment(call: Call) -> dict[str, Any]:
+    """Show one. :raises NotFound: always, see :func:`volume_attachments`."""
+    record = access.server(call)
+    volume_id = call.params["volume_id"][:64]
+    raise NotFound(f"Instance {record.id} is not attached to volume {volume_id}", "volume.not_attached")
+
+
 SNAPSHOT: Schema = {"type": "object", "properties": {"snapshot": {"type": "object"}}, "required": ["snapshot"]}
 SNAPSHOT["additionalProperties"] = False
 

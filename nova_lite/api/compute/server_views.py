@@ -50,6 +50,7 @@ class ServerView:
         self._down_after: float = call.services.conf.compute.down_after
         self._self = f"{endpoint}{paging.ROOT}/servers/"
         self._bookmark = f"{endpoint}{paging.BOOKMARKS}/"
+        self._extra_specs = self._minor >= 47 and call.may(policies.SERVERS + "show:flavor-extra-specs")
         self._own = call.request.headers.get(OWN_HEADER) is not None
 
     def basic(self, server_id: str, name: str) -> dict[str, Any]:
@@ -175,15 +176,15 @@ class ServerView:
         if self._minor < 47:
             href = f"{self._bookmark}flavors/{flavor['id']}"
             return {"id": flavor["id"], "links": [{"rel": "bookmark", "href": href}]}
-        return {
+        shown = {
             "original_name": flavor["name"],
             "vcpus": flavor["vcpus"],
             "ram": flavor["ram"],
             "disk": flavor["disk"],
             "ephemeral": flavor["ephemeral"],
             "swap": flavor["swap"],
-            "extra_specs": flavor["extra_specs"],
         }
+        return shown | {"extra_specs": flavor["extra_specs"]} if self._extra_specs else shown
 
     def _fault(self, fault: dict[str, Any]) -> dict[str, Any]:
         shown = {name: fault.get(name) for name in ("code", "message", "created")}

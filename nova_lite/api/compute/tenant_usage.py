@@ -70,7 +70,8 @@ def index(call: Call) -> dict[str, Any]:
         # A project's use with the project left out; clients must not take everybody's for it.
         raise NotFound("The resource could not be found.", "request.no_route")
     found, start, stop = _find(call, None)
-    detailed = call.query.get("detailed") == "1"
+    # openstacksdk writes True.
+    detailed = call.query.get("detailed") in parameters.TRUE
     shown = [_view(each, start, stop, detailed=detailed) for each in found]
     return _with_links(call, {"tenant_usages": shown}, "tenant_usages", "os-simple-tenant-usage", found)
 
@@ -80,7 +81,8 @@ def show(call: Call) -> dict[str, Any]:
     project_id = call.params["project_id"]
     call.authorize({"project_id": project_id})
     found, start, stop = _find(call, project_id)
-    shown = _view(found[0], start, stop, detailed=True) if found else {}
+    # Upstream shows nothing of a project that used nothing, over which openstackclient falls.
+    shown = _view(found[0] if found else ProjectUsage(project_id), start, stop, detailed=True)
     path = f"os-simple-tenant-usage/{project_id}"
     return _with_links(call, {"tenant_usage": shown}, "tenant_usage", path, found)
 
