@@ -24,6 +24,8 @@ from nova_lite.virt.driver import VM, Driver, GuestSpec, LocalImage, Nic
 SEED_BYTES = 512
 """Entropy for the guest's pool, as much as Nova gives."""
 
+MOST_GRACE_S = 120.0
+
 MOST_EVENTS = 64
 """Steps that are kept of one operation, the last ones."""
 
@@ -82,7 +84,9 @@ class Job:
     def grace_s(self) -> float:
         """Return how long the guest may take to shut down: the image's ``os_shutdown_timeout`` or the host's default."""
         asked = str(self.server.image_properties.get("os_shutdown_timeout", ""))
-        return float(asked) if asked.isdecimal() else float(self.tools.conf.compute.shutdown_timeout)
+        default = float(self.tools.conf.compute.shutdown_timeout)
+        # An image's owner must not be able to keep this host's workers waiting for good.
+        return min(float(asked), max(MOST_GRACE_S, default)) if asked.isascii() and asked.isdecimal() else default
 
 
 def _moment() -> str:

@@ -137,8 +137,9 @@ class Runner:
         work = job.work
         if self._may_retry(work, error):
             delay = min(30.0, 0.5 * 2**work.attempt)
+            unseen = isinstance(error, DriverTimeout) and action.name != "create"
             self._persist(
-                partial(operations.retry_later, work=work, delay_s=delay, error=str(error), events=job.events)
+                partial(lifecycle.retry, work=work, delay_s=delay, error=str(error), events=job.events, unseen=unseen)
             )
             LOG.warning(
                 "server=%s action=%s event=retry in_s=%.1f reason=%r", work.target_id, work.action, delay, str(error)
@@ -146,7 +147,7 @@ class Runner:
             return "retry"
         clean = self._undo(action, job)
         self._hook(work, "fail")
-        power = None if action.name == "create" else self._power(work.target_id)
+        power = None if action.name == "create" else self._power_after(error, work.target_id)
         self._persist(partial(_fail, action=action, job=job, error=error, power=power, clean=clean))
         return "failed"
 
@@ -167,6 +168,10 @@ class Runner:
             LOG.error("server=%s action=%s event=undo-failed reason=%r", job.work.target_id, action.name, str(error))
             return False
         return True
+
+    def _power_after(self, error: Exception, server_id: str) -> PowerState | None:
+        """Return how the guest is after a failure; one that left a call unanswered is unknown until it is observed."""
+        return PowerState.NOSTATE if isinstance(error, DriverTimeout) else self._power(server_id)
 
     def _power(self, server_id: str) -> PowerState | None:
         try:

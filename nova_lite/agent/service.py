@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,9 @@ LOG = logging.getLogger(__name__)
 RENEW_S = LEASE_S / 3
 COLLISION_S = 1.0
 """After how long an operation is tried again whose server this agent is still at work on for an older one."""
+
+_JOIN_S = 5.0
+"""How long the agent's own threads are waited for at its end; one may be in a call that hangs."""
 
 
 class Agent:
@@ -73,7 +75,6 @@ class Agent:
         self._relay = ConsoleRelay(conf)
         self._lock = HostLock(Path(conf.state_path), self.host)
         self._owner = operations.new_owner(f"agent-{self.host}")
-        self._pool = ThreadPoolExecutor(conf.compute.workers, thread_name_prefix="operation")
         self._hint = threading.Event()
         self._guard = threading.Lock()
         self._held: set[str] = set()
@@ -134,10 +135,10 @@ class Agent:
         self._network_watch.wake()
         if self._listener is not None:
             self._listener.stop()
+        deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
-            thread.join(5.0)
+            thread.join(max(0.0, deadline - time.monotonic()))
         self._relay.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
         self._lock.release()
 
     def reconcile(self) -> None:
@@ -186,7 +187,8 @@ class Agent:
                 self._put_back(work, COLLISION_S, "the agent is still at work on this server")
                 continue
             self._under_way[work.id] = work
-            self._pool.submit(self._run, work)
+            # A thread that the process's end does not wait for: it may be in a call that hangs.
+            threading.Thread(target=self._run, args=(work,), name=f"operation-{work.id}", daemon=True).start()
         return bool(len(works) == free)  # what comes after this look sets the hint
 
     def _run(self, work: Work) -> None:

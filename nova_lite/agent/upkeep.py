@@ -1,4 +1,7 @@
-"""What a host needs now and then beside its guests: DHCP that has died, images that nothing here is made from any more."""
+"""What a host needs now and then beside its guests: DHCP that has died, images that nothing here is made from any more.
+
+And the files of snapshots that were cut off: a server's deletion ends what makes them without a worker that could remove them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nova_lite.agent.job import Tools
-from nova_lite.db.models import Server
+from nova_lite.bus import AGENT
+from nova_lite.conf import state_path
+from nova_lite.db.models import Operation, Server
+from nova_lite.db.operations import UNFINISHED
 from nova_lite.errors import NovaLiteError
 
 LOG = logging.getLogger(__name__)
@@ -53,6 +59,7 @@ class Upkeep:
         try:
             if isinstance(networks, Tends):
                 networks.tend()
+            self._drop_snapshots()
             if isinstance(images, Evicts) and (now or time.monotonic() >= self._due):
                 self._due = time.monotonic() + EVERY_S
                 with self._tools.store.read() as session:
@@ -61,6 +68,27 @@ class Upkeep:
                     LOG.info("image=%s event=evicted host=%s", image_id, self._tools.host)
         except (NovaLiteError, OSError) as error:
             LOG.error("host=%s event=upkeep-failed reason=%r", self._tools.host, str(error))
+
+    def _drop_snapshots(self) -> None:
+        """Remove every file that no unfinished operation of this host makes; looked for before the operations are read."""
+        directory = state_path(self._tools.conf, "snapshots")
+        found = list(directory.iterdir()) if directory.is_dir() else []
+        if not found:
+            return
+        with self._tools.store.read() as session:
+            wanted = snapshots_in_hand(session, self._tools.host)
+        for path in found:
+            if path.name.partition(".")[0] not in wanted:
+                path.unlink(missing_ok=True)
+                LOG.info("host=%s event=snapshot-dropped file=%s", self._tools.host, path.name)
+
+
+def snapshots_in_hand(session: Session, host: str) -> set[str]:
+    """Return the ids of the images that unfinished operations of *host* are to make."""
+    query = select(Operation.arguments).where(
+        Operation.queue == AGENT, Operation.host == host, Operation.state.in_(UNFINISHED)
+    )
+    return {str(arguments["image_id"]) for arguments in session.scalars(query) if "image_id" in arguments}
 
 
 def images_in_use(session: Session, host: str) -> set[str]:

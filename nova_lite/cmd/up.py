@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from oslo_config import cfg
+from sqlalchemy.exc import DBAPIError
 
 from nova_lite.agent.service import Agent
 from nova_lite.bus import Bus, Waker
@@ -19,6 +20,7 @@ from nova_lite.cmd import logs, parts
 from nova_lite.cmd.presence import Presence
 from nova_lite.db import migrate, operations
 from nova_lite.db.store import Store
+from nova_lite.errors import Unavailable
 from nova_lite.scheduler.service import Scheduler
 
 LOG = logging.getLogger(__name__)
@@ -94,7 +96,10 @@ class _Cloud:
         """Begin; the agent starts in a thread of its own, since the first look at a hypervisor may take seconds."""
         if self._store.backend == "sqlite":
             # A file of this machine's: no other scheduler is at work on it, so what the last life left is free.
-            operations.release_queue(self._store, "scheduler")
+            try:
+                operations.release_queue(self._store, "scheduler")
+            except (DBAPIError, Unavailable) as error:
+                LOG.warning("event=not-taken-up reason=%r (the leases will run out)", str(error)[:200])
         self._scheduler.start()
         for presence in self._presences:
             presence.start()

@@ -48,6 +48,11 @@ _END_DELETED = (
         generation=_SERVERS.c.generation + 1,
     )
 )
+_UNSEEN = (
+    update(_SERVERS)
+    .where(_SERVERS.c.id == bindparam("of_server"), _SERVERS.c.deleted.is_(False))
+    .values(power_state=int(PowerState.NOSTATE), generation=_SERVERS.c.generation + 1)
+)
 _OWN_PORTS = select(_PORTS.c.id, _PORTS.c.host, _PORTS.c.made_by_compute).where(
     _PORTS.c.device_id == bindparam("of_server")
 )
@@ -70,11 +75,14 @@ def begin(
     (deleting a server that never reached a host). *values*: columns that the action changes at its very beginning.
     *not_before*: epoch seconds. *queue*: who does it; ``scheduler`` where it needs a host first.
 
-    :raises Conflict: the server's state does not allow the action; the message says from which states it does.
+    :raises Conflict: the server's state does not allow the action (the message says from which states it does), or it
+        never got a host, so that there is no agent that could do it.
     :raises NotFound: the server was deleted meanwhile.
     """
     transition = TRANSITIONS[action]
     _check(server, transition)
+    if server.host is None and queue == "agent" and action != "delete":
+        raise Conflict(f"Instance {server.id} has no host; delete it and make it anew.", "server.no_host")
     if transition.interrupts:
         abandon(session, server.id)
     changes: dict[str, Any] = {
@@ -251,6 +259,16 @@ def fail(
     values |= endings.failed(session, work)
     _set(session, work.target_id, work.action, values)
     _log(work.target_id, work.action, "failed", work.request_id, work.id)
+
+
+def retry(session: Session, work: Work, delay_s: float, error: str, events: list[JsonDict], *, unseen: bool) -> None:
+    """Put *work* back for another attempt; *unseen*: nobody knows meanwhile how its guest is, and its server shows that.
+
+    :raises StaleState: the operation is no longer ours; the transaction must roll back.
+    """
+    operations.retry_later(session, work, delay_s, error, events)
+    if unseen:
+        session.execute(_UNSEEN, {"of_server": work.target_id})
 
 
 def cancel(session: Session, work: Work) -> None:

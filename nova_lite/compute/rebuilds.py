@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import images, keypairs, lifecycle, servers
+from nova_lite.compute import claims, images, keypairs, lifecycle, servers
 from nova_lite.db.models import Flavor, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
@@ -31,14 +31,18 @@ def rebuild(
     """Begin a rebuild; return the host whose agent has the work.
 
     :raises Invalid: the image or the key is not to be had, or the image makes another kind of guest.
-    :raises Conflict: the server's state does not allow it, or it is locked.
+    :raises Conflict: the server's state does not allow it, it is locked, or it holds no room and its host has none left.
     """
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
-        if server.host is None:
-            raise Conflict(f"Instance {server_id} has no host; delete it and make it anew.", "server.no_host")
         operation = lifecycle.begin(session, caller, server, "rebuild", values=_values(session, server, wanted, scope))
+        # A server whose creation failed gave its room back.
+        if server.host is not None and not claims.claim(session, server, server.host):
+            raise Conflict(
+                f"Host {server.host} has no room for instance {server_id} any more; delete it and make it anew.",
+                "server.no_room",
+            )
         return None if operation is None else server.host
 
     return store.transact(work)

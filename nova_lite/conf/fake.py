@@ -13,7 +13,11 @@ OPTIONS = [
     cfg.FloatOpt("latency", default=0.0, min=0, help="Seconds that each action takes."),
     cfg.FloatOpt("latency_jitter", default=0.0, min=0, help="Up to this many seconds more, at random."),
     cfg.FloatOpt("fault_rate", default=0.0, min=0, max=1, help="The part of actions that fail with a DriverError."),
-    cfg.ListOpt("faulty_actions", default=[], help="Only these actions fail at fault_rate; empty: all of them."),
+    cfg.FloatOpt("hang_rate", default=0.0, min=0, max=1, help="The part of actions that get no answer."),
+    cfg.FloatOpt(
+        "hang_seconds", default=1.0, min=0, help="Seconds after which an action without an answer is given up."
+    ),
+    cfg.ListOpt("faulty_actions", default=[], help="Only these actions fail or hang; empty: all of them."),
     cfg.BoolOpt(
         "persist",
         default=False,

@@ -44,7 +44,12 @@ class FakeDriver(FakeAbilities):
             capacity=Inventory(options.vcpus, options.memory_mb, options.disk_gb, options.disk_gb),
             kinds=options.kinds,
             latency=Latency(options.latency, options.latency_jitter),
-            faults=Faults(options.fault_rate, frozenset(options.faulty_actions)),
+            faults=Faults(
+                options.fault_rate,
+                options.hang_rate,
+                options.hang_seconds,
+                actions=frozenset(options.faulty_actions),
+            ),
             database=Path(conf.state_path) / "fake-guests.db" if options.persist else None,
         )
 

@@ -8,6 +8,7 @@ import random
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import refusals
-from nova_lite.virt.driver import KINDS, DriverError, GuestNotFound, GuestSpec, Inventory
+from nova_lite.virt.driver import KINDS, DriverError, DriverTimeout, GuestNotFound, GuestSpec, Inventory
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS guests (
@@ -28,18 +29,24 @@ _EXTRAS_SCHEMA = """
 CREATE TABLE IF NOT EXISTS extras (id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (id, name))
 """
 _CONSOLE_CHARACTERS = 65_536
+_CALLS = 10_000
 
 
 @dataclass
 class Faults:
     """What goes wrong, to be changed at any time while the driver is in use.
 
-    ``rate`` is the part of actions that raise ``DriverError``; ``actions`` narrows it to some (empty: all); ``next_errors``
+    ``rate`` is the part of actions that raise ``DriverError``; ``hang_rate`` the part that get no answer: after ``hang_s``
+    seconds they raise ``DriverTimeout``. ``actions`` narrows both to some (empty: all); ``next_errors``
     gives single calls their error: action → messages, taken from the front. ``after`` says that the fault comes
-    when the work is done rather than before, as when an answer is lost. ``unreachable`` makes every call fail.
+    when the work is done rather than before, as when an answer is lost; ``done_rate`` is the part of faults for which
+    that is so. ``unreachable`` makes every call fail.
     """
 
     rate: float = 0.0
+    hang_rate: float = 0.0
+    hang_s: float = 1.0
+    done_rate: float = 0.0
     actions: frozenset[str] = frozenset()
     next_errors: dict[str, list[str]] = field(default_factory=dict)
     after: bool = False
@@ -73,8 +80,8 @@ class FakeGuests:
         self.kinds = tuple(kinds)
         self.latency = latency or Latency()
         self.faults = faults or Faults()
-        self.calls: list[tuple[str, str]] = []
-        """(action, server id) of each call, oldest first."""
+        self.calls: deque[tuple[str, str]] = deque(maxlen=_CALLS)
+        """(action, server id) of the last calls, oldest first."""
         self._random = random.Random(seed)  # noqa: S311 - chance for tests, not for secrets
         self._lock = threading.RLock()
         if database is not None:
@@ -194,21 +201,33 @@ class FakeGuests:
         with self._lock:
             self.calls.append((action, server_id))
             error = self._fault(action)
+            done = error is not None and self._is_done_all_the_same()
             wait = self.latency.actions.get(action, self.latency.base) + self._random.uniform(0, self.latency.jitter)
+        if isinstance(error, DriverTimeout):
+            wait = self.faults.hang_s
         if wait > 0:
             time.sleep(wait)
-        if error is not None and not self.faults.after:
-            raise DriverError(error)
+        if error is not None and not done:
+            raise error
         yield
         if error is not None:
-            raise DriverError(error)
+            raise error
 
-    def _fault(self, action: str) -> str | None:
+    def _fault(self, action: str) -> DriverError | None:
         faults = self.faults
         if faults.unreachable:
-            return "the fake hypervisor does not answer"
+            return DriverError("the fake hypervisor does not answer")
         if faults.next_errors.get(action):
-            return faults.next_errors[action].pop(0)
-        if (not faults.actions or action in faults.actions) and self._random.random() < faults.rate:
-            return f"the fake hypervisor failed at {action}, as [fake] fault_rate asks"
+            return DriverError(faults.next_errors[action].pop(0))
+        if faults.actions and action not in faults.actions:
+            return None
+        drawn = self._random.random()
+        if drawn < faults.rate:
+            return DriverError(f"the fake hypervisor failed at {action}, as [fake] fault_rate asks")
+        if drawn < faults.rate + faults.hang_rate:
+            return DriverTimeout(f"the fake hypervisor hung at {action}, as [fake] hang_rate asks")
         return None
+
+    def _is_done_all_the_same(self) -> bool:
+        faults = self.faults
+        return not faults.unreachable and (faults.after or self._random.random() < faults.done_rate)

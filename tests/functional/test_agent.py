@@ -86,6 +86,9 @@ def test_actions(running: Cloud, actions: tuple[str, ...]) -> None:
     assert server.vm_state == "active"
 
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
 class Death(BaseException):
     """The agent's process dies here."""
 

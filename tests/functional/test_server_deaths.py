@@ -60,6 +60,9 @@ CASES = [
 ]
 
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
 class Death(BaseException):
     """The agent's process dies here."""
 
@@ -76,7 +79,8 @@ def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
 
 
 def begin(cloud: WholeCloud, server_id: str, action: str) -> None:
-    cloud.conf.set_override("reclaim_instance_interval", 3600 if action == "soft-delete" else 0, group="compute")
+    interval = 3600 if action in ("soft-delete", "restore") else 0
+    cloud.conf.set_override("reclaim_instance_interval", interval, group="compute")
     if action in ("delete", "soft-delete"):
         assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
         return
@@ -117,11 +121,8 @@ def test_death_before_each_step(cloud: WholeCloud, action: str, step: str) -> No
     for before in BEFORE.get(action, ()):
         begin(cloud, server_id, before)
         cloud.settled(server_id)
-        cloud.conf.set_override("reclaim_instance_interval", 3600, group="compute")
     was = cloud.server(server_id).vm_state
     begin(cloud, server_id, action)
-    if action == "restore":
-        cloud.conf.set_override("reclaim_instance_interval", 3600, group="compute")
     assert died.wait(10)
     cloud.kill(first)
     cloud.agent()

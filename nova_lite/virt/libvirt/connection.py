@@ -1,12 +1,20 @@
 """One connection to libvirt per address, every call bounded in time.
 
 libvirt's calls block in C without a deadline of their own: one hung guest would hold its caller for good. So each call
-runs in a thread of its own and is given up (not ended, which C code can't be) when its time is over; the number of
-calls under way is limited, so that a libvirtd that hangs altogether costs a bounded number of threads.
+runs in a thread of its own and is given up (not ended, which C code can't be) when its time is over. So that what hangs
+does not hold up anything else:
+
+- the number of calls under way is limited, so that a libvirtd that hangs altogether costs a bounded number of threads;
+- while a call for a guest has been given up and not come back, no other is begun for that guest, but to end it: each
+  would hold one of libvirtd's own threads (``max_workers``, 20) too;
+- after a call was given up, others take another connection: libvirtd answers only so many calls of one connection at a
+  time (``max_client_requests``, 5);
+- what was given up before it was begun is not begun any more, whenever libvirtd goes on.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -16,9 +24,13 @@ import libvirt
 
 from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound
 
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MAX_CALLS = 32
+_EARLIER_S = 2.0
+"""How long a call waits for an earlier one of its guest that was given up: one that ended the guest has freed it."""
+_POLL_S = 0.02
 _LOST = frozenset(
     {
         libvirt.VIR_ERR_SYSTEM_ERROR,
@@ -44,6 +56,44 @@ def _keep_quiet(_context: object, _error: object) -> None:
 libvirt.registerErrorHandler(_keep_quiet, None)
 
 
+class _GivenUp(Exception):
+    """Nobody waits for this call any more."""
+
+
+class _Attempt:
+    """One call under way, in a thread of its own."""
+
+    def __init__(self, what: str, guest: str | None) -> None:
+        self.what = what
+        self.guest = guest
+        self.connection: Any = None
+        self.finished = threading.Event()
+        self.outcome: tuple[bool, Any] = (False, None)
+        self._lock = threading.Lock()
+        self._given_up = False
+
+    def go_on(self) -> None:
+        """Do nothing while somebody waits. :raises _GivenUp: nobody does, so nothing may be begun."""
+        with self._lock:
+            if self._given_up:
+                raise _GivenUp(self.what)
+
+    def give_up(self) -> None:
+        """Let nothing more be begun."""
+        with self._lock:
+            self._given_up = True
+
+
+_CURRENT = threading.local()
+
+
+def still_wanted() -> None:
+    """Go on only if somebody waits for this call: to be called between two steps of the work that :meth:`Connection.call` runs."""
+    attempt: _Attempt | None = getattr(_CURRENT, "attempt", None)
+    if attempt is not None:
+        attempt.go_on()
+
+
 class Connection:
     """A connection to one libvirt address, opened when it is first needed and again when it was lost."""
 
@@ -54,58 +104,102 @@ class Connection:
         self._slots = threading.BoundedSemaphore(_MAX_CALLS)
         self._lock = threading.Lock()
         self._connection: Any = None
+        self._stuck: set[_Attempt] = set()
 
-    def call(self, what: str, work: Callable[[Any], T], timeout: float | None = None) -> T:
+    def call(
+        self,
+        what: str,
+        work: Callable[[Any], T],
+        timeout: float | None = None,
+        *,
+        guest: str | None = None,
+        ends: bool = False,
+    ) -> T:
         """Run ``work(connection)`` and return what it returns.
 
         A connection that libvirtd has closed is opened anew and *work* runs once more, so *work* must bear being
         repeated, and must look domains up itself.
 
         :param what: what is being done, for the message: ``start guest …``.
+        :param guest: the server's id, where the call may have to wait for the guest itself.
+        :param ends: the call ends the guest, and with it whatever waits for it.
         :raises GuestNotFound: libvirt answers that there is no such domain.
-        :raises DriverTimeout: no answer within *timeout* (default ``[libvirt] call_timeout``) seconds.
+        :raises DriverTimeout: no answer within *timeout* (default ``[libvirt] call_timeout``) seconds, or an earlier call
+            for the guest has got none.
         :raises DriverError: libvirt refuses, or can't be reached.
         """
         limit = self._call_timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
+        if guest is not None and not ends:
+            self._await_earlier(what, guest, min(limit, _EARLIER_S))
         if not self._slots.acquire(timeout=limit):
             raise DriverTimeout(f"{what}: libvirt ({self.uri}) has not answered {_MAX_CALLS} earlier calls")
-        outcome: list[tuple[bool, Any]] = []
-        finished = threading.Event()
-
-        def body() -> None:
-            try:
-                outcome.append((True, self._with_reconnect(work)))
-            except BaseException as error:
-                outcome.append((False, error))
-            finally:
-                self._slots.release()
-                finished.set()
-
-        threading.Thread(target=body, name=f"libvirt: {what}", daemon=True).start()
-        if not finished.wait(max(deadline - time.monotonic(), 0)):
+        attempt = _Attempt(what, guest)
+        threading.Thread(target=self._run, args=(attempt, work), name=f"libvirt: {what}", daemon=True).start()
+        if not attempt.finished.wait(max(deadline - time.monotonic(), 0)):
+            self._give_up(attempt)
             raise DriverTimeout(f"{what}: libvirt ({self.uri}) did not answer within {limit:.0f} s")
-        succeeded, result = outcome[0]
+        succeeded, result = attempt.outcome
         if succeeded:
             return result  # type: ignore[no-any-return]
         if isinstance(result, libvirt.libvirtError):
             raise _translate(what, result) from result
         raise result
 
-    def _with_reconnect(self, work: Callable[[Any], T]) -> T:
-        connection = self._open()
+    def is_stuck(self, guest: str) -> bool:
+        """Tell whether a call for *guest* was given up and has not come back: nobody knows how the guest is."""
+        with self._lock:
+            return any(attempt.guest == guest for attempt in self._stuck)
+
+    def _await_earlier(self, what: str, guest: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self.is_stuck(guest):
+            if time.monotonic() >= deadline:
+                raise DriverTimeout(f"{what}: the guest has not answered an earlier call; a hard reboot ends it")
+            time.sleep(_POLL_S)
+
+    def _run(self, attempt: _Attempt, work: Callable[[Any], Any]) -> None:
+        _CURRENT.attempt = attempt
+        try:
+            attempt.outcome = (True, self._with_reconnect(attempt, work))
+        except BaseException as error:
+            attempt.outcome = (False, error)
+        finally:
+            self._slots.release()
+            with self._lock:
+                self._stuck.discard(attempt)
+                attempt.finished.set()
+
+    def _give_up(self, attempt: _Attempt) -> None:
+        attempt.give_up()
+        with self._lock:
+            if not attempt.finished.is_set():
+                self._stuck.add(attempt)
+        self._forget(attempt.connection)
+        LOG.warning("uri=%s event=given-up call=%r", self.uri, attempt.what)
+
+    def _with_reconnect(self, attempt: _Attempt, work: Callable[[Any], T]) -> T:
+        attempt.connection = connection = self._open()
+        attempt.go_on()
         try:
             return work(connection)
         except libvirt.libvirtError as error:
             if not _is_lost(connection, error):
                 raise
         self._forget(connection)
-        return work(self._open())
+        attempt.connection = connection = self._open()
+        attempt.go_on()
+        return work(connection)
 
     def _open(self) -> Any:
         with self._lock:
+            if self._connection is not None:
+                return self._connection
+        # Not under the lock: a libvirtd that hangs takes the connection and says nothing.
+        made = libvirt.open(self.uri)
+        with self._lock:
             if self._connection is None:
-                self._connection = libvirt.open(self.uri)
+                self._connection = made
             return self._connection
 
     def _forget(self, connection: Any) -> None:

@@ -15,7 +15,7 @@ import libvirt
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound, Observed
 from nova_lite.virt.libvirt import identity
-from nova_lite.virt.libvirt.connection import Connection
+from nova_lite.virt.libvirt.connection import Connection, still_wanted
 
 T = TypeVar("T")
 
@@ -33,6 +33,8 @@ _POWER = {
 _POLL_S = 0.02
 _STARTING_UP = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
 _START_WAIT_S = 30.0
+_HUNG_MS = 60_000
+"""After so long without an answer QEMU's monitor has hung; what takes long on purpose is a job, which is something else."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ class Domains:
             try:
                 who = identity.of(domain)
                 power = _power(tuple(domain.state()))
+                if who is not None and self.is_hung(domain, who.server_id):
+                    power = PowerState.NOSTATE
                 seen.append(
                     Observed(
                         who.server_id if who else None, domain.name(), power, who.kind if who else self._fallback_kind
@@ -92,11 +96,27 @@ class Domains:
                     raise
         return seen
 
-    def on(self, server_id: str, what: str, work: Callable[[Any], T], timeout: float | None = None) -> T:
-        """Run ``work(domain)``. :raises GuestNotFound: there is none."""
-        return self.connection.call(
-            f"{what} guest {server_id}", lambda conn: work(conn.lookupByUUIDString(server_id)), timeout
-        )
+    def is_hung(self, domain: Any, server_id: str) -> bool:
+        """Tell whether the guest's process leaves a call of ours, or of anybody's, unanswered: libvirt says that it runs."""
+        if self.connection.is_stuck(server_id):
+            return True
+        try:
+            state, _, milliseconds = domain.controlInfo()
+        except libvirt.libvirtError:
+            return False  # it does not run, or has nothing to control it by (LXC)
+        return bool(state == libvirt.VIR_DOMAIN_CONTROL_OCCUPIED and milliseconds > _HUNG_MS)
+
+    def on(
+        self, server_id: str, what: str, work: Callable[[Any], T], timeout: float | None = None, *, ends: bool = False
+    ) -> T:
+        """Run ``work(domain)``; *ends*: it ends the guest. :raises GuestNotFound: there is none."""
+
+        def on_domain(connection: Any) -> T:
+            domain = connection.lookupByUUIDString(server_id)
+            still_wanted()
+            return work(domain)
+
+        return self.connection.call(f"{what} guest {server_id}", on_domain, timeout, guest=server_id, ends=ends)
 
     def named(self, name: str, what: str, work: Callable[[Any], T]) -> T:
         """Run ``work(domain)`` for the domain of that name. :raises GuestNotFound: there is none."""
@@ -110,7 +130,7 @@ class Domains:
 
         view = self.wait_started(server_id)
         if view is None or not view.active:
-            self.connection.call(f"start guest {server_id}", lambda conn: _define_and_start(conn, xml))
+            self.connection.call(f"start guest {server_id}", lambda conn: _define_and_start(conn, xml), guest=server_id)
 
     def start_as_defined(self, server_id: str) -> None:
         """Start a guest from the definition that it has; running is success."""
@@ -144,9 +164,10 @@ class Domains:
     def wait_stopped(self, server_id: str, seconds: float) -> bool:
         """Wait until the domain does not run; False: it still does after *seconds*."""
         deadline = time.monotonic() + seconds
+        what = f"look at guest {server_id}"
         while True:
             try:
-                if not self.on(server_id, "look at", lambda domain: domain.isActive()):
+                if not self.connection.call(what, lambda conn: conn.lookupByUUIDString(server_id).isActive()):
                     return True
             except GuestNotFound:
                 return True
@@ -157,6 +178,7 @@ class Domains:
 
 def _define_and_start(connection: Any, xml: str) -> None:
     domain = connection.defineXML(xml)
+    still_wanted()
     try:
         domain.create()
     except libvirt.libvirtError as error:

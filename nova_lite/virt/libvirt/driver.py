@@ -152,8 +152,12 @@ class LibvirtDriver(LibvirtAbilities):
         return seen
 
     def power(self, server_id: str) -> PowerState:
-        """Return one guest's power state. :raises GuestNotFound: libvirt has no such guest."""
-        return self._need(server_id)[1].power
+        """Return one guest's power state; NOSTATE while it leaves a call unanswered.
+
+        :raises GuestNotFound: libvirt has no such guest.
+        """
+        guests, view = self._need(server_id)
+        return PowerState.NOSTATE if guests.domains.connection.is_stuck(server_id) else view.power
 
     def stats(self, server_id: str) -> Stats:
         """Return what a running guest uses. :raises GuestNotFound: it does not run."""

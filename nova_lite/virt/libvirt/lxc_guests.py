@@ -96,7 +96,7 @@ class LxcGuests:
         if self.domains.wait_stopped(view.server_id, _KILL_WAIT_S):
             return
         try:
-            self.domains.on(view.server_id, "end", lambda domain: domain.destroy())
+            self.domains.on(view.server_id, "end", lambda domain: domain.destroy(), ends=True)
         except DriverError:
             if not self.domains.wait_stopped(view.server_id, 0.0):
                 raise
@@ -110,7 +110,8 @@ class LxcGuests:
             domain.sendProcessSignal(1, number)
 
         try:
-            self.domains.on(view.server_id, "signal", work)
+            ends = number == libvirt.VIR_DOMAIN_PROCESS_SIGNAL_KILL
+            self.domains.on(view.server_id, "signal", work, ends=ends)
         except GuestNotFound:
             return
         except DriverError:

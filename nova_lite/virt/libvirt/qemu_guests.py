@@ -9,7 +9,7 @@ import libvirt
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import UNIKERNEL, DriverError, GuestNotFound, GuestSpec, LocalImage, Nic
+from nova_lite.virt.driver import UNIKERNEL, DriverError, DriverTimeout, GuestNotFound, GuestSpec, LocalImage, Nic
 from nova_lite.virt.libvirt import console_ports, disks, live_size, qemu_nics, qemu_snapshot, unikernel, vm
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.domains import Domains, DomainView
@@ -73,7 +73,7 @@ class QemuGuests:
         if not view.active:
             return
         try:
-            self.domains.on(view.server_id, "end", lambda domain: domain.destroy())
+            self.domains.on(view.server_id, "end", lambda domain: domain.destroy(), ends=True)
         except GuestNotFound:
             return
         except DriverError:
@@ -87,7 +87,9 @@ class QemuGuests:
             while (left := deadline - time.monotonic()) > 0:
                 # Again and again: a guest that is still booting has missed the first.
                 try:
-                    self.domains.on(view.server_id, "shut down", lambda domain: domain.shutdown())
+                    self.domains.on(view.server_id, "shut down", lambda domain: domain.shutdown(), timeout=max(left, 1))
+                except DriverTimeout:
+                    break  # QEMU itself hangs: it will hear nothing
                 except DriverError:
                     if not self.domains.wait_stopped(view.server_id, 0.0):
                         raise

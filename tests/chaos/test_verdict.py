@@ -1,0 +1,143 @@
+"""The judge of the killed clouds can find what it is there to find."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+TOOL = Path(__file__).parents[2] / "tools/chaos"
+sys.path.insert(0, str(TOOL))
+
+import options  # noqa: E402
+import template  # noqa: E402
+import verdict  # noqa: E402
+
+from nova_lite.compute.transitions import VmState  # noqa: E402
+from nova_lite.db import migrate, operations  # noqa: E402
+from nova_lite.db.models import Allocation, Host, Operation, Server  # noqa: E402
+from nova_lite.db.operations import Caller  # noqa: E402
+from nova_lite.db.types import new_id, now  # noqa: E402
+from nova_lite.virt.driver import GuestSpec, LocalImage  # noqa: E402
+from nova_lite.virt.fake import FakeDriver  # noqa: E402
+
+
+class Scene:
+    """A cloud without processes, whose rows and guests a test puts as it likes."""
+
+    def __init__(self, directory: Path) -> None:
+        template.make(directory)
+        self.conf = options.load(directory)
+        self.store = migrate.open_store(self.conf)
+        self.driver = FakeDriver.from_conf(self.conf)
+        user: Any = SimpleNamespace(crashed=set(), odd=[])
+        self.court = verdict.Court(self.conf, self.store, self.driver, user, strict=True)
+        self.store.transact(self._host)
+
+    def _host(self, session: Any) -> None:
+        session.add(Host(name=options.HOST, uuid=new_id(), vcpus=8, memory_mb=9999, disk_gb=99))
+
+    def server(self, *works: tuple[str, str], **values: Any) -> str:
+        server_id = new_id()
+        row: dict[str, Any] = {
+            "id": server_id,
+            "project_id": "p",
+            "user_id": "u",
+            "name": f"s-{server_id}",
+            "hostname": "s",
+            "kind": "vm",
+            "flavor": {},
+            "vcpus": 1,
+            "memory_mb": 64,
+            "disk_gb": 1,
+            "vm_state": "active",
+            "power_state": 1,
+            "host": options.HOST,
+            "reservation_id": "r",
+            "launched_at": now(),
+        }
+
+        def add(session: Any) -> None:
+            session.add(Server(**(row | values)))
+            for action, state in works:
+                what = {"action": action, "target_type": "server", "target_id": server_id, "queue": "agent"}
+                operations.submit(session, Caller("r", "p", "u"), deadline_s=9, **what)  # type: ignore[arg-type]
+                session.query(Operation).filter_by(target_id=server_id, state="pending").update(
+                    {"state": state, "attempt": 1}
+                )
+
+        self.store.transact(add)
+        return server_id
+
+    def guest(self, server_id: str) -> None:
+        image = LocalImage("i", Path("/nowhere"), "raw", 1)
+        self.driver.spawn(GuestSpec(server_id, "n", "n", "p", "u", "vm", 1, 64, 1, image))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    made.store.close()
+
+
+def test_what_is_under_way_is_found(scene: Scene) -> None:
+    server_id = scene.server(("create", "running"), task_state="spawning", vm_state="building")
+    assert len([line for line in scene.court.unfinished() if server_id in line]) == 2
+
+
+def test_a_guest_without_a_server_and_a_server_without_a_guest_are_found(scene: Scene) -> None:
+    server_id, stranger = scene.server(), new_id()
+    scene.guest(stranger)
+    found = scene.court.differences()
+    assert f"guest {stranger} of nobody" in found
+    assert any(server_id in line and "has no guest" in line for line in found)
+    assert f"guest {stranger}" in list(scene.court.left_over())
+
+
+def test_a_device_without_a_port_is_found(scene: Scene) -> None:
+    directory = Path(scene.conf.state_path) / "devices"
+    directory.mkdir()
+    (directory / "p1").touch()
+    assert "device p1 of no port" in scene.court.differences()
+
+
+def test_a_claim_that_nobody_gave_back_is_found(scene: Scene) -> None:
+    server_id = scene.server(deleted=True, vm_state="deleted")
+    row = Allocation(server_id=server_id, host=options.HOST, vcpus=1, memory_mb=64, disk_gb=1)
+    scene.store.transact(lambda session: session.add(row))
+    assert "1 rows in allocations" in list(scene.court.left_over())
+
+
+def test_a_second_boot_is_found(scene: Scene) -> None:
+    server_id = scene.server(("create", "done"))
+    scene.guest(server_id)
+    assert list(scene.court.doubled()) == []
+    scene.driver.power_off(server_id)
+    scene.guest(server_id)
+    assert [line for line in scene.court.doubled() if server_id in line]
+
+
+def test_an_end_that_nobody_asked_for_is_found(scene: Scene) -> None:
+    good = scene.server(("create", "done"), ("stop", "done"), vm_state="stopped")
+    bad = scene.server(("create", "done"), ("stop", "done"), vm_state="active")
+    found = list(scene.court.expectations())
+    assert not [line for line in found if good in line]
+    assert [line for line in found if bad in line]
+
+
+@pytest.mark.parametrize(
+    ("works", "state"),
+    [
+        ([("create", "done"), ("stop", "done"), ("resize", "done"), ("confirmResize", "done")], VmState.STOPPED),
+        ([("create", "done"), ("shelve", "failed")], VmState.ACTIVE),
+        ([("create", "failed")], VmState.ERROR),
+        ([("create", "done"), ("stop", "done"), ("rebuild", "done")], VmState.STOPPED),
+    ],
+)
+def test_fold(works: list[tuple[str, str]], state: VmState) -> None:
+    assert verdict.fold([Operation(action=action, state=end) for action, end in works]) is state

@@ -1,0 +1,103 @@
+"""What may be asked of a server whose creation failed: nothing that would wait for nobody, nor take room that it gave back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compute_cloud import IMAGE, ask, boot
+from sqlalchemy import select, update
+from whole_cloud import LATEST, WholeCloud
+
+from nova_lite.agent.job import Tools
+from nova_lite.agent.upkeep import Upkeep
+from nova_lite.db.models import Allocation, Host
+
+REBUILD = {"rebuild": {"imageRef": IMAGE}}
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
+    made = WholeCloud(tmp_path)
+    yield made
+    made.close()
+
+
+def fail_to_boot(cloud: WholeCloud) -> str:
+    reply = boot(cloud)
+    assert reply.status_int == 202, reply.text
+    server_id: str = reply.json["server"]["id"]
+    assert cloud.settled(server_id).vm_state == "error"
+    return server_id
+
+
+def claims(cloud: WholeCloud) -> set[str]:
+    with cloud.store.read() as session:
+        return set(session.scalars(select(Allocation.server_id)))
+
+
+def test_a_rebuild_takes_the_room_that_the_failure_gave_back(cloud: WholeCloud) -> None:
+    cloud.agent()
+    cloud.scheduler()
+    cloud.driver.faults.next_errors["spawn"] = ["no"]
+    server_id = fail_to_boot(cloud)
+    assert claims(cloud) == set()
+    assert cloud.do(server_id, REBUILD).vm_state == "active"
+    assert claims(cloud) == {server_id}
+    assert cloud.used() == (1, 128, 1)
+
+
+def test_a_rebuild_is_refused_when_there_is_no_room_left(cloud: WholeCloud) -> None:
+    cloud.agent()
+    cloud.scheduler()
+    cloud.driver.faults.next_errors["spawn"] = ["no"]
+    server_id = fail_to_boot(cloud)
+    cloud.store.transact(lambda session: session.execute(update(Host).values(used_vcpus=10_000)))
+    reply = cloud.act(server_id, REBUILD, status=409)
+    assert "has no room" in reply.json["conflictingRequest"]["message"]
+    assert cloud.server(server_id).task_state is None
+    assert claims(cloud) == set()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reboot": {"type": "HARD"}},
+        {"os-stop": None},
+        {"trigger_crash_dump": None},
+        {"rescue": None},
+        REBUILD,
+    ],
+    ids=lambda body: str(next(iter(body))),
+)
+def test_what_no_host_can_do_is_refused_where_there_is_no_host(cloud: WholeCloud, body: Any) -> None:
+    cloud.store.transact(lambda session: session.execute(update(Host).values(enabled=False)))
+    cloud.scheduler()
+    server_id = fail_to_boot(cloud)
+    assert cloud.server(server_id).host is None
+    reply = cloud.act(server_id, body, version=LATEST, status=409)
+    assert "has no host" in reply.json["conflictingRequest"]["message"]
+    assert cloud.server(server_id).task_state is None
+    assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
+    assert cloud.server(server_id).deleted
+
+
+def test_files_of_snapshots_that_nobody_makes_any_more_go(cloud: WholeCloud) -> None:
+    cloud.agent()
+    cloud.scheduler()
+    server_id = cloud.boot()
+    directory = cloud.directory / "snapshots"
+    directory.mkdir(exist_ok=True)
+    for name in (IMAGE, f"{IMAGE}.part"):
+        (directory / name).write_bytes(b"cut off")
+    cloud.driver.latency.actions["snapshot"] = 0.7
+    cloud.act(server_id, {"createImage": {"name": "shot"}})
+    cloud.until(lambda: cloud.driver.calls[-1][0] == "snapshot")
+    work = cloud.operations(server_id)[-1]
+    (directory / work.arguments["image_id"]).write_bytes(b"under way")
+    Upkeep(Tools(cloud.conf, cloud.store, cloud.driver, cloud.networks, cloud.images, "host1")).run()
+    assert [path.name for path in directory.iterdir()] == [work.arguments["image_id"]]
+    cloud.settled(server_id)
+    assert list(directory.iterdir()) == []

@@ -1,0 +1,198 @@
+"""The user of a cloud that is being killed: asks for servers and actions, and asks again when no answer came."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import options
+from template import FLAVORS, IMAGES
+
+from nova_lite.compute.transitions import TRANSITIONS
+from nova_lite.db.models import Server
+from nova_lite.db.store import Store
+from nova_lite.virt import refusals
+from nova_lite.virt.fake import FakeDriver
+
+BODIES: dict[str, Any] = {
+    "start": {"os-start": None},
+    "stop": {"os-stop": None},
+    "reboot-soft": {"reboot": {"type": "SOFT"}},
+    "reboot-hard": {"reboot": {"type": "HARD"}},
+    "pause": {"pause": None},
+    "unpause": {"unpause": None},
+    "suspend": {"suspend": None},
+    "resume": {"resume": None},
+    "rebuild": {"rebuild": {"imageRef": ""}},
+    "resize": {"resize": {"flavorRef": ""}},
+    "resize-live": {"resize": {"flavorRef": "live"}},
+    "confirmResize": {"confirmResize": None},
+    "revertResize": {"revertResize": None},
+    "createImage": {"createImage": {"name": "shot"}},
+    "createBackup": {"createBackup": {"name": "backup", "backup_type": "daily", "rotation": 1}},
+    "rescue": {"rescue": None},
+    "unrescue": {"unrescue": None},
+    "shelve": {"shelve": None},
+    "shelveOffload": {"shelveOffload": None},
+    "unshelve": {"unshelve": None},
+    "restore": {"restore": None},
+    "trigger_crash_dump": {"trigger_crash_dump": None},
+    "delete": {"forceDelete": None},
+}
+ABILITIES = {"rescue": "rescue", "trigger_crash_dump": "crash_dump", "resize-live": "resize_live"}
+"""Actions that not every kind of guest has, as ``nova_lite.virt.refusals`` calls them."""
+AT_ONCE = 3
+MOST_SERVERS = 20
+PATIENCE_S = 20.0
+"""How long a request is asked again."""
+
+
+@dataclass
+class User:
+    """Asks, ``AT_ONCE`` requests at a time, until it is stopped. ``asked``: requests by action; ``answers``: by status, 0: none."""
+
+    port: int
+    store: Store
+    driver: FakeDriver
+    chance: random.Random
+    token: str = ""
+    asked: Counter[str] = field(default_factory=Counter)
+    answers: Counter[int] = field(default_factory=Counter)
+    crashed: set[str] = field(default_factory=set)
+    odd: list[str] = field(default_factory=list)
+    """Answers that no request should get."""
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._number = itertools.count()
+        chances = [random.Random(self.chance.getrandbits(32)) for _ in range(AT_ONCE)]
+        self._threads = [threading.Thread(target=self._run, args=(chance,), daemon=True) for chance in chances]
+
+    def start(self) -> None:
+        """Begin to ask."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask for nothing new; returns when the last request was answered or given up."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(PATIENCE_S + 10)
+
+    def login(self) -> None:
+        """Get a token."""
+        user = {"name": "admin", "password": options.PASSWORD, "domain": {"id": "default"}}
+        scope = {"project": {"name": "admin", "domain": {"id": "default"}}}
+        body = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+        answer = self._ask("POST", "/identity/v3/auth/tokens", body)
+        assert answer is not None and answer[0] == 201, answer
+        self.token = answer[2]
+
+    def delete(self, server_id: str) -> None:
+        """Delete a server for good."""
+        self._ask("POST", f"/compute/v2.1/servers/{server_id}/action", BODIES["delete"])
+
+    def _run(self, chance: random.Random) -> None:
+        while not self._stop.is_set():
+            try:
+                self._do_something(chance)
+            except Exception as error:
+                self.odd.append(f"the user's own: {error!r}")
+            time.sleep(chance.uniform(0, 0.03))
+
+    def _do_something(self, chance: random.Random) -> None:
+        with self.store.read() as session:
+            rows = {row.id: row for row in session.query(Server).filter(Server.deleted.is_(False))}
+        if not rows or chance.random() < (0.5 if len(rows) < MOST_SERVERS else 0.0):
+            self._create(chance)
+            return
+        row = rows[chance.choice(sorted(rows))]
+        drawn = chance.random()
+        if drawn < 0.08:
+            self._act(row, "delete")
+        elif drawn < 0.11:
+            self.asked["soft-delete"] += 1
+            self._ask("DELETE", f"/compute/v2.1/servers/{row.id}")
+        elif drawn < 0.14 and row.vm_state == "active" and row.task_state is None:
+            self._crash(row.id)
+        else:
+            fit = [name for name in BODIES if self._fits(row, name)]
+            if fit or chance.random() < 0.2:
+                self._act(row, chance.choice(fit or ["reboot-hard"]))
+
+    def _fits(self, row: Server, action: str) -> bool:
+        if action == "delete" or row.task_state is not None:
+            return False
+        if refusals.reason(row.kind, ABILITIES.get(action, "")) or (action, row.flavor["id"]) == (
+            "resize-live",
+            "live",
+        ):
+            return False
+        return row.vm_state in TRANSITIONS[action].allowed_from
+
+    def _crash(self, server_id: str) -> None:
+        """Let a guest end by itself, as its own kernel would."""
+        self.asked["restart"] += 1
+        self.crashed.add(server_id)
+        try:
+            self.driver.crash(server_id)
+        except Exception:  # it went meanwhile
+            return
+
+    def _create(self, chance: random.Random) -> None:
+        name = f"s{next(self._number)}"
+        self.asked["create"] += 1
+        image, flavor = chance.choice(sorted(IMAGES.values())), chance.choice(FLAVORS[:2])
+        metadata = {"nova_lite:restart": "always"} if chance.random() < 0.5 else {}
+        body = {"name": name, "imageRef": image, "flavorRef": flavor, "networks": "auto", "metadata": metadata}
+        self._ask("POST", "/compute/v2.1/servers", {"server": body})
+
+    def _act(self, row: Server, action: str) -> None:
+        body = BODIES[action]
+        if action == "rebuild":
+            body = {"rebuild": {"imageRef": IMAGES[row.kind]}}
+        elif action == "resize":
+            body = {"resize": {"flavorRef": "large" if row.flavor["id"] != "large" else "small"}}
+        self.asked[action] += 1
+        self._ask("POST", f"/compute/v2.1/servers/{row.id}/action", body)
+
+    def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any, str] | None:
+        """Ask, with the same key each time, until there is an answer that is one. None: there was none in time."""
+        headers = {"Content-Type": "application/json", "X-Auth-Token": self.token}
+        headers |= {"OpenStack-API-Version": "compute 2.96", "Idempotency-Key": str(uuid.uuid4())}
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                status, answer, token = self._once(method, path, body, headers)
+            except (OSError, http.client.HTTPException):
+                self.answers[0] += 1
+                time.sleep(0.02)
+                continue
+            self.answers[status] += 1
+            if status >= 500 or (status == 409 and "Idempotency-Key is under way" in str(answer)):
+                time.sleep(0.05)
+                continue
+            if status in (400, 401, 403, 422):
+                self.odd.append(f"{method} {path} {body}: {status} {answer}")
+            return status, answer, token
+        self.odd.append(f"{method} {path} {body}: no answer within {PATIENCE_S:.0f} s")
+        return None
+
+    def _once(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any, str]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            raw = answer.read()
+            is_json = "json" in (answer.headers.get("Content-Type") or "")
+            value = json.loads(raw) if raw and is_json else raw.decode(errors="replace")
+            return answer.status, value, answer.headers.get("X-Subject-Token") or ""
