@@ -56,12 +56,12 @@ def stopped(pid: int) -> Iterator[None]:
             return  # it was ended meanwhile, as some of this is about
 
 
-def powers(driver: LibvirtDriver) -> dict[str | None, PowerState]:  # noqa: F811
+def powers(driver: LibvirtDriver) -> dict[str | None, PowerState]:
     return {guest.server_id: guest.power for guest in driver.observe()}
 
 
 def test_a_guest_that_hangs_is_unknown_and_the_others_go_on(
-    driver: LibvirtDriver,  # noqa: F811
+    driver: LibvirtDriver,
     make_spec: Callable[..., GuestSpec],  # noqa: F811
 ) -> None:
     hung, well = make_spec(UNIKERNEL), make_spec(UNIKERNEL)
@@ -91,7 +91,7 @@ def test_a_guest_that_hangs_is_unknown_and_the_others_go_on(
 
 
 def test_a_guest_that_hangs_can_be_ended(
-    driver: LibvirtDriver,  # noqa: F811
+    driver: LibvirtDriver,
     make_spec: Callable[..., GuestSpec],  # noqa: F811
     state: Path,  # noqa: F811
 ) -> None:

@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import libvirt
 import pytest
-
-libvirt = pytest.importorskip("libvirt")
 
 from nova_lite.virt.driver import DriverTimeout
 from nova_lite.virt.libvirt.connection import Connection, still_wanted
