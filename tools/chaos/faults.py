@@ -6,7 +6,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,7 @@ from death import Death
 from nova_lite.bus import Bus
 from nova_lite.db.store import Store
 from nova_lite.host.fake import FakeNetworks
-from nova_lite.host.ports import NetworkSpec, PortSpec
-from nova_lite.virt.driver import Nic
+from nova_lite.host.network_state import HostState
 from nova_lite.virt.fake import FakeDriver
 
 GONE = "Cannot operate on a closed database."
@@ -122,19 +121,12 @@ class KeptNetworks(FakeNetworks):
         self._directory = directory
         directory.mkdir(exist_ok=True)
 
-    def plug(self, network: NetworkSpec, port: PortSpec, all_ports: Sequence[PortSpec]) -> Nic:
-        nic = super().plug(network, port, all_ports)
-        (self._directory / port.port_id).touch()
-        return nic
-
-    def unplug(self, network_number: int, port_id: str, remaining: Sequence[PortSpec]) -> None:
-        super().unplug(network_number, port_id, remaining)
-        (self._directory / port_id).unlink(missing_ok=True)
-
-    def sync(self, wanted: Sequence[tuple[NetworkSpec, Sequence[PortSpec]]]) -> None:
-        super().sync(wanted)
-        for path in self._directory.iterdir():
-            if path.name not in self.devices:
-                path.unlink(missing_ok=True)
-        for port_id in self.devices:
-            (self._directory / port_id).touch()
+    def apply(self, state: HostState) -> None:
+        try:
+            super().apply(state)
+        finally:
+            for path in self._directory.iterdir():
+                if path.name not in self.devices:
+                    path.unlink(missing_ok=True)
+            for port_id in self.devices:
+                (self._directory / port_id).touch()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from user import User
 
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
@@ -159,10 +159,15 @@ class Court:
         for guest in self._driver.observe():
             yield f"guest {guest.server_id}"
         with self._store.read() as session:
-            for model in (Allocation, Port, FixedIp):
-                count = session.scalar(select(func.count()).select_from(model))
-                if count:
-                    yield f"{count} rows in {model.__tablename__}"
+            # A network's DHCP port stays with the network.
+            guests = ~Port.device_owner.startswith("network:")
+            addresses = select(FixedIp.address).join(Port, Port.id == FixedIp.port_id).where(guests)
+            for what, query in (
+                ("claim of", select(Allocation.server_id)),
+                ("port", select(Port.id).where(guests)),
+                ("address", addresses),
+            ):
+                yield from (f"{what} {found}" for found in session.scalars(query))
         for name in ("devices", "snapshots"):
             directory = Path(self._conf.state_path) / name
             if directory.is_dir():
