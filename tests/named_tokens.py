@@ -7,7 +7,12 @@ import datetime
 from nova_lite.errors import Unauthenticated
 from nova_lite.identity.principal import Principal
 
-_ROLES = {"admin": ("admin", "manager", "member", "reader"), "member": ("member", "reader"), "reader": ("reader",)}
+_ROLES = {
+    "admin": ("admin", "manager", "member", "reader"),
+    "manager": ("manager", "member", "reader"),
+    "member": ("member", "reader"),
+    "reader": ("reader",),
+}
 
 
 def principal(user: str, project: str, role: str = "member") -> Principal:

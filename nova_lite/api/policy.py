@@ -22,6 +22,7 @@ LOG = logging.getLogger(__name__)
 ADMIN = "rule:admin"
 READER = "rule:project_reader"
 MEMBER = "rule:project_member"
+MANAGER = "rule:project_manager"
 ANYBODY = "@"
 """Whoever has a valid token."""
 
@@ -32,6 +33,11 @@ COMMON_RULES = (
     ),
     oslo.RuleDefault(
         "project_member", "rule:admin or (role:member and rule:owner_project)", "Members change what is theirs."
+    ),
+    oslo.RuleDefault(
+        "project_manager",
+        "rule:admin or (role:manager and rule:owner_project)",
+        "Managers change what binds all of their project.",
     ),
     oslo.RuleDefault(
         "project_reader", "rule:admin or (role:reader and rule:owner_project)", "Readers see what is theirs."

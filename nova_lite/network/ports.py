@@ -13,11 +13,11 @@ from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 
-from nova_lite.db.models import FixedIp, FloatingIp, Network, NetworkTag, Port, PortSecurityGroup, Subnet
+from nova_lite.db.models import FixedIp, Network, Port, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound
-from nova_lite.network import networks, subnets
+from nova_lite.network import networks, port_removal, subnets
 from nova_lite.network.addresses import assign, hold, insert_absent, let_go
 from nova_lite.network.queries import Listing, apply
 
@@ -344,16 +344,7 @@ def delete(store: Store, port_id: str, project_id: str | None) -> None:
 
 def remove(session: Session, port_ids: Sequence[str]) -> None:
     """Delete ports with all that hangs on them, in the caller's transaction; whether that may be is the caller's to know."""
-    for table in (FixedIp, PortSecurityGroup):
-        session.execute(sql_delete(table).where(table.port_id.in_(port_ids)).execution_options(**_QUIET))
-    session.execute(
-        update(FloatingIp)
-        .where(FloatingIp.port_id.in_(port_ids))
-        .values(port_id=None, fixed_address=None, router_id=None, revision=FloatingIp.revision + 1, updated_at=now())
-        .execution_options(**_QUIET)
-    )
-    session.execute(sql_delete(NetworkTag).where(NetworkTag.resource_id.in_(port_ids)).execution_options(**_QUIET))
-    session.execute(sql_delete(Port).where(Port.id.in_(port_ids)).execution_options(**_QUIET))
+    port_removal.drop(session, port_ids)
 
 
 def give_back(session: Session, port_ids: Sequence[str]) -> None:

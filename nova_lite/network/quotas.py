@@ -73,20 +73,23 @@ def take(session: Session, conf: cfg.ConfigOpts, project_id: str, resource: str,
         most = getattr(conf.network_quota, resource)
     if most < 0:
         return
-    _lock(session, project_id)
+    serialize(session, project_id)
     has = session.scalar(_COUNTS[resource], {"of_project": project_id}) or 0
     if has + count > most:
         raise Conflict(f"Quota exceeded for resources: ['{resource}'].", "network.over_quota")
 
 
-def _lock(session: Session, project_id: str) -> None:
-    """Hold the project's row, so that whoever else makes something there waits. SQLite's one writer holds everything anyway."""
+def serialize(session: Session, scope: str) -> None:
+    """Hold the row of a project, or of a name like ``lock:NAME``, until the transaction ends; whoever else asks for it waits.
+
+    SQLite's one writer holds everything anyway.
+    """
     if session.get_bind().dialect.name == "sqlite":
         return
-    if session.scalar(_LOCK, {"of_project": project_id}) is None:
+    if session.scalar(_LOCK, {"of_project": scope}) is None:
         row: dict[str, Any] = dict.fromkeys(("instances", "cores", "ram", "key_pairs", "server_groups"), 0)
-        insert_absent(session, _USAGES, [{"scope": project_id, **row, "created_at": now()}])
-        session.scalar(_LOCK, {"of_project": project_id})
+        insert_absent(session, _USAGES, [{"scope": scope, **row, "created_at": now()}])
+        session.scalar(_LOCK, {"of_project": scope})
 
 
 def defaults(conf: cfg.ConfigOpts) -> dict[str, int]:

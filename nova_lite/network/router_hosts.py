@@ -91,3 +91,11 @@ def _own_port(session: Session, router: Router, host: str) -> str:
         if subnets and not any(row.id in has for row in subnets):
             assign(session, subnets[0], [port_id])
     return port_id
+
+
+def release_all(session: Session, router_id: str) -> None:
+    """Give every host's way out of the router back, as it loses its gateway; the caller has locked the router's row."""
+    own = select(Port.id).join(RouterHost, RouterHost.port_id == Port.id)
+    extra = list(session.scalars(own.where(RouterHost.router_id == router_id, Port.device_owner == OWNER)))
+    session.execute(delete(RouterHost).where(RouterHost.router_id == router_id).execution_options(**_QUIET))
+    ports.remove(session, extra)

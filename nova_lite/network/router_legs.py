@@ -14,8 +14,6 @@ from nova_lite.errors import Invalid
 from nova_lite.network.touch import INTERFACE
 
 GATEWAY = "network:router_gateway"
-HOST_GATEWAY = "network:floatingip_agent_gateway"
-"""A host's own port in the external network, where the router's gateway port serves another host."""
 
 
 @dataclass(frozen=True)

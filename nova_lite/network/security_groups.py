@@ -175,7 +175,13 @@ def _shown(session: Session, found: Sequence[SecurityGroup], project_id: str | N
     identifiers = [row.id for row in found]
     by_group: dict[str, list[SecurityGroupRule]] = {}
     query = select(SecurityGroupRule).where(SecurityGroupRule.group_id.in_(identifiers))
-    for rule in session.scalars(query.order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)):
+    order = (
+        SecurityGroupRule.created_at,
+        SecurityGroupRule.direction,
+        SecurityGroupRule.ethertype,
+        SecurityGroupRule.id,
+    )
+    for rule in session.scalars(query.order_by(*order)):
         by_group.setdefault(rule.group_id, []).append(rule)
     lent = select(RbacPolicy.object_id).where(RbacPolicy.object_type == "security_group")
     if project_id is not None:

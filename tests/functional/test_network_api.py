@@ -38,9 +38,9 @@ def test_version_documents_and_extensions(door):
     assert [version["id"] for version in versions] == ["v2.0"]
     assert ask(door, "GET", "/", token=None).status_int == 200
     aliases = [extension["alias"] for extension in ask(door, "GET", "/extensions").json["extensions"]]
-    assert "provider" in aliases and "router" not in aliases
+    assert "provider" in aliases and "router" in aliases and "l3-ha" not in aliases
     assert ask(door, "GET", "/extensions/provider").status_int == 200
-    assert ask(door, "GET", "/extensions/router").status_int == 404
+    assert ask(door, "GET", "/extensions/l3-ha").status_int == 404
 
 
 def test_a_network_from_creation_to_deletion(door):

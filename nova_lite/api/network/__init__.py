@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nova_lite.api.network import extensions, networks, ports, security_routes, subnets, tags
+from nova_lite.api.network import extensions, networks, ports, qos_routes, router_routes, security_routes, subnets, tags
 from nova_lite.api.network.collections import QUERY
 from nova_lite.api.network.crud import crud
 from nova_lite.api.network.tags import Tagged
@@ -14,6 +14,8 @@ TAGGED = (
     Tagged("subnets", "subnet", Subnet, subnets.owner_of),
     Tagged("ports", "port", Port, ports.owner_of),
     *security_routes.TAGGED,
+    *router_routes.TAGGED,
+    *qos_routes.TAGGED,
 )
 """What can have tags."""
 
@@ -27,6 +29,8 @@ ROUTES = (
     *crud("subnet", subnets),
     *crud("port", ports),
     *security_routes.ROUTES,
+    *router_routes.ROUTES,
+    *qos_routes.ROUTES,
     *(route for kind in TAGGED for route in tags.routes(kind)),
 )
 

@@ -11,23 +11,52 @@ from nova_lite.errors import NotFound
 _EXTENSIONS = {
     "address-group": ("Address group", "Support address group"),
     "binding": ("Port Binding", "Expose port bindings of a virtual port to external application"),
+    "ext-gw-mode": (
+        "Neutron L3 Configurable external gateway mode",
+        "Extension of the router abstraction for specifying whether SNAT should occur.",
+    ),
     "external-net": ("Neutron external network", "Adds external network attribute to network resource."),
+    "extraroute": ("Neutron Extra Route", "Extra routes configuration for L3 router"),
+    "extraroute-atomic": (
+        "Atomically add/remove extra routes",
+        "Edit extra routes of a router on server side by atomically adding/removing",
+    ),
+    "fip-port-details": ("Floating IP Port Details Extension", "Add port_details attribute to Floating IP resource"),
     "net-mtu": ("Network MTU", "Provides MTU attribute for a network resource."),
     "pagination": ("Pagination support", "Extension that indicates that pagination is enabled."),
     "project-id": ("project_id field enabled", "Extension that indicates that project_id field is enabled."),
     "provider": ("Provider Network", "Expose mapping of virtual networks to physical networks"),
+    "qos": ("Quality of Service", "The Quality of Service extension."),
+    "qos-bw-limit-direction": (
+        "Direction for QoS bandwidth limit rule",
+        "Allow to configure QoS bandwidth limit rule with specific direction",
+    ),
+    "qos-default": ("QoS default policy", "Expose the QoS default policy per project"),
+    "qos-fip": ("Floating IP QoS", "The floating IP Quality of Service extension"),
+    "qos-rule-type-details": (
+        "Details of QoS rule types",
+        "Expose details about QoS rule types supported by loaded backend drivers",
+    ),
+    "qos-rules-alias": (
+        "Ability to issue QoS rule commands without specifying policy ID",
+        "QoS rules by their own id alone",
+    ),
     "rbac-address-group": ("Add address_group type to RBAC", "Add address_group type to network RBAC"),
     "rbac-security-groups": ("Add security_group type to network RBAC", "Add security_group type to network RBAC"),
+    "router": (
+        "Neutron L3 Router",
+        "Router abstraction for basic L3 forwarding between networks and access to external ones.",
+    ),
     "security-group": ("security-group", "The security groups extension."),
     "security-groups-normalized-cidr": ("Normalized CIDR field for security group rules", "Add normalized_cidr field."),
     "security-groups-remote-address-group": ("Remote address group id field for rules", "Add remote_address_group_id."),
     "security-groups-rules-belongs-to-default-sg": ("Rules of default groups", "Tell rules of default groups apart."),
     "security-groups-shared-filtering": ("Security group filtering on the shared field", "Filter groups by shared."),
     "sorting": ("Sorting support", "Extension that indicates that sorting is enabled."),
-    "stateful-security-group": ("Stateful security group", "Indicates if the security group is stateful or not"),
     "standard-attr-description": ("standard-attr-description", "Extension to add descriptions to standard attributes"),
     "standard-attr-revisions": ("Resource revision numbers", "This extension will display the revision number."),
     "standard-attr-timestamp": ("Resource timestamps", "Adds created_at and updated_at fields to all resources."),
+    "stateful-security-group": ("Stateful security group", "Indicates if the security group is stateful or not"),
 }
 
 

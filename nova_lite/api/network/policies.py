@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nova_lite.api.network import security_policies
+from nova_lite.api.network import qos_access, router_access, security_access
 from nova_lite.api.network.tag_policies import tag_rules
 from nova_lite.api.policy import ADMIN, ANYBODY, MEMBER, READER, rule
 
@@ -32,5 +32,7 @@ RULES = (
     *tag_rules("networks", "network"),
     *tag_rules("subnets", "subnet"),
     *tag_rules("ports", "port"),
-    *security_policies.RULES,
+    *security_access.RULES,
+    *router_access.RULES,
+    *qos_access.RULES,
 )
