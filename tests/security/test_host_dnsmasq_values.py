@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nova_lite.conf import load
-from nova_lite.host.network_state import NetworkSpec, PortSpec, SubnetSpec
-from nova_lite.host.networks import HostNetworks, checks, dhcp
+from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec, RemotePort, ServiceLeg, SubnetSpec
+from nova_lite.host.networks import HostNetworks, checks, dhcp, plan
+from nova_lite.host.networks.planner import Planner
 from nova_lite.host.ports import HostError
 
 EVIL = ["\n", "\r", "\0", ",", " ", ";", "\x1b[2J", "\n--dhcp-script=/bin/sh", '"; flush ruleset; "', "é", "\u2028"]
 SUBNET = SubnetSpec(str(uuid.uuid4()), "10.0.0.0/24", "10.0.0.1", True, ("10.0.0.2",), (("10.9.0.0/16", "10.0.0.3"),))
-NETWORK = NetworkSpec(str(uuid.uuid4()), 7, 1450, (SUBNET,))
+LEG = ServiceLeg(str(uuid.uuid4()), "fa:16:3e:00:fe:02", ((SUBNET.subnet_id, "10.0.0.2"),))
+NETWORK = NetworkSpec(str(uuid.uuid4()), 7, 1450, (SUBNET,), dhcp=LEG)
 PORT = PortSpec(
     str(uuid.uuid4()),
     str(uuid.uuid4()),
@@ -31,6 +32,11 @@ PORT = PortSpec(
     ((SUBNET.subnet_id, "10.0.0.5"),),
     "tap",
 )
+
+
+def _remote(**changes: object) -> RemotePort:
+    return replace(RemotePort("fa:16:3e:00:00:09", ("10.0.0.9",), "192.0.2.9", "db"), **changes)  # type: ignore[arg-type]
+
 
 SPOIL: dict[str, Callable[[str], tuple[NetworkSpec, PortSpec]]] = {
     "mac": lambda evil: (NETWORK, replace(PORT, mac=PORT.mac + evil)),
@@ -52,6 +58,20 @@ SPOIL: dict[str, Callable[[str], tuple[NetworkSpec, PortSpec]]] = {
         replace(NETWORK, subnets=(replace(SUBNET, routes=(("10.9.0.0/16", f"10.0.0.3{evil}"),)),)),
         PORT,
     ),
+    "domain": lambda evil: (replace(NETWORK, dns_domain=f"corp{evil}test"), PORT),
+    "leg's mac": lambda evil: (replace(NETWORK, dhcp=replace(LEG, mac=LEG.mac + evil)), PORT),
+    "leg's address": lambda evil: (
+        replace(NETWORK, dhcp=replace(LEG, addresses=((SUBNET.subnet_id, f"10.0.0.2{evil}"),))),
+        PORT,
+    ),
+    "another host's name": lambda evil: (replace(NETWORK, remote=(_remote(hostname=f"db{evil}"),)), PORT),
+    "another host's address": lambda evil: (replace(NETWORK, remote=(_remote(addresses=(f"10.0.0.9{evil}",)),)), PORT),
+    "another host": lambda evil: (replace(NETWORK, remote_hosts=(f"192.0.2.1{evil}",)), PORT),
+    "option's name": lambda evil: (NETWORK, replace(PORT, dhcp_options=((f"mtu{evil}", "1400", 4),))),
+    "option's value": lambda evil: (
+        NETWORK,
+        replace(PORT, dhcp_options=(("ntp-server", f"10.0.0.9{evil}10.0.0.8x", 4),)),
+    ),
     "network id": lambda evil: (
         replace(NETWORK, network_id=NETWORK.network_id + evil),
         replace(PORT, network_id=NETWORK.network_id + evil),
@@ -59,24 +79,34 @@ SPOIL: dict[str, Callable[[str], tuple[NetworkSpec, PortSpec]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def networks() -> Iterator[HostNetworks]:
-    state = Path(tempfile.mkdtemp(prefix="nlt-values-"))
-    yield HostNetworks(load([], {"state_path": str(state)}))
-    assert list(state.iterdir()) == [], "nothing was written"
-    shutil.rmtree(state)
+HERE = plan.Here({"public": ""}, None, "nl-", Path("/s"), dhcp.Settings("example.test", 60, "dnsmasq", "nogroup"))
 
 
 @pytest.mark.parametrize("evil", EVIL)
 @pytest.mark.parametrize("where", SPOIL)
-def test_a_spoiled_value_is_refused_before_anything_is_done(networks: HostNetworks, where: str, evil: str) -> None:
+def test_a_spoiled_value_is_refused_before_anything_is_done(where: str, evil: str) -> None:
     network, port = SPOIL[where](evil)
-    with pytest.raises(HostError):
-        networks.plug(network, port, [port])
-    with pytest.raises(HostError):
-        # The same among the ports that are there already.
-        networks.plug(network, PORT, [PORT, port])
-    assert Path("/proc/sys/net/ipv4/conf/nl-br7").exists() is False
+    state = HostState({network.network_id: network}, {port.port_id: port})
+    plans = Planner(HERE).plan(state)
+    # Either the network is not planned at all, or it is without this port.
+    assert plans.refused.keys() <= {network.network_id, port.port_id} and plans.refused
+    assert network.network_id in plans.refused or not plans.networks[network.network_id].taps
+
+
+def test_a_spoiled_port_harms_no_other() -> None:
+    spoilt = replace(PORT, port_id=str(uuid.uuid4()), dhcp_options=(("mtu", "x\n", 4),))
+    state = HostState({NETWORK.network_id: NETWORK}, {PORT.port_id: PORT, spoilt.port_id: spoilt})
+    plans = Planner(HERE).plan(state)
+    assert set(plans.refused) == {spoilt.port_id}
+    assert len(plans.networks[NETWORK.network_id].taps) == 1
+
+
+def test_a_spoiled_network_keeps_what_it_had() -> None:
+    planner = Planner(HERE)
+    before = planner.plan(HostState({NETWORK.network_id: NETWORK}, {PORT.port_id: PORT}))
+    spoilt = replace(NETWORK, dns_domain="a b")
+    after = planner.plan(HostState({NETWORK.network_id: spoilt}, {PORT.port_id: PORT}))
+    assert after.networks == before.networks and set(after.refused) == {NETWORK.network_id}
 
 
 def test_the_sound_ones_pass() -> None:
@@ -91,10 +121,11 @@ def test_whatever_the_host_name_a_line_stays_a_line(name: str) -> None:
         checks.port(port, NETWORK)
     except HostError:
         return
-    assert dhcp.hosts(NETWORK, [port]).count("\n") == 1
-    assert dhcp.hosts(NETWORK, [port]).count(",") <= 3
-    assert dhcp.names(NETWORK, [port]).count(" ") <= 1
-    assert all(32 < ord(letter) < 127 for letter in dhcp.hosts(NETWORK, [port]).rstrip("\n"))
+    found = dhcp.files(NETWORK, [port], HERE.settings)
+    assert found.hosts.count("\n") == 1
+    assert found.hosts.count(",") <= 3
+    assert found.names.count("\n") <= 2 and found.names.count(" ") <= 2
+    assert all(32 < ord(letter) < 127 for letter in found.hosts.rstrip("\n"))
 
 
 @pytest.mark.parametrize("domain", ["a b", "a\nb", "a,b", "", "-x", "a/b", "x" * 300])

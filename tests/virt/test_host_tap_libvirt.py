@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
@@ -45,23 +46,29 @@ def state(device: str) -> dict[str, object]:
     return {key: found.get(key) for key in ("ifindex", "master", "mtu", "flags", "address")}
 
 
+def plug(namespace: Namespace, tap: links.Tap) -> None:
+    namespace.netlink(links.ensure_tap, tap)
+    namespace.netlink(functools.partial(links.attach, up=True), tap.name, tap.bridge, tap.mtu)
+
+
 def test_libvirt_takes_our_tap(connection: object) -> None:
     tag = secrets.token_hex(3)
     bridge, tap = f"nlhx{tag}b", f"nlhx{tag}t"
+    wanted = links.Tap(tap, bridge, 1400, up=True, make=True)
     namespace = Namespace()
     domain = None
     run("ip", "link", "add", bridge, "type", "bridge")
     try:
         run("ip", "link", "set", bridge, "up")
         for _ in range(2):
-            namespace.netlink(links.ensure_tap, tap, bridge, 1400)
+            plug(namespace, wanted)
         before = state(tap)
         assert (before["master"], before["mtu"], "NO-CARRIER" in before["flags"]) == (bridge, 1400, True)  # type: ignore[operator]
         domain = connection.createXML(XML.format(name=f"nlhx-{tag}", tap=tap), 0)  # type: ignore[attr-defined]
         during = state(tap)
         assert "LOWER_UP" in during["flags"] and during["master"] == bridge  # type: ignore[operator]
-        namespace.netlink(links.ensure_tap, tap, bridge, 1400)
-        assert state(tap) == during, "a sync does not touch a tap that a guest uses"
+        plug(namespace, wanted)
+        assert state(tap) == during, "a pass does not touch a tap that a guest uses"
         domain.destroy()
         domain = None
         assert (state(tap)["master"], state(tap)["ifindex"]) == (bridge, before["ifindex"])

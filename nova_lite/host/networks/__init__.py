@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nova_lite.host.networks.control import HostNetworks
+    from nova_lite.host.networks.hostnet import HostNetworks
 
 __all__ = ["HostNetworks"]
 
@@ -17,6 +17,6 @@ __all__ = ["HostNetworks"]
 def __getattr__(name: str) -> Any:
     if name != "HostNetworks":
         raise AttributeError(f"module {__name__} has no {name}")
-    from nova_lite.host.networks.control import HostNetworks
+    from nova_lite.host.networks.hostnet import HostNetworks
 
     return HostNetworks

@@ -61,14 +61,19 @@ def vlan_name(number: int) -> str:
     return f"{PREFIX}vl{number}"
 
 
-def network_namespace(number: int) -> str:
+def namespace_prefix(host: str | None) -> str:
+    """Return what our namespaces' names begin with: ``nl-``. *host*: the namespace that stands for a host, in a test of several."""
+    return PREFIX if host is None else f"{host}.{PREFIX}"
+
+
+def network_namespace(number: int, prefix: str = PREFIX) -> str:
     """Name the namespace of a network's DHCP, DNS and metadata."""
-    return f"{PREFIX}net-{number}"
+    return f"{prefix}net-{number}"
 
 
-def router_namespace(router_id: str) -> str:
+def router_namespace(router_id: str, prefix: str = PREFIX) -> str:
     """Name the namespace of a router."""
-    return f"{PREFIX}rtr-{router_id[:8]}"
+    return f"{prefix}rtr-{router_id[:8]}"
 
 
 def is_port_device(name: str) -> bool:

@@ -10,11 +10,11 @@ import os
 import select
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from nova_lite.host.networks import leases, names
-from nova_lite.host.networks.namespace import Namespace
+from nova_lite.host.networks.place import Place
 from nova_lite.host.ports import HostError
 
 READY_S = 1.0
@@ -22,28 +22,29 @@ END_S = 2.0
 
 
 class Dnsmasq:
-    """The dnsmasq of one network, whose files are in *directory*. The caller sees to it that one thread at a time calls."""
+    """A dnsmasq, whose files are in *directory*. The caller sees to it that one thread at a time calls."""
 
-    def __init__(self, namespace: Namespace, directory: Path) -> None:
-        self._namespace = namespace
+    def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._pid_file = directory / "dnsmasq.pid"
 
-    def ensure(self, argv: Sequence[str], allowed: set[tuple[str, str]], *, restart: bool = False) -> bool:
+    def ensure(
+        self, place: Place, argv: Sequence[str], allowed: Collection[tuple[str, str]], *, restart: bool = False
+    ) -> bool:
         """Have it run with exactly *argv*; True: it was started now.
 
+        :param place: the namespace that it runs in; one that runs in another is of no use.
         :param allowed: (MAC, address) pairs whose leases it may take up from its lease file.
         :param restart: even if it runs: the interface that it is bound to is a new one.
         :raises HostError: it could not be started; its own words are in the message.
         """
-        running = self._running()
-        if running is not None and running[1] == list(argv) and not restart:
+        if not restart and self.runs(argv) and self._is_at(Path("/proc/thread-self/ns/net").stat().st_ino):
             return False
         self.stop()
         leases.keep(self._directory / "leases", allowed)
         deadline = time.monotonic() + READY_S
         # It answers requests when its parent has ended: dnsmasq goes into the background when its sockets are bound.
-        while (done := self._namespace.run(argv)).returncode != 0:
+        while (done := place.run(argv)).returncode != 0:
             # A process that is being torn down has no command line any more and its sockets for a moment yet.
             in_use = "already in use" in done.stderr and time.monotonic() < deadline
             if not in_use:
@@ -51,6 +52,17 @@ class Dnsmasq:
             if not self._end_strays():
                 time.sleep(0.02)
         return True
+
+    def runs(self, argv: Sequence[str]) -> bool:
+        """Say whether it runs with exactly *argv*."""
+        running = self._running()
+        return running is not None and running[1] == list(argv)
+
+    def _is_at(self, inode: int) -> bool:
+        running = self._running()
+        with contextlib.suppress(OSError):
+            return running is not None and Path("/proc", str(running[0]), "ns/net").stat().st_ino == inode
+        return False
 
     def _end_strays(self) -> bool:
         """End what was started for this network and has no pid file: its agent died, or somebody removed the file."""
@@ -65,17 +77,17 @@ class Dnsmasq:
         if running is not None:
             _send(running[0], signal.SIGHUP, self._pid_file)
 
-    def release(self, stale: Sequence[leases.Lease], server: str, bridge: str) -> None:
-        """Give leases back whose guests are gone."""
+    def release(self, place: Place, stale: Sequence[leases.Lease], server: str, device: str) -> None:
+        """Give leases of IPv4 back whose guests are gone."""
         for lease in stale:
-            with contextlib.suppress(OSError), self._namespace.udp_socket() as opened:
-                leases.release(opened, lease, server, bridge)
+            with contextlib.suppress(OSError), place.udp_socket() as opened:
+                leases.release(opened, lease, server, device)
 
-    def wait(self, server: str, name: str, address: str) -> bool:
+    def wait(self, place: Place, server: str, name: str, address: str) -> bool:
         """Wait until it knows that *name* has *address*, a second at the most."""
         began = time.monotonic()
-        reload_after = 0.05
-        with self._namespace.udp_socket() as opened:
+        reload_after = 0.1
+        with place.udp_socket() as opened:
             while not names.knows(opened, server, name, address, 0.1):
                 waited = time.monotonic() - began
                 if waited > READY_S:

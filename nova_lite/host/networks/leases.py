@@ -10,6 +10,7 @@ import ipaddress
 import secrets
 import socket
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,15 +49,37 @@ def read(path: Path) -> list[Lease]:
     return found
 
 
-def keep(path: Path, allowed: set[tuple[str, str]]) -> None:
-    """Drop from the lease file of a dnsmasq that does not run all leases that are not of *allowed* (MAC, address)."""
+def leased_v6(path: Path) -> set[str]:
+    """Return the IPv6 addresses that somebody has a lease on. Such a lease tells no MAC, and nobody but its client can release it."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return set()
+    return {fields[2] for fields in (line.split(" ") for line in lines) if len(fields) == 5 and ":" in fields[2]}
+
+
+def keep(path: Path, allowed: Collection[tuple[str, str]], moved: Collection[str] = ()) -> None:
+    """Drop from the lease file of a dnsmasq that does not run all leases that are not of *allowed* (MAC, address).
+
+    :param moved: IPv6 addresses that have another owner now.
+    """
     try:
         lines = path.read_text(errors="replace").splitlines(keepends=True)
     except FileNotFoundError:
         return
-    kept = [line for line in lines if tuple(line.split(" ")[1:3]) in allowed]
+    addresses = {address for _, address in allowed} - set(moved)
+    kept = [line for line in lines if _may_stay(line, allowed, addresses)]
     if kept != lines:
         path.write_text("".join(kept))
+
+
+def _may_stay(line: str, allowed: Collection[tuple[str, str]], addresses: Collection[str]) -> bool:
+    fields = line.split(" ")
+    if fields[0] == "duid":
+        return True  # Our own name in DHCPv6, by which clients know us again.
+    if len(fields) > 2 and ":" in fields[2]:
+        return fields[2] in addresses
+    return tuple(fields[1:3]) in allowed
 
 
 def release_packet(lease: Lease, server: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Bridges and ports' devices, by netlink: each function runs in the thread that owns the socket.
+"""Bridges and ports' devices on the host, by netlink: each function runs in the thread that owns the socket.
 
 Each makes what is wanted out of whatever is there, so that it may be called again after it was cut off.
 """
@@ -13,11 +13,11 @@ import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from nova_lite.host.network_state import NetworkSpec
 from nova_lite.host.networks import devices
 from nova_lite.host.ports import HostError
 
@@ -39,6 +39,31 @@ class Link:
     up: bool
     mtu: int
     bridge: int
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A bridge as it shall be. ``addresses`` (with prefix length): the host's own, where the host is a network's outside.
+
+    ``ipv6``: the bridge must know neighbours of IPv6, if only to answer for them.
+    """
+
+    name: str
+    mac: str
+    mtu: int
+    addresses: tuple[str, ...] = ()
+    ipv6: bool = False
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A port's device as it shall be. ``make``: False where libvirt makes it (a container's veth)."""
+
+    name: str
+    bridge: str
+    mtu: int
+    up: bool
+    make: bool
 
 
 def find(ip: IPRoute, name: str) -> Link | None:
@@ -69,92 +94,101 @@ def _link(raw: object) -> Link:
     )
 
 
-def ensure_bridge(ip: IPRoute, network: NetworkSpec) -> bool:
-    """Have the network's bridge up with its gateways' addresses; True: it was made, or its addresses changed.
+def ensure_bridge(ip: IPRoute, bridge: Bridge) -> bool:
+    """Have the bridge up; True: it was made.
 
-    No STP: there is nothing to loop with, and a port must forward at once. No IPv6 of the host's own on it: guests
-    have no business with the host's link-local address. A stale address of ours is removed, others' devices never touched.
-
-    :raises HostError: an address range of the network is on another interface of this host already.
+    No STP: there is nothing to loop with, and a port must forward at once. No multicast snooping: it would forget who listens to
+    neighbour discovery. br_netfilter looks at IPv4 and IPv6 of this bridge, whatever it does with the host's others.
     """
-    name = devices.bridge_name(network.number)
-    wanted = gateways(network)
-    present = _addresses(ip)
-    found = find(ip, name)
-    _refuse_overlap(wanted, {k: v for k, v in present.items() if not found or v != found.index}, ip)
+    found = find(ip, bridge.name)
     made = found is None
     if found is None:
-        mac = devices.bridge_mac(network.number)
-        ip.link("add", ifname=name, kind="bridge", br_stp_state=0, br_forward_delay=0, address=mac, mtu=network.mtu)
-        found = find(ip, name)
-        if found is None:
-            raise HostError(f"The bridge {name} was removed while it was being made")
-        silence_ipv6(name)
-    elif found.mtu != network.mtu:
-        ip.link("set", index=found.index, mtu=network.mtu)
-    has = {address for address, index in present.items() if index == found.index}
-    for address in has - wanted:
-        ip.addr("del", index=found.index, address=str(address.ip), prefixlen=address.network.prefixlen)
-    for address in wanted - has:
-        broadcast = str(address.network.broadcast_address)
-        ip.addr(
-            "add", index=found.index, address=str(address.ip), prefixlen=address.network.prefixlen, broadcast=broadcast
-        )
+        ip.link("add", **_bridge_attributes(bridge))
+        silence_ipv6(bridge.name)
+    elif found.mtu != bridge.mtu:
+        ip.link("set", index=found.index, mtu=bridge.mtu)
+    found = _there(ip, bridge.name)
+    if bridge.ipv6:
+        _hear_ipv6(bridge.name)
+    _ensure_addresses(ip, found.index, {ipaddress.ip_interface(text) for text in bridge.addresses})
     if not found.up:
         ip.link("set", index=found.index, state="up")
-    return made or has != wanted
+    return made
 
 
-def gateways(network: NetworkSpec) -> set[ipaddress.IPv4Interface]:
-    """Return the addresses that the host has on the bridge: each IPv4 subnet's gateway with its prefix length."""
-    found = set()
-    for subnet in network.subnets:
-        cidr = ipaddress.ip_network(subnet.cidr)
-        if subnet.gateway is not None and cidr.version == 4:
-            found.add(ipaddress.IPv4Interface(f"{subnet.gateway}/{cidr.prefixlen}"))
-    return found
+def _bridge_attributes(bridge: Bridge) -> dict[str, Any]:
+    return {
+        "ifname": bridge.name,
+        "kind": "bridge",
+        "address": bridge.mac,
+        "mtu": bridge.mtu,
+        "br_stp_state": 0,
+        "br_forward_delay": 0,
+        "br_mcast_snooping": 0,
+        "br_nf_call_iptables": 1,
+        "br_nf_call_ip6tables": 1,
+    }
 
 
-def _addresses(ip: IPRoute) -> dict[ipaddress.IPv4Interface, int]:
-    found = {}
-    for raw in ip.get_addr(family=socket.AF_INET):
-        # On a point-to-point device IFA_ADDRESS is the other end.
-        address = raw.get_attr("IFA_LOCAL") or raw.get_attr("IFA_ADDRESS")
-        found[ipaddress.IPv4Interface(f"{address}/{raw['prefixlen']}")] = raw["index"]
-    return found
+def _ensure_addresses(ip: IPRoute, index: int, wanted: set[ipaddress.IPv4Interface | ipaddress.IPv6Interface]) -> None:
+    has = set()
+    for raw in ip.get_addr(index=index):
+        text = raw.get_attr("IFA_LOCAL") or raw.get_attr("IFA_ADDRESS")
+        address = ipaddress.ip_interface(f"{text}/{raw['prefixlen']}")
+        if not address.ip.is_link_local:
+            has.add(address)
+    for address in has - wanted:
+        ip.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+    for address in wanted - has:
+        ip.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
 
 
-def _refuse_overlap(
-    wanted: set[ipaddress.IPv4Interface], others: dict[ipaddress.IPv4Interface, int], ip: IPRoute
-) -> None:
-    for mine in wanted:
-        for other, index in others.items():
-            if mine.network.overlaps(other.network):
-                links = list(ip.get_links(index))
-                device = links[0].get_attr("IFLA_IFNAME") if links else f"interface {index}"
-                raise HostError(
-                    f"The network {mine.network} overlaps with {other} on {device} of this host;"
-                    " choose another address range for it",
-                    code="host.address_range_taken",
-                )
+def taken(ip: IPRoute, addresses: tuple[str, ...], besides: str) -> str | None:
+    """Say what of the host's own has the address range of one of *addresses*; None: nothing has. *besides*: a device that may."""
+    names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in ip.get_links()} if addresses else {}
+    for raw in ip.get_addr() if addresses else ():
+        text = raw.get_attr("IFA_LOCAL") or raw.get_attr("IFA_ADDRESS")
+        other = ipaddress.ip_interface(f"{text}/{raw['prefixlen']}")
+        for mine in map(ipaddress.ip_interface, addresses):
+            if names.get(raw["index"]) != besides and mine.version == other.version and _overlap(mine, other):
+                return f"The network {mine.network} overlaps with {other} on {names.get(raw['index'])} of this host"
+    return None
 
 
-def ensure_tap(ip: IPRoute, name: str, bridge: str, mtu: int) -> None:
-    """Have a persistent tap of one queue on *bridge*, up.
+def _overlap(
+    one: ipaddress.IPv4Interface | ipaddress.IPv6Interface, other: ipaddress.IPv4Interface | ipaddress.IPv6Interface
+) -> bool:
+    return int(one.network[0]) <= int(other.network[-1]) and int(other.network[0]) <= int(one.network[-1])
+
+
+def ensure_tap(ip: IPRoute, tap: Tap) -> None:
+    """Have a persistent tap of one queue, not yet on its bridge if it is new.
 
     Whoever attaches to it sets IFF_VNET_HDR as it likes (the kernel takes the flags of the last attach); only the number
     of queues must agree, and libvirt asks for one queue unless told otherwise.
     """
-    found = find(ip, name)
-    if found is not None and found.kind != "tun":
+    found = find(ip, tap.name)
+    if found is not None and found.kind != "tun" and tap.make:
         ip.link("del", index=found.index)
         found = None
+    if found is None and tap.make:
+        make_tap(tap.name)
+        silence_ipv6(tap.name)
+
+
+def is_right(tap: Tap, found: Link | None, bridge: Link | None) -> bool:
+    """Say whether a port's device is as it shall be; one that libvirt makes may be absent."""
     if found is None:
-        make_tap(name)
-        silence_ipv6(name)
-        found = find(ip, name)
-        if found is None:
-            raise HostError(f"The tap {name} was removed while it was being made")
+        return not tap.make
+    kind = found.kind == "tun" or not tap.make
+    return kind and bridge is not None and (found.bridge, found.mtu, found.up) == (bridge.index, tap.mtu, tap.up)
+
+
+def attach(ip: IPRoute, name: str, bridge: str, mtu: int, *, up: bool) -> None:
+    """Have a device on *bridge*, up or down; touched only where it is not so. No such device: nothing to do."""
+    found = find(ip, name)
+    if found is None:
+        return
     owner = find(ip, bridge)
     if owner is None:
         raise HostError(f"The bridge {bridge} is not there")
@@ -162,8 +196,15 @@ def ensure_tap(ip: IPRoute, name: str, bridge: str, mtu: int) -> None:
         ip.link("set", index=found.index, mtu=mtu)
     if found.bridge != owner.index:
         ip.link("set", index=found.index, master=owner.index)
-    if not found.up:
-        ip.link("set", index=found.index, state="up")
+    if found.up != up:
+        ip.link("set", index=found.index, state="up" if up else "down")
+
+
+def _there(ip: IPRoute, name: str) -> Link:
+    found = find(ip, name)
+    if found is None:
+        raise HostError(f"The device {name} was removed while it was being made")
+    return found
 
 
 def make_tap(name: str) -> None:
@@ -178,9 +219,19 @@ def make_tap(name: str) -> None:
 
 def silence_ipv6(name: str) -> None:
     """Keep the host from sending IPv6 of its own (router solicitations, MLD) through *name*; guests' IPv6 is bridged."""
-    setting = Path("/proc/sys/net/ipv6/conf", name, "disable_ipv6")
-    if setting.exists():
-        setting.write_text("1")
+    _set(name, "disable_ipv6", "1")
+
+
+def _hear_ipv6(name: str) -> None:
+    """Let the kernel have neighbours of IPv6 on *name*, with no address of its own but those given."""
+    for setting, value in (("addr_gen_mode", "1"), ("accept_ra", "0"), ("accept_dad", "0"), ("disable_ipv6", "0")):
+        _set(name, setting, value)
+
+
+def _set(name: str, setting: str, value: str) -> None:
+    path = Path("/proc/sys/net/ipv6/conf", name, setting)
+    if path.exists() and path.read_text().strip() != value:
+        path.write_text(value)
 
 
 def remove(ip: IPRoute, name: str) -> None:

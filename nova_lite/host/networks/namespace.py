@@ -1,14 +1,12 @@
-"""The network namespace that everything is done in, and the one thread that owns its netlink socket.
+"""The network namespace that libvirt runs in, and the one thread that owns its netlink socket.
 
 An ``IPRoute`` must not be shared by threads, and the kernel keeps the network namespace by thread: so one thread
-enters the namespace, opens the socket and does all netlink and sysctl work. A netlink request takes some 0.3 ms, so eight
-operations at once do not notice that they queue here. Programs are started by other threads of the same namespace.
+enters the namespace, opens the socket and does all netlink work. A netlink request takes some 0.3 ms. Programs are started by other
+threads of the same namespace.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
@@ -18,11 +16,11 @@ from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 
+from nova_lite.host.networks import netns
+from nova_lite.host.networks.place import run as run_here
 from nova_lite.host.ports import HostError
 
 T = TypeVar("T")
-CLONE_NEWNET = 0x40000000
-PROGRAM_TIMEOUT_S = 10.0
 
 
 class Namespace:
@@ -34,7 +32,7 @@ class Namespace:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
-        self._path = None if name is None else Path("/run/netns", name)
+        self._path = None if name is None else netns.RUN / name
         if self._path is not None and not self._path.exists():
             raise HostError(f"There is no network namespace {name}")
         self._netlink: IPRoute | None = None
@@ -42,15 +40,8 @@ class Namespace:
         self._programs = ThreadPoolExecutor(4, thread_name_prefix="netns-programs", initializer=self._enter)
 
     def _enter(self) -> None:
-        if self._path is None:
-            return
-        libc = ctypes.CDLL(None, use_errno=True)
-        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if libc.setns(fd, CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), f"setns to {self._path}")
-        finally:
-            os.close(fd)
+        if self._path is not None:
+            netns.enter(self._path)
 
     def netlink(self, work: Callable[..., T], *args: Any) -> T:
         """Call ``work(ip, *args)`` in the thread that owns the ``IPRoute`` *ip*, and return what it returns.
@@ -69,18 +60,17 @@ class Namespace:
 
         :raises HostError: it is not there or does not end. A status other than 0 is the caller's to judge.
         """
-        try:
-            if self._path is None:
-                return _run(argv, stdin)
-            return self._programs.submit(_run, argv, stdin).result()
-        except FileNotFoundError as error:
-            raise HostError(f"{argv[0]} is not installed on this host") from error
-        except subprocess.TimeoutExpired as error:
-            raise HostError(f"{argv[0]} did not end within {PROGRAM_TIMEOUT_S:.0f} s") from error
+        if self._path is None:
+            return run_here(argv, stdin)
+        return self._programs.submit(run_here, argv, stdin).result()
 
     def udp_socket(self) -> socket.socket:
         """Open a UDP socket in the namespace; it stays there, whatever thread uses it."""
         return self._programs.submit(socket.socket, socket.AF_INET, socket.SOCK_DGRAM).result()
+
+    def device_names(self) -> set[str]:
+        """Return the names of all devices."""
+        return {name for _, name in self._programs.submit(socket.if_nameindex).result()}
 
     def read_sysctl(self, *path: str) -> str:
         """Read ``/proc/sys/net/<path>``. :raises OSError: there is no such setting."""
@@ -100,16 +90,3 @@ class Namespace:
         if self._netlink is not None:
             self._netlink.close()
             self._netlink = None
-
-
-def _run(argv: Sequence[str], stdin: str | None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        list(argv),
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        text=True,
-        timeout=PROGRAM_TIMEOUT_S,
-        check=False,
-        cwd="/",
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec
-from nova_lite.host.networks import devices
+from nova_lite.host.networks import devices, rooms
 from nova_lite.host.ports import HostError
 from nova_lite.virt.driver import Nic
 
@@ -34,9 +34,12 @@ def nic(network: NetworkSpec, port: PortSpec) -> Nic:
         is_v4 = ":" not in subnet.cidr
         if is_v4 and gateway is None:
             gateway = subnet.gateway
-        # Without a name server of its own a subnet has the one on its gateway.
-        dns += subnet.dns or ([subnet.gateway] if subnet.gateway and is_v4 else [])
+        # Without a name server of its own a subnet has ours, and metadata is where that is.
+        own = rooms.leg_address(network.dhcp, subnet_id)
+        dns += subnet.dns or ([own] if own else [])
         routes += subnet.routes
+        if own and is_v4:
+            routes.append((f"{rooms.METADATA_V4}/32", own))
     return Nic(
         port_id=port.port_id,
         mac=port.mac,
@@ -46,5 +49,5 @@ def nic(network: NetworkSpec, port: PortSpec) -> Nic:
         addresses=tuple(addresses),
         gateway=gateway,
         dns=tuple(dict.fromkeys(dns)),
-        routes=tuple(routes),
+        routes=tuple(dict.fromkeys(routes)),
     )

@@ -1,0 +1,106 @@
+"""Make namespaces and what runs in them, several at a time, each by a thread that enters it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from nova_lite.host.networks import announce, interior, legs, netns, rules
+from nova_lite.host.networks.namespace import Namespace
+from nova_lite.host.networks.place import Place, inside
+from nova_lite.host.networks.plan import Plan
+from nova_lite.host.networks.rooms import Room
+from nova_lite.host.networks.service import Process, Service
+from nova_lite.host.ports import HostError
+
+THREADS = 4
+
+
+class Builder:
+    """The builder of one host's namespaces. ``host`` is the namespace where their bridges are."""
+
+    def __init__(self, host: Namespace, service: Service) -> None:
+        self._host = host
+        self._service = service
+        # Each job enters a namespace before anything else, so it does not matter where the last one was.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="netns")
+
+    def start(self, plan: Plan, before: Plan | None) -> Future[bool]:
+        """Begin to bring a plan's namespace and process to what they shall be; the result tells whether anything was changed."""
+        return self._threads.submit(self._build, plan, before)
+
+    def each(self, work: Callable[[Place, Process], None], plans: Mapping[str, Plan]) -> dict[str, Future[None]]:
+        """Begin to do *work* in the namespace of each plan that has a process."""
+        found = {}
+        for key, plan in plans.items():
+            if plan.room is not None and plan.process is not None:
+                found[key] = self._threads.submit(_inside, work, plan.room.name, plan.process)
+        return found
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
+
+    def _build(self, plan: Plan, before: Plan | None) -> bool:
+        if plan.room is None:
+            return False
+        room, process = plan.room, plan.process
+        had = before.room if before else None
+        if not netns.exists(room.name):
+            netns.make(room.name)
+            had = before = None
+        with inside(room.name) as place:
+            changed, restart = False, False
+            problems: list[str] = []
+            if had != room:
+                changed, restart, problems = self._furnish(place, room, had)
+            if process is not None and (restart or before is None or before.process != process):
+                changed |= self._service.apply(place, process, restart=restart)
+            elif process is None and before is not None and before.process is not None:
+                self._service.remove(before.process.directory)
+            if problems:
+                raise HostError("; ".join(problems))
+        return changed
+
+    def _furnish(self, place: Place, room: Room, before: Room | None) -> tuple[bool, bool, list[str]]:
+        """Bring a namespace to what it shall be; return if anything was changed, if a leg is new, and what could not be had.
+
+        Rules come first, so that nothing passes that should not.
+        """
+        changed = self._rules(place, room, before)
+        changed |= interior.settings(place, room)
+        present = interior.devices(place.ip)
+        own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            made = [self._host.netlink(legs.ensure, leg, own, leg.name in present) for leg in room.legs]
+        finally:
+            os.close(own)
+        changed |= interior.links(place.ip, room) or any(made)
+        came, moved = interior.addresses(place.ip, room)
+        problems, led = interior.routes(place.ip, room)
+        for leg, address in came:
+            if leg.announce:
+                announce.send(leg.name, leg.mac, address)
+        return changed or moved or led, any(made), problems
+
+    def _rules(self, place: Place, room: Room, before: Room | None) -> bool:
+        if before is not None and before.rules == room.rules:
+            return False
+        changed = rules.ensure(place, room.rules)
+        if changed and before is not None:
+            _forget(place, {floating for floating, _ in set(before.translated) - set(room.translated)})
+        return changed
+
+
+def _inside(work: Callable[[Place, Process], None], name: str, process: Process) -> None:
+    with inside(name) as place:
+        work(place, process)
+
+
+def _forget(place: Place, addresses: set[str]) -> None:
+    """End what goes on by floating IPs that lead elsewhere now: the kernel would translate open connections for days."""
+    for address in sorted(addresses):
+        for end in ("--orig-dst", "--reply-dst"):
+            # Status 1: there was none.
+            place.run(["conntrack", "-D", "-f", "ipv4", end, address])

@@ -1,0 +1,68 @@
+"""What guards, limits and informs ports, as the networks call it: security groups, QoS, metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from nova_lite.host.network_state import HostState
+from nova_lite.host.networks.firewall import Firewall
+from nova_lite.host.networks.namespace import Namespace
+
+
+class Guards(Protocol):
+    """Called in this order in each pass: ``guard`` before any device joins its bridge, ``limit`` and ``serve`` at the end."""
+
+    def guard(self, state: HostState, hosted: Collection[int]) -> None:
+        """Have anti-spoofing and security groups in force. *hosted*: numbers of the networks that the host is the outside of."""
+
+    def is_closed(self) -> bool:
+        """Say whether rules are in force that let nothing pass which they don't know, though :meth:`guard` failed."""
+
+    def limit(self, state: HostState) -> None:
+        """Have bandwidth limits in force."""
+
+    def serve(self, state: HostState, rooms: Mapping[str, str]) -> None:
+        """Have metadata answered in each namespace. *rooms*: network or router id → namespace's name."""
+
+    def tend(self) -> None:
+        """Put back what somebody took away."""
+
+    def clean(self) -> None:
+        """Remove all that was made."""
+
+    def close(self) -> None:
+        """End the threads."""
+
+
+class HostGuards:
+    """The real ones, in the namespace where the bridges are."""
+
+    def __init__(self, host: Namespace) -> None:
+        self._host = host
+        self._firewall = Firewall(host)
+
+    def guard(self, state: HostState, hosted: Collection[int]) -> None:
+        """Have anti-spoofing and security groups in force."""
+        self._firewall.apply(state, hosted)
+
+    def is_closed(self) -> bool:
+        """Say whether the firewall's table is there: a device that it does not know passes nothing."""
+        return self._host.run(["nft", "--terse", "list", "table", "bridge", "nova_lite"]).returncode == 0
+
+    def limit(self, state: HostState) -> None:
+        """Limit nothing yet."""
+
+    def serve(self, state: HostState, rooms: Mapping[str, str]) -> None:
+        """Serve nothing yet."""
+
+    def tend(self) -> None:
+        """Put the firewall's rules back if somebody took them away."""
+        self._firewall.tend()
+
+    def clean(self) -> None:
+        """Remove the firewall's rules."""
+        self._firewall.clean()
+
+    def close(self) -> None:
+        """Nothing runs."""

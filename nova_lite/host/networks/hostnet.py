@@ -1,0 +1,333 @@
+"""HostNetworks: one desired state, compared with what was applied and with the kernel, and set."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from oslo_config import cfg
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from nova_lite.conf import state_path
+from nova_lite.host.network_state import HostState
+from nova_lite.host.networks import (
+    devices,
+    forwarding,
+    leftovers,
+    links,
+    netns,
+    nics,
+    outside,
+    overlay,
+    plan,
+    provider,
+    rules,
+)
+from nova_lite.host.networks.building import Builder
+from nova_lite.host.networks.guarding import Guards, HostGuards
+from nova_lite.host.networks.namespace import Namespace
+from nova_lite.host.networks.overlay import Vxlan
+from nova_lite.host.networks.plan import Here, NetworkPlan, Plan
+from nova_lite.host.networks.planner import Planner, Plans
+from nova_lite.host.networks.service import Service
+from nova_lite.host.networks.tunnels import tunnel, underlay_mtu
+from nova_lite.host.ports import HostError, NetworksFailed
+from nova_lite.virt.driver import Nic
+
+LOG = logging.getLogger(__name__)
+
+OVERLAY = "bridge nova_lite_overlay"
+MANY = 20
+"""So many networks that all devices are read at once rather than each by name."""
+VERIFY_S = 300.0
+"""Seconds between two looks at all that the kernel has, whatever was applied last."""
+
+
+class HostNetworks:
+    """The host's networks, for real; implements :class:`nova_lite.host.ports.Networks`.
+
+    What was applied is remembered, and only what differs from it is looked at in the kernel. All of it is looked at when the agent
+    starts, where a device or namespace is missing, where something failed the last time, and now and then (:meth:`tend`).
+
+    :param namespace: the network namespace (``ip netns``) that stands for the host; None: that of the process.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, namespace: str | None = None, guards: Guards | None = None) -> None:
+        self._conf = conf
+        self._root: Path = state_path(conf, "networks")
+        self._prefix = devices.namespace_prefix(namespace)
+        self._host = Namespace(namespace)
+        self._guards: Guards = guards or HostGuards(self._host)
+        self._service = Service(conf, self._root)
+        self._builder = Builder(self._host, self._service)
+        self._physical = provider.parse(conf.network.physical_networks)
+        self._lock = threading.Lock()
+        self._planner: Planner | None = None
+        self._here: Here | None = None
+        self._state: HostState | None = None
+        self._applied: dict[str, Plan] = {}
+        self._rules: dict[str, str] = {}
+        self._verified = time.monotonic()
+        self._warned: set[int] = set()
+
+    def apply(self, state: HostState) -> None:
+        """Make the host so: change what differs, touch nothing that is right.
+
+        Order: bridges and new taps, then the rules that guard ports, then devices join their bridges; then namespaces, and last what is
+        wanted no more goes.
+
+        :raises NetworksFailed: with all that could not be made, after everything else was done.
+        """
+        with self._lock:
+            failed = self._apply(state)
+        if failed:
+            raise NetworksFailed(failed)
+
+    def nic(self, state: HostState, port_id: str) -> Nic:
+        """Return the guest's interface of a port in *state*."""
+        return nics.of_state(state, port_id)
+
+    def tend(self) -> int:
+        """Start every dnsmasq that has died, and now and then compare all with the kernel; return how many had died."""
+        with self._lock:
+            dead = {
+                key: each
+                for key, each in self._applied.items()
+                if each.process is not None and not self._service.runs(each.process)
+            }
+            for key in dead:
+                LOG.warning("dnsmasq had died and is started again network=%s", key)
+                del self._applied[key]
+            if time.monotonic() - self._verified > VERIFY_S:
+                self._verified = time.monotonic()
+                self._applied, self._rules = {}, {}
+            failed = self._apply(self._state) if self._state is not None else {}
+            with _noted(failed, "firewall"):
+                self._guards.tend()
+        if failed:
+            raise NetworksFailed(failed)
+        return len(dead)
+
+    def clean(self) -> None:
+        """Remove every bridge, namespace, device, process, rule and file of ours from the host.
+
+        :raises HostError: with all that failed, after everything else was done.
+        """
+        with self._lock:
+            failed = self._apply(HostState())
+            with _noted(failed, "guards"):
+                self._guards.clean()
+            with _noted(failed, "files"):
+                forwarding.restore(self._host, self._root / "forwarding.json")
+                if not failed:
+                    self._service.remove_root()
+            self._state = None
+        if failed:
+            raise NetworksFailed(failed)
+
+    def close(self) -> None:
+        """End the threads; the networks stay, and traffic flows on."""
+        self._guards.close()
+        self._builder.close()
+        self._host.close()
+
+    def _apply(self, state: HostState) -> dict[str, str]:
+        self._state = state
+        here, planner = self._ready()
+        plans = planner.plan(state)
+        failed = dict(plans.refused)
+        if plans.networks:
+            self._service.prepare()
+        present = self._host.device_names()
+        self._doubt_what_is_missing(present)
+        changed = {key: each for key, each in plans.networks.items() if self._applied.get(key) != each}
+        self._link_layer(state, plans, changed, failed)
+        self._rooms({**changed, **_changed(plans.routers, self._applied)}, failed)
+        self._host_rules(state, plans, here, failed)
+        with _noted(failed, "qos"):
+            self._guards.limit(state)
+        self._remove_others(state, present, plans, failed)
+        self._remember({**plans.networks, **plans.routers}, failed)
+        with _noted(failed, "metadata"):
+            self._guards.serve(state, {key: each.room.name for key, each in self._applied.items() if each.room})
+        for key, each in plans.networks.items():
+            if each.problem:
+                failed.setdefault(key, each.problem)
+        return failed
+
+    def _ready(self) -> tuple[Here, Planner]:
+        if self._here is None or self._planner is None:
+            end = tunnel(self._conf, self._host)
+            settings = self._service.settings
+            self._here = Here(self._physical, end, self._prefix, self._root, settings)
+            self._planner = Planner(self._here)
+        return self._here, self._planner
+
+    def _doubt_what_is_missing(self, present: set[str]) -> None:
+        """Forget that something was applied where a device or namespace of it is not there."""
+        spaces = netns.present(self._prefix)
+        for key, each in list(self._applied.items()):
+            if not each.devices <= present or (each.room is not None and each.room.name not in spaces):
+                del self._applied[key]
+
+    def _link_layer(
+        self, state: HostState, plans: Plans, changed: Mapping[str, NetworkPlan], failed: dict[str, str]
+    ) -> None:
+        """Have bridges, taps and tunnels, and every device in its bridge."""
+        new = self._new_taps(changed)
+        for key, each in changed.items():
+            with _noted(failed, key):
+                self._host.netlink(_make_bridge, each, new[key])
+        hosted = {each.number for each in plans.networks.values() if each.outside is not None}
+        with _noted(failed, "firewall"):
+            self._guards.guard(state, hosted)
+        if "firewall" in failed and not self._guards.is_closed():
+            # Nothing joins a bridge unguarded.
+            failed.update({key: failed["firewall"] for key in changed if key not in failed})
+            return
+        for key, each in changed.items():
+            if key in failed:
+                continue
+            before = self._applied.get(key)
+            vxlan = before.vxlan if isinstance(before, NetworkPlan) else None
+            with _noted(failed, key):
+                self._host.netlink(_join, each, new[key], vxlan)
+                self._look_at_mtu(each)
+
+    def _new_taps(self, changed: Mapping[str, NetworkPlan]) -> dict[str, list[links.Tap]]:
+        """Return the taps that are not yet as they shall be, as far as is known."""
+        known: Mapping[str, links.Link] = {}
+        if sum(len(each.taps) for key, each in changed.items() if key not in self._applied) > MANY:
+            known = {link.name: link for link in self._host.netlink(links.ours)}
+        found = {}
+        for key, each in changed.items():
+            before = self._applied.get(key)
+            had = set(before.taps) if isinstance(before, NetworkPlan) else set()
+            bridge = known.get(each.bridge.name)
+            found[key] = [
+                tap
+                for tap in each.taps
+                if tap not in had and not (bridge and links.is_right(tap, known.get(tap.name), bridge))
+            ]
+        return found
+
+    def _look_at_mtu(self, each: NetworkPlan) -> None:
+        if each.vxlan is None or each.number in self._warned:
+            return
+        mtu = self._host.netlink(underlay_mtu, each.vxlan.tunnel.local)
+        if mtu is not None and each.vxlan.mtu > mtu - overlay.OVERHEAD:
+            self._warned.add(each.number)
+            LOG.warning(
+                "network=%s event=mtu-too-large mtu=%d tunnels_carry=%d",
+                each.number,
+                each.vxlan.mtu,
+                mtu - overlay.OVERHEAD,
+            )
+
+    def _rooms(self, changed: Mapping[str, Plan], failed: dict[str, str]) -> None:
+        """Have namespaces and processes, and wait until DHCP answers for what is new."""
+        begun = {
+            key: self._builder.start(each, self._applied.get(key)) for key, each in changed.items() if key not in failed
+        }
+        for key, future in begun.items():
+            with _noted(failed, key):
+                future.result()
+        sound = {key: each for key, each in changed.items() if key not in failed}
+        for key, waiting in self._builder.each(self._service.wait, sound).items():
+            with _noted(failed, key):
+                waiting.result()
+
+    def _host_rules(self, state: HostState, plans: Plans, here: Here, failed: dict[str, str]) -> None:
+        """Have the tables of the host's own namespace: for tunnels, and where the host is the outside."""
+        with _noted(failed, "overlay"):
+            legs = plan.anycast(state.networks, state.routers, plans.networks)
+            self._table(OVERLAY, overlay.text(here.tunnel, legs))
+        with _noted(failed, "outside"):
+            inside = sorted(
+                (each.outside for each in plans.networks.values() if each.outside is not None), key=lambda o: o.bridge
+            )
+            text = outside.text(inside, nat=self._conf.network.nat)
+            if self._table(rules.TABLE, text) and inside:
+                self._let_out([each.bridge for each in inside])
+            if not inside:
+                forwarding.restore(self._host, self._root / "forwarding.json")
+
+    def _table(self, name: str, body: str) -> bool:
+        if self._rules.get(name) == body:
+            return False
+        rules.ensure(self._host, rules.table(body, name), name)
+        self._rules[name] = body
+        return True
+
+    def _let_out(self, bridges: Sequence[str]) -> None:
+        if not self._conf.network.nat:
+            return
+        uplinks = self._conf.network.uplinks or self._host.netlink(links.default_interfaces)
+        forwarding.enable(self._host, [*bridges, *uplinks], self._root / "forwarding.json")
+        if outside.forward_policy_drops(self._host):
+            LOG.warning("the host's iptables drop forwarded packets: guests will not reach the outside")
+
+    def _remove_others(self, state: HostState, present: set[str], plans: Plans, failed: dict[str, str]) -> None:
+        """Remove devices, namespaces and processes of ours that no plan has."""
+        every: list[Plan] = [*plans.networks.values(), *plans.routers.values()]
+        kept = leftovers.of_refused(state, plans.refused, self._prefix)
+        wanted = kept.devices | {name for each in every for name in each.devices}
+        wanted |= {tap.name for each in plans.networks.values() for tap in each.taps}
+        rooms = kept.namespaces | {each.room.name for each in every if each.room is not None}
+        directories = kept.directories | {each.process.directory for each in every if each.process is not None}
+        with _noted(failed, "processes"):
+            self._service.remove_others(directories, strays=not self._applied)
+        for name in leftovers.order({name for name in present if leftovers.is_ours(name)} - wanted):
+            with _noted(failed, name):
+                self._host.netlink(links.remove, name)
+                LOG.info("event=device-removed device=%s", name)
+        for name in sorted(netns.present(self._prefix) - rooms):
+            with _noted(failed, name):
+                netns.remove(name)
+
+    def _remember(self, plans: Mapping[str, Plan], failed: Mapping[str, str]) -> None:
+        self._applied = {key: each for key, each in plans.items() if key not in failed}
+
+
+def _changed(plans: Mapping[str, plan.RouterPlan], applied: Mapping[str, Plan]) -> dict[str, Plan]:
+    return {key: each for key, each in plans.items() if applied.get(key) != each}
+
+
+def _make_bridge(ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap]) -> None:
+    """Have a network's bridge, and its new taps beside it."""
+    clash = links.taken(ip, each.bridge.addresses, each.bridge.name)
+    if clash:
+        raise HostError(f"{clash}; choose another address range for it", code="host.address_range_taken")
+    links.ensure_bridge(ip, each.bridge)
+    for tap in new:
+        links.ensure_tap(ip, tap)
+
+
+def _join(ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap], before: Vxlan | None) -> None:
+    """Have a network's devices in its bridge."""
+    for tap in new:
+        links.attach(ip, tap.name, tap.bridge, tap.mtu, up=tap.up)
+    if each.vxlan is not None:
+        overlay.ensure(ip, each.vxlan, before)
+    if each.uplink is not None:
+        provider.ensure(ip, each.uplink)
+
+
+@contextmanager
+def _noted(failed: dict[str, str], key: str) -> Iterator[None]:
+    """Note a failure in words and go on after it."""
+    try:
+        yield
+    except NetlinkError as error:
+        failed[key] = f"The kernel refused: {error.args[-1]}"
+    except HostError as error:
+        failed[key] = error.message
+    except OSError as error:
+        failed[key] = str(error.strerror or error)
+    if key in failed:
+        LOG.error("event=networks-failed of=%s reason=%r", key, failed[key])
