@@ -8,13 +8,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import Select
 
 from nova_lite.compute import lifecycle
 from nova_lite.compute.transitions import TRANSITIONS
-from nova_lite.db.models import FixedIp, Host, Network, Port, Server
+from nova_lite.db.models import (
+    FixedIp,
+    FloatingIp,
+    Host,
+    Network,
+    Port,
+    PortSecurityGroup,
+    SecurityGroup,
+    Server,
+)
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, now
@@ -80,14 +89,17 @@ class Nic:
     """(subnet id, address)"""
     tag: str | None = None
     """The device tag."""
+    floating: tuple[str, ...] = ()
+    """The floating IPs that lead to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A server with its interfaces."""
+    """A server with its interfaces, and the names of the security groups that its ports are in."""
 
     server: ServerRecord
     nics: tuple[Nic, ...]
+    security_groups: tuple[str, ...] = ()
 
 
 _SERVER = (
@@ -176,10 +188,37 @@ def get(store: Store, server_id: str, project_id: str | None, *, deleted: bool =
 
 
 def get_detail(store: Store, server_id: str, project_id: str | None) -> Detail:
-    """Return a server with its interfaces, in two queries. :raises NotFound: there is none."""
+    """Return a server with its interfaces and groups, in three queries. :raises NotFound: there is none."""
     with store.read() as session:
         record = read(session, server_id, project_id)
-        return Detail(record, tuple(nics(session, [server_id]).get(server_id, ())))
+        return to_details(session, [record])[0]
+
+
+def to_details(session: Session, found: Sequence[ServerRecord]) -> list[Detail]:
+    """Return servers with their interfaces and groups, in two queries whatever their number."""
+    identifiers = [record.id for record in found]
+    interfaces, groups = nics(session, identifiers), group_names(session, identifiers)
+    return [Detail(record, tuple(interfaces.get(record.id, ())), tuple(groups.get(record.id, ()))) for record in found]
+
+
+_GROUPS = (
+    select(Port.device_id, SecurityGroup.name)
+    .join(PortSecurityGroup, PortSecurityGroup.port_id == Port.id)
+    .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.group_id)
+    .where(Port.device_id.in_(bindparam("server_ids", expanding=True)))
+    .order_by(Port.device_id, SecurityGroup.name)
+)
+
+
+def group_names(session: Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of the groups that each server's ports are in, each once, in one query."""
+    found: dict[str, list[str]] = {}
+    if server_ids:
+        for server_id, name in session.execute(_GROUPS, {"server_ids": list(server_ids)}):
+            names = found.setdefault(server_id, [])
+            if name not in names:
+                names.append(name)
+    return found
 
 
 _NICS = (
@@ -193,9 +232,11 @@ _NICS = (
         FixedIp.subnet_id,
         FixedIp.address,
         Port.nic_tag,
+        FloatingIp.address,
     )
     .join(Network, Network.id == Port.network_id)
     .outerjoin(FixedIp, FixedIp.port_id == Port.id)
+    .outerjoin(FloatingIp, and_(FloatingIp.port_id == Port.id, FloatingIp.fixed_address == FixedIp.address))
     .where(Port.device_id.in_(bindparam("server_ids", expanding=True)))
     .order_by(Port.device_id, Port.position, Port.created_at, Port.id, FixedIp.address)
 )
@@ -205,13 +246,18 @@ def nics(session: Session, server_ids: Sequence[str]) -> dict[str, list[Nic]]:
     """Return the interfaces of servers in their order, in one query."""
     if not server_ids:
         return {}
-    rows: dict[str, dict[str, tuple[Any, list[tuple[str, str]]]]] = {}
+    rows: dict[str, dict[str, tuple[Any, list[tuple[str, str]], list[str]]]] = {}
     for row in session.execute(_NICS, {"server_ids": list(server_ids)}):
-        _, held = rows.setdefault(row[0], {}).setdefault(row[1], (row, []))
+        _, held, floating = rows.setdefault(row[0], {}).setdefault(row[1], (row, [], []))
         if row[7] is not None:
             held.append((row[6], row[7]))
+        if row[9] is not None:
+            floating.append(row[9])
     return {
-        server_id: [Nic(row[1], row[2], row[3], row[4], row[5], tuple(held), row[8]) for row, held in ports.values()]
+        server_id: [
+            Nic(row[1], row[2], row[3], row[4], row[5], tuple(held), row[8], tuple(floating))
+            for row, held, floating in ports.values()
+        ]
         for server_id, ports in rows.items()
     }
 

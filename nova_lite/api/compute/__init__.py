@@ -25,6 +25,7 @@ from nova_lite.api.compute import (
     services,
     versions,
 )
+from nova_lite.api.compute.network_routes import ROUTES as NETWORK
 from nova_lite.api.compute.parameters import ANY_QUERY as ANY
 from nova_lite.api.compute.policies import PREFIX as P
 from nova_lite.api.compute.policies import SERVERS as S
@@ -339,6 +340,7 @@ ROUTES = (
     *_KEYPAIRS,
     *_CLOUD,
     *RESOURCES,
+    *NETWORK,
 )
 
 MOUNT = Mount(

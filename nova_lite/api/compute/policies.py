@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nova_lite.api.compute import resource_policies
+from nova_lite.api.compute import network_policies, resource_policies
 from nova_lite.api.policy import ADMIN, ANYBODY, MEMBER, READER, rule
 
 PREFIX = "os_compute_api:"
@@ -190,4 +190,5 @@ RULES = (
     rule(PREFIX + "os-services:list", ADMIN, "List services.", ("GET", "/os-services")),
     rule(PREFIX + "extensions", ANYBODY, "List the API's extensions.", ("GET", "/extensions")),
     *resource_policies.RULES,
+    *network_policies.RULES,
 )

@@ -12,6 +12,7 @@ from nova_lite.api.compute import (
     remote_consoles,
     server_admin_actions,
     server_image_actions,
+    server_network_actions,
     server_size_actions,
 )
 from nova_lite.api.compute.server_action import Action, plain, start
@@ -96,6 +97,7 @@ ACTIONS: dict[str, Action] = {
         *server_admin_actions.ACTIONS,
         *server_size_actions.ACTIONS,
         *server_image_actions.ACTIONS,
+        *server_network_actions.ACTIONS,
         *remote_consoles.ACTIONS,
     )
 }

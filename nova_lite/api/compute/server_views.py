@@ -30,10 +30,11 @@ def addresses(nics: Sequence[Nic], *, extended: bool) -> dict[str, list[dict[str
     """Make the ``addresses`` member: network name → addresses; *extended* with type and MAC."""
     shown: dict[str, list[dict[str, Any]]] = {}
     for nic in nics:
-        for _, address in nic.addresses:
+        fixed = [("fixed", address) for _, address in nic.addresses]
+        for kind, address in (*fixed, *(("floating", address) for address in nic.floating)):
             item: dict[str, Any] = {"version": 6 if ":" in address else 4, "addr": address}
             if extended:
-                item |= {"OS-EXT-IPS:type": "fixed", "OS-EXT-IPS-MAC:mac_addr": nic.mac_address}
+                item |= {"OS-EXT-IPS:type": kind, "OS-EXT-IPS-MAC:mac_addr": nic.mac_address}
             shown.setdefault(nic.network_name, []).append(item)
     return shown
 
@@ -71,6 +72,8 @@ class ServerView:
         shown["OS-EXT-STS:vm_state"] = record.vm_state
         shown["OS-EXT-STS:power_state"] = record.power_state
         shown["os-extended-volumes:volumes_attached"] = []
+        if detail.security_groups:
+            shown["security_groups"] = [{"name": name} for name in detail.security_groups]
         self._add_attributes(shown, record)
         if self._host_status:
             shown["host_status"] = hosts.host_status(
