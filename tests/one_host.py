@@ -194,7 +194,7 @@ class Hypervisor:
         self.plugged.clear()
         self.dhcp.clear()
 
-    def fetch(self, image: ImageSpec) -> LocalImage:
+    def fetch(self, image: ImageSpec, go_on: Callable[[], None] = lambda: None) -> LocalImage:
         with self._call("fetch"):
             self.fetched += 1
             return LocalImage(image.image_id, Path("/nowhere"), image.disk_format, image.size)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from oslo_config import cfg
+from sqlalchemy.exc import DBAPIError
 
 from nova_lite.agent import spec
 from nova_lite.agent.network_keeper import NetworkKeeper
 from nova_lite.agent.rows import ServerRows
+from nova_lite.db import operations
 from nova_lite.db.models import Server
 from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
@@ -25,6 +28,7 @@ SEED_BYTES = 512
 """Entropy for the guest's pool, as much as Nova gives."""
 
 MOST_GRACE_S = 120.0
+_LOOK_S = 0.5
 
 MOST_EVENTS = 64
 """Steps that are kept of one operation, the last ones."""
@@ -43,6 +47,10 @@ class Tools:
     host: str
 
 
+class Stopped(Exception):
+    """A later operation asked this one to stop."""
+
+
 @dataclass
 class Job:
     """One operation under way on one server; the steps fill in what later ones need."""
@@ -55,6 +63,24 @@ class Job:
     drive: Path | None = None
     events: list[JsonDict] = field(default_factory=list)
     """The steps so far, those of earlier attempts among them, as ``Operation.events`` keeps them."""
+    _look_at: float = 0.0
+
+    def go_on(self) -> None:
+        """Look now and then, in the middle of what takes long, whether it is still wanted.
+
+        :raises Stopped: a later operation, a delete say, waits for this one to end.
+        :raises nova_lite.errors.StaleState: the operation was taken away: its agent is being stopped.
+        """
+        moment = time.monotonic()
+        if moment < self._look_at:
+            return
+        self._look_at = moment + _LOOK_S
+        try:
+            asked = operations.is_asked_to_stop(self.tools.store, self.work)
+        except DBAPIError:
+            return  # it is asked again
+        if asked:
+            raise Stopped
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -108,7 +134,7 @@ class Step:
 
 def fetch(job: Job) -> None:
     """Have the image in the host's cache."""
-    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images))
+    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images), job.go_on)
 
 
 def plug(job: Job) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from nova_lite.agent.actions import ACTIONS, Action
-from nova_lite.agent.job import Job, Step, Tools
+from nova_lite.agent.job import Job, Step, Stopped, Tools
 from nova_lite.agent.rows import read_server
 from nova_lite.compute import lifecycle
 from nova_lite.compute.transitions import PowerState
@@ -39,10 +39,6 @@ LIVES = 10
 """Attempts, each cut off by the agent's death, after which an operation is taken for their cause."""
 
 _TRANSIENT_CODES = {"host.failed", "host.timeout"}
-
-
-class _Stop(Exception):
-    """A later operation asked this one to stop."""
 
 
 class _Deleted(Exception):
@@ -104,7 +100,7 @@ class Runner:
             self._hook(work, "finish")
             power = self._power(work.target_id) if action.observes else None
             self._persist(partial(_complete, action=action, job=job, power=power))
-        except _Stop:
+        except Stopped:
             self._persist(partial(lifecycle.cancel, work=work))
             return "cancelled"
         except _Deleted:
@@ -128,7 +124,7 @@ class Runner:
 
     def _step(self, job: Job, step: Step) -> None:
         if step.noted and self._store.transact(partial(_note, work=job.work, step=step)):
-            raise _Stop
+            raise Stopped
         self._hook(job.work, step.name)
         with job.timed(step.name.replace("-", "_")):
             step.do(job)

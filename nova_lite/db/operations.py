@@ -182,6 +182,7 @@ _NOTE = (
     .values(step=bindparam("name"), lease_until=bindparam("lease"), updated_at=bindparam("moment"))
 )
 _IS_HELD = select(_ROWS.c.id).where(*_HELD)
+_ASKED = select(_ROWS.c.cancel_requested).where(*_HELD)
 
 _OF_TARGET = (_ROWS.c.target_type == bindparam("of_type"), _ROWS.c.target_id == bindparam("of_id"))
 _CANCEL_PENDING = (
@@ -285,6 +286,15 @@ def record_step(session: Session, work: Work, step: str) -> bool:
     if session.scalar(_IS_HELD, held) is None:
         raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
     return True
+
+
+def is_asked_to_stop(store: Store, work: Work) -> bool:
+    """Tell whether a later operation asked *work* to stop. :raises StaleState: it is not held any more."""
+    with store.read() as session:
+        asked = session.scalar(_ASKED, {"work": work.id, "holder": work.owner})
+    if asked is None:
+        raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
+    return bool(asked)
 
 
 def hand_over(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nova_lite.host.network_state import HostState, PortSpec
 from nova_lite.host.networks import devices, nics
-from nova_lite.host.ports import HostError, ImageSpec, NetworksFailed
+from nova_lite.host.ports import GoOn, HostError, ImageSpec, NetworksFailed, go_on
 from nova_lite.virt.driver import LocalImage, Nic
 
 
@@ -72,8 +72,9 @@ class FakeImages:
         """server id → files of its config drive, as last written"""
         self._root = root
 
-    def fetch(self, image: ImageSpec) -> LocalImage:
+    def fetch(self, image: ImageSpec, go_on: GoOn = go_on) -> LocalImage:
         """Return the image. :raises HostError: a test asked for it."""
+        go_on()
         if image.image_id in self.refuse:
             raise HostError(self.refuse[image.image_id])
         directory = self._root / "cache" / image.image_id

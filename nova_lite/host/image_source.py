@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from nova_lite.host.ports import HostError, ImageSpec
+from nova_lite.host.ports import GoOn, HostError, ImageSpec, go_on
 
 CHUNK = 1 << 20
 FICLONE = 0x40049409
@@ -40,18 +40,18 @@ class FileSource:
         return os.fdopen(descriptor, "rb")
 
 
-def copy(source: BinaryIO, target: Path, image: ImageSpec) -> None:
+def copy(source: BinaryIO, target: Path, image: ImageSpec, go_on: GoOn = go_on) -> None:
     """Copy an image to the new file *target*, 0644 and on disk for good, and verify its size and SHA-512.
 
-    Blocks are shared where the filesystem can (btrfs, xfs); holes stay holes elsewhere.
+    Blocks are shared where the filesystem can (btrfs, xfs); holes stay holes elsewhere. *go_on* is called for each chunk.
 
     :raises HostError: size or checksum is another than declared.
     """
     with open(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w+b") as file:
         if _clone(source, file):
-            size, digest = _hash(file)
+            size, digest = _hash(file, go_on)
         else:
-            size, digest = _copy(source, file, image.size)
+            size, digest = _copy(source, file, image.size, go_on)
         if size != image.size:
             raise HostError(
                 f"Image {image.image_id} is cut short or too long: {size} bytes, not {image.size}",
@@ -72,20 +72,22 @@ def _clone(source: BinaryIO, target: BinaryIO) -> bool:
     return False
 
 
-def _hash(file: BinaryIO) -> tuple[int, str]:
+def _hash(file: BinaryIO, go_on: GoOn) -> tuple[int, str]:
     digest = hashlib.sha512()
     size = 0
     while chunk := file.read(CHUNK):
+        go_on()
         size += len(chunk)
         digest.update(chunk)
     return size, digest.hexdigest()
 
 
-def _copy(source: BinaryIO, target: BinaryIO, limit: int) -> tuple[int, str]:
+def _copy(source: BinaryIO, target: BinaryIO, limit: int, go_on: GoOn) -> tuple[int, str]:
     digest = hashlib.sha512()
     size = 0
     # One byte past the limit tells that there is more; the rest of a wrong image is not worth the disk.
     while size <= limit and (chunk := source.read(CHUNK)):
+        go_on()
         size += len(chunk)
         digest.update(chunk)
         if chunk == _ZEROS[: len(chunk)]:

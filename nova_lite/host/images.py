@@ -29,11 +29,12 @@ from nova_lite.errors import Invalid
 from nova_lite.host import config_drive, image_source, oci
 from nova_lite.host.image_source import FileSource, Source
 from nova_lite.host.networks.checks import uuid
-from nova_lite.host.ports import HostError, ImageSpec
+from nova_lite.host.ports import GoOn, HostError, ImageSpec, go_on
 from nova_lite.image import inspection
 from nova_lite.virt.driver import LocalImage
 
 LOG = logging.getLogger(__name__)
+_LOCK_POLL_S = 0.05
 _SHA512 = re.compile(r"[0-9a-fA-F]{128}", re.ASCII)
 
 
@@ -52,20 +53,21 @@ class HostImages:
             conf.image.max_unpacked_bytes, conf.image.max_unpacked_files, conf.image.unpack_timeout
         )
 
-    def fetch(self, image: ImageSpec) -> LocalImage:
+    def fetch(self, image: ImageSpec, go_on: GoOn = go_on) -> LocalImage:
         """Have *image*, and its kernel and ramdisk, in the cache, verified and inspected.
 
-        A second fetch costs a look at the file's inode, not another hash. Two callers at once, of whatever process, fetch once.
+        A second fetch costs a look at the file's inode, not another hash. Two callers at once, of whatever process, fetch
+        once. *go_on* is called at least every few MiB, and while another caller's fetch is waited for.
 
         :raises HostError: size, checksum or format are not what was declared, or the container image is refused.
         """
         _check(image)
-        kernel = self.fetch(image.kernel) if image.kernel else None
-        ramdisk = self.fetch(image.ramdisk) if image.ramdisk else None
+        kernel = self.fetch(image.kernel, go_on) if image.kernel else None
+        ramdisk = self.fetch(image.ramdisk, go_on) if image.ramdisk else None
         entry = self._entry(image)
         if entry is None:
-            with self._lock(image.image_id):
-                entry = self._entry(image) or self._make(image)
+            with self._awaited_lock(image.image_id, go_on):
+                entry = self._entry(image) or self._make(image, go_on)
         directory = self._root / image.image_id
         is_container = image.container_format == "docker"
         return LocalImage(
@@ -99,12 +101,12 @@ class HostImages:
         for path in sorted(self._root.glob("[0-9a-f]*")):
             if path.name in keep or time.time() - path.stat().st_mtime < unused_s:
                 continue
-            with self._lock(path.name, wait=False) as held:
+            with self._lock(path.name) as held:
                 if held:
                     self._set_aside(path.name)
                     removed.append(path.name)
         for path in self._root.glob(".new-*"):
-            with self._lock(_image_of(path), wait=False) as held:
+            with self._lock(_image_of(path)) as held:
                 if held:
                     shutil.rmtree(path, ignore_errors=True)
         for path in self._root.glob(".old-*"):
@@ -125,7 +127,7 @@ class HostImages:
             return None
         return entry
 
-    def _make(self, image: ImageSpec) -> dict[str, Any]:
+    def _make(self, image: ImageSpec, go_on: GoOn) -> dict[str, Any]:
         """Build the entry anew; the caller holds its lock."""
         began = time.monotonic()
         for left in self._root.glob(f".new-{image.image_id}-*"):
@@ -133,7 +135,7 @@ class HostImages:
         draft = Path(tempfile.mkdtemp(prefix=f".new-{image.image_id}-", dir=self._root))
         try:
             with _in_words(f"Image {image.image_id} could not be fetched"):
-                entry = self._fill(draft, image)
+                entry = self._fill(draft, image, go_on)
                 self._set_aside(image.image_id)
                 os.rename(draft, self._root / image.image_id)
                 _sync_directory(self._root)
@@ -143,16 +145,16 @@ class HostImages:
         LOG.info("image=%s event=cached bytes=%d seconds=%.3f", image.image_id, image.size, time.monotonic() - began)
         return entry
 
-    def _fill(self, draft: Path, image: ImageSpec) -> dict[str, Any]:
+    def _fill(self, draft: Path, image: ImageSpec, go_on: GoOn) -> dict[str, Any]:
         path = draft / "image"
         with self._source.open(image.image_id) as source:
-            image_source.copy(source, path, image)
+            image_source.copy(source, path, image, go_on)
         config: dict[str, object] = {}
         found, virtual_size = "raw", image.size
         if image.container_format == "docker":
             unpacked = draft / "unpacked"
             unpacked.mkdir(mode=0o700)
-            config = oci.unpack(path, unpacked, self._limits)
+            config = oci.unpack(path, unpacked, self._limits, go_on)
             _sync_filesystem(unpacked)
         else:
             try:
@@ -184,14 +186,25 @@ class HostImages:
             os.rename(self._root / image_id, self._root / f".old-{image_id}-{time.time_ns()}")
 
     @contextmanager
-    def _lock(self, image_id: str, *, wait: bool = True) -> Iterator[bool]:
-        """Hold the image's lock, against threads and processes alike; False: *wait* was not asked for and it is taken."""
+    def _awaited_lock(self, image_id: str, go_on: GoOn) -> Iterator[None]:
+        """Wait for the image's lock and hold it."""
+        while True:
+            with self._lock(image_id) as held:
+                if held:
+                    yield
+                    return
+            go_on()
+            time.sleep(_LOCK_POLL_S)
+
+    @contextmanager
+    def _lock(self, image_id: str) -> Iterator[bool]:
+        """Hold the image's lock, against threads and processes alike; False: it is taken."""
         for directory in (self._root, self._root / ".locks"):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
         descriptor = os.open(self._root / ".locks" / image_id, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield False
             else:

@@ -15,12 +15,14 @@ import re
 import shutil
 import stat
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from nova_lite.host.ports import HostError
+from nova_lite.host.ports import GoOn, HostError, go_on
 from nova_lite.image import tar_stream
 from nova_lite.image.tar_stream import HostileArchive
 
@@ -29,6 +31,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _REFERENCE = "org.opencontainers.image.ref.name"
 _MAX_JSON = 4 << 20
 _MAX_DEPTH = 4
+_LOOK_S = 0.2
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x", "riscv64": "riscv64"}
 
 
@@ -41,24 +44,24 @@ class Limits:
     timeout_s: int
 
 
-def unpack(archive: Path, directory: Path, limits: Limits) -> dict[str, object]:
+def unpack(archive: Path, directory: Path, limits: Limits, go_on: GoOn = go_on) -> dict[str, object]:
     """Unpack *archive* to ``directory/rootfs`` and return the image's ``config`` object.
 
     *directory* must be there, empty, and closed to other users (0700): a root filesystem has setuid files in it. Owners
-    are as in the image, from 0. Device nodes are left out.
+    are as in the image, from 0. Device nodes are left out. What *go_on* raises ends it, and the programs that it runs.
 
     :raises HostError: the archive is damaged, hostile, for another architecture, or larger than *limits*.
     """
     layout = directory / "layout"
     try:
-        if not _extract_layout(archive, layout, limits):
+        if not _extract_layout(archive, layout, limits, go_on):
             shutil.rmtree(layout)
-            _convert(archive, layout, limits)
+            _convert(archive, layout, limits, go_on)
         manifest = _manifest(layout)
         config = _read_json(layout, _descriptor(manifest.get("config")))
-        has_devices = _check_layers(layout, manifest, limits)
+        has_devices = _check_layers(layout, manifest, limits, go_on)
         rootfs = directory / "rootfs"
-        _run(["umoci", "raw", "unpack", "--image", f"{layout}:image", str(rootfs)], limits)
+        _run(["umoci", "raw", "unpack", "--image", f"{layout}:image", str(rootfs)], limits, go_on)
         if has_devices:
             _remove_devices(rootfs)
     except HostileArchive as error:
@@ -68,7 +71,7 @@ def unpack(archive: Path, directory: Path, limits: Limits) -> dict[str, object]:
     return {str(key): value for key, value in inner.items()} if isinstance(inner, dict) else {}
 
 
-def _extract_layout(archive: Path, layout: Path, limits: Limits) -> bool:
+def _extract_layout(archive: Path, layout: Path, limits: Limits, go_on: GoOn) -> bool:
     """Take the files of an OCI layout out of *archive*; False: it has none, so it is what docker save writes."""
     layout.mkdir()
     blobs = layout / "blobs/sha256"
@@ -82,15 +85,17 @@ def _extract_layout(archive: Path, layout: Path, limits: Limits) -> bool:
                 continue
             try:
                 with (layout / name).open("xb") as file:
-                    file.writelines(member.chunks())
+                    for chunk in member.chunks():
+                        go_on()
+                        file.write(chunk)
             except FileExistsError as error:
                 raise HostileArchive("an entry comes twice") from error
     return (layout / "oci-layout").exists() and (layout / "index.json").exists()
 
 
-def _convert(archive: Path, layout: Path, limits: Limits) -> None:
+def _convert(archive: Path, layout: Path, limits: Limits, go_on: GoOn) -> None:
     """Make an OCI layout of a docker archive."""
-    _run(["skopeo", "--insecure-policy", "copy", "--quiet", f"docker-archive:{archive}", f"oci:{layout}:image"], limits)
+    _run(["skopeo", "--insecure-policy", "copy", "--quiet", f"docker-archive:{archive}", f"oci:{layout}:image"], limits, go_on)
 
 
 def _manifest(layout: Path) -> dict[str, Any]:
@@ -151,7 +156,7 @@ def _load(path: Path, digest: str | None = None) -> dict[str, Any]:
     return value
 
 
-def _check_layers(layout: Path, manifest: Mapping[str, Any], limits: Limits) -> bool:
+def _check_layers(layout: Path, manifest: Mapping[str, Any], limits: Limits, go_on: GoOn) -> bool:
     """Walk every layer within the limits, all together; True: there are device nodes in one."""
     size = files = 0
     has_devices = False
@@ -162,6 +167,7 @@ def _check_layers(layout: Path, manifest: Mapping[str, Any], limits: Limits) -> 
             raise HostileArchive("a layer is not in it")
         with tar_stream.opened(blob) as stream:
             for member in tar_stream.members(stream, max(limits.size - size, 0)):
+                go_on()
                 files += 1
                 size += member.size
                 has_devices |= member.is_device()
@@ -182,8 +188,11 @@ def _below(directory: Path) -> Iterator[Path]:
         yield from (Path(where, name) for name in names)
 
 
-def _run(argv: list[str], limits: Limits) -> None:
-    """Run a program under limits on CPU time, file size and open files. :raises HostError: it fails; with its last words."""
+def _run(argv: list[str], limits: Limits, go_on: GoOn) -> None:
+    """Run a program under limits on CPU time, file size and open files. :raises HostError: it fails; with its last words.
+
+    What *go_on* raises ends it.
+    """
     bounded = [
         "prlimit",
         f"--cpu={limits.timeout_s}",
@@ -193,22 +202,41 @@ def _run(argv: list[str], limits: Limits) -> None:
         "--",
         *argv,
     ]
+    deadline = time.monotonic() + limits.timeout_s
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                bounded,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                cwd="/",
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C"},
+            )
+        except FileNotFoundError as error:
+            raise HostError("prlimit (util-linux) is not installed on this host") from error
+        try:
+            while not _has_ended(process):
+                go_on()
+                if time.monotonic() > deadline:
+                    raise HostError(f"{argv[0]} did not unpack the image within {limits.timeout_s} s")
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode != 0:
+            words = _last_words(said) or f"status {process.returncode}"
+            raise HostError(f"The container image is refused: {argv[0]}: {words}", code="host.image_refused")
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     try:
-        done = subprocess.run(
-            bounded,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limits.timeout_s,
-            check=False,
-            cwd="/",
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C"},
-        )
-    except FileNotFoundError as error:
-        raise HostError("prlimit (util-linux) is not installed on this host") from error
-    except subprocess.TimeoutExpired as error:
-        raise HostError(f"{argv[0]} did not unpack the image within {limits.timeout_s} s") from error
-    if done.returncode != 0:
-        words = (done.stderr or done.stdout).strip().splitlines()[-1:] or [f"status {done.returncode}"]
-        raise HostError(f"The container image is refused: {argv[0]}: {words[0][:300]}", code="host.image_refused")
+        process.wait(_LOOK_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _last_words(said: IO[bytes]) -> str:
+    said.seek(max(0, said.seek(0, os.SEEK_END) - 4096))
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else ""

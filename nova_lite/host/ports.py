@@ -6,7 +6,7 @@ driver stand fake ones (``nova_lite.host.fake``). As with drivers, everything ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,11 +76,21 @@ class Networks(Protocol):
         """End the threads; the networks stay, and traffic flows on."""
 
 
+GoOn = Callable[[], None]
+"""Called again and again in what takes long; raises what is to end it."""
+
+
+def go_on() -> None:
+    """Let it go on to its end."""
+
+
 class Images(Protocol):
     """The host's image cache."""
 
-    def fetch(self, image: ImageSpec) -> LocalImage:
+    def fetch(self, image: ImageSpec, go_on: GoOn = go_on) -> LocalImage:
         """Have *image* in the cache, verified and inspected, and return it. Two callers at once fetch once.
+
+        What *go_on* raises ends the fetch, with nothing of it left.
 
         :raises HostError: the bytes do not match the checksum, or the format is not what was declared.
         """

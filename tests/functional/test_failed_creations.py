@@ -11,8 +11,6 @@ from compute_cloud import IMAGE, ask, boot
 from sqlalchemy import select, update
 from whole_cloud import LATEST, WholeCloud
 
-from nova_lite.agent.job import Tools
-from nova_lite.agent.upkeep import Upkeep
 from nova_lite.db.models import Allocation, Host
 
 REBUILD = {"rebuild": {"imageRef": IMAGE}}
@@ -85,7 +83,7 @@ def test_what_no_host_can_do_is_refused_where_there_is_no_host(cloud: WholeCloud
 
 
 def test_files_of_snapshots_that_nobody_makes_any_more_go(cloud: WholeCloud) -> None:
-    cloud.agent()
+    agent = cloud.agent()
     cloud.scheduler()
     server_id = cloud.boot()
     directory = cloud.directory / "snapshots"
@@ -97,7 +95,7 @@ def test_files_of_snapshots_that_nobody_makes_any_more_go(cloud: WholeCloud) -> 
     cloud.until(lambda: cloud.driver.calls[-1][0] == "snapshot")
     work = cloud.operations(server_id)[-1]
     (directory / work.arguments["image_id"]).write_bytes(b"under way")
-    Upkeep(Tools(cloud.conf, cloud.store, cloud.driver, cloud.networks, cloud.images, "host1")).run()
+    agent._upkeep.run()
     assert [path.name for path in directory.iterdir()] == [work.arguments["image_id"]]
     cloud.settled(server_id)
     assert list(directory.iterdir()) == []

@@ -44,6 +44,8 @@ def main() -> int:
         report = Trial(seed, asked.kills_per_cloud, made, directory, asked.faulty).run()
         if report.is_good() and not asked.keep:
             shutil.rmtree(directory, ignore_errors=True)
+        elif directory.is_dir():
+            (directory / "verdict.json").write_text(json.dumps(report.summary(), indent=2))
         print(
             f"seed {seed}: {'good' if report.is_good() else 'BAD'}, {report.kills.total()} kills, {report.shape}, "
             f"{'deaths alone' if report.strict else 'faults too'}, {report.seconds} s, at rest after {report.settled_s} s",

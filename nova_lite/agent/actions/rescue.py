@@ -19,7 +19,7 @@ def _rescues(job: Job) -> abilities.Rescues:
 def rescue(job: Job) -> None:
     """Boot the guest from the rescue image, its own disk beside it."""
     image_id = job.work.arguments["image_id"]
-    image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, image_id))
+    image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, image_id), job.go_on)
     _rescues(job).rescue(job.spec(), image)
 
 

@@ -32,7 +32,7 @@ def stop(job: Job) -> None:
 def fetch_shelved(job: Job) -> None:
     """Have the image in the cache that the guest comes back from: its snapshot, if its disk is no longer here."""
     image_id = (job.server.system_metadata or {}).get("shelved_image_id") if _is_offloaded(job) else None
-    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, image_id))
+    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, image_id), job.go_on)
 
 
 def bring_back(job: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import update
@@ -80,9 +81,15 @@ def _upload(job: Job, made: Snapshot) -> None:
         files.Files(job.tools.conf),
         images.Viewer(None, is_admin=True),
         image_id,
-        files.stream(made.path.open("rb")),
+        _while_wanted(job, files.stream(made.path.open("rb"))),
         lambda function, *arguments: function(*arguments),
     )
+
+
+def _while_wanted(job: Job, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        job.go_on()
+        yield chunk
 
 
 def drop_file(job: Job) -> None:

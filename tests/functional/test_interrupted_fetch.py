@@ -1,0 +1,119 @@
+"""A long image fetch does not hold up what waits for it: a delete, a soft delete's stop, the end of the agent."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compute_cloud import IMAGE, KERNEL, ask, boot
+from sqlalchemy import update
+from whole_cloud import WholeCloud
+
+from nova_lite.db.models import Allocation, Image
+from nova_lite.host.images import HostImages
+
+SIZE = 1 << 30
+"""At a MiB each 20 ms this takes 20 s."""
+
+
+class SlowSource:
+    """An image store behind a slow line."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+
+    def open(self, image_id: str) -> Any:
+        if image_id == KERNEL:
+            return io.BytesIO(bytes(1000))
+        self.opened.set()
+        return self
+
+    def fileno(self) -> int:
+        raise AttributeError("no descriptor, so nothing to clone")
+
+    def __enter__(self) -> SlowSource:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        pass
+
+    def read(self, size: int) -> bytes:
+        time.sleep(0.02)
+        return bytes(size)
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
+    made = WholeCloud(tmp_path, **{"compute.stop_timeout": 0.3, "compute.reclaim_instance_interval": 0})
+    made.source = SlowSource()  # type: ignore[attr-defined]
+    made.images = HostImages(made.conf, made.source)  # type: ignore[assignment, attr-defined]
+    digest = hashlib.sha512(bytes(1000)).hexdigest()
+    made.store.transact(lambda session: session.execute(update(Image).values(os_hash_value=digest)))
+    large = update(Image).where(Image.id == IMAGE).values(size=SIZE, disk_format="raw")
+    made.store.transact(lambda session: session.execute(large))
+    yield made
+    made.close()
+
+
+def fetching(cloud: WholeCloud) -> str:
+    reply = boot(cloud)
+    assert reply.status_int == 202, reply.text
+    assert cloud.source.opened.wait(10)  # type: ignore[attr-defined]
+    cloud.source.opened.clear()  # type: ignore[attr-defined]
+    return str(reply.json["server"]["id"])
+
+
+def drafts(cloud: WholeCloud) -> list[Path]:
+    return list((cloud.directory / "cache").glob(".new-*"))
+
+
+def test_a_delete_ends_the_fetch_of_its_server(cloud: WholeCloud) -> None:
+    cloud.agent()
+    cloud.scheduler()
+    server_id = fetching(cloud)
+    began = time.monotonic()
+    assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
+    cloud.until(lambda: cloud.server(server_id).deleted, 5)
+    assert time.monotonic() - began < 3
+    assert drafts(cloud) == []
+    assert [(row.action, row.state) for row in cloud.operations(server_id)] == [
+        ("create", "cancelled"),
+        ("delete", "done"),
+    ]
+    with cloud.store.read() as session:
+        assert session.query(Allocation).count() == 0
+
+
+def test_a_delete_ends_the_wait_for_a_fetch_of_another_server(cloud: WholeCloud) -> None:
+    cloud.agent()
+    cloud.scheduler()
+    first = fetching(cloud)
+    reply = boot(cloud)
+    second = reply.json["server"]["id"]
+    cloud.until(lambda: cloud.server(second).host is not None)
+    time.sleep(0.3)
+    assert ask(cloud, "DELETE", f"/servers/{second}").status_int == 204
+    cloud.until(lambda: cloud.server(second).deleted, 5)
+    assert cloud.server(first).vm_state == "building"
+    assert len(drafts(cloud)) == 1
+
+
+def test_an_agent_that_is_stopped_hands_the_fetch_back_and_leaves_nothing_half_done(cloud: WholeCloud) -> None:
+    agent = cloud.agent()
+    cloud.scheduler()
+    server_id = fetching(cloud)
+    began = time.monotonic()
+    agent.stop()
+    assert time.monotonic() - began < 5
+    (work,) = cloud.operations(server_id)
+    assert (work.state, work.owner) == ("pending", None)
+    cloud.until(lambda: drafts(cloud) == [], 5)
+    cloud._agents.remove(agent)
+    cloud.agent()
+    assert cloud.source.opened.wait(10)  # type: ignore[attr-defined]
