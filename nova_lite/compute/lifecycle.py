@@ -212,6 +212,8 @@ def complete(
             values["power_state"] = int(power)
         if transition.on_ok is not None:
             values["vm_state"] = transition.on_ok.value
+        elif session.scalar(select(_SERVERS.c.vm_state).where(_SERVERS.c.id == work.target_id)) == VmState.ERROR:
+            del values["fault"]  # what put it there still holds
         if work.action == "create":
             values["launched_at"] = now()
         values |= endings.done(session, work, transition)

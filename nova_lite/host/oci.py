@@ -95,7 +95,11 @@ def _extract_layout(archive: Path, layout: Path, limits: Limits, go_on: GoOn) ->
 
 def _convert(archive: Path, layout: Path, limits: Limits, go_on: GoOn) -> None:
     """Make an OCI layout of a docker archive."""
-    _run(["skopeo", "--insecure-policy", "copy", "--quiet", f"docker-archive:{archive}", f"oci:{layout}:image"], limits, go_on)
+    _run(
+        ["skopeo", "--insecure-policy", "copy", "--quiet", f"docker-archive:{archive}", f"oci:{layout}:image"],
+        limits,
+        go_on,
+    )
 
 
 def _manifest(layout: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite.bus import AGENT, SCHEDULER, Bus, Listener, Waker
-from nova_lite.compute import due
+from nova_lite.compute import due, purge
 from nova_lite.db import operations
 from nova_lite.db.operations import LEASE_S, Work
 from nova_lite.db.store import Store
@@ -25,6 +25,9 @@ BATCH = 8
 """Servers that are placed on one snapshot of the hosts; small, so that several threads and schedulers share a burst."""
 
 RETRY_S = 1.0
+PURGE_EVERY_S = 60.0
+PURGE_MOST = 1000
+"""Servers, and operations, that one look removes at most; what is left waits for the next."""
 
 
 class Scheduler:
@@ -44,6 +47,7 @@ class Scheduler:
         self._hint = threading.Semaphore(0)
         self._threads: list[threading.Thread] = []
         self._listener: Listener | None = None
+        self._purge_at = time.monotonic() + PURGE_EVERY_S
 
     def start(self) -> None:
         """Begin to listen and to work; returns at once."""
@@ -117,10 +121,21 @@ class Scheduler:
         if isinstance(outcome, assign.Assigned):
             self._waker.wake(AGENT, outcome.host)
 
+    def _purge_now_and_then(self) -> None:
+        if time.monotonic() < self._purge_at:
+            return
+        self._purge_at = time.monotonic() + PURGE_EVERY_S
+        went = purge.purge(self._store, purge.limits(self._conf), most=PURGE_MOST)
+        if went != purge.Purged():
+            LOG.info(
+                "scheduler=%s event=purged servers=%d operations=%d", self._conf.host, went.servers, went.operations
+            )
+
     def _sweep(self) -> None:
         while not self._stopping.wait(self._conf.scheduler.sweep_interval):
             try:
                 sweep.sweep(self._store, self._owner, self._conf.compute.down_after)
+                self._purge_now_and_then()
                 for host in due.begin_due(self._store, self._conf.compute):
                     self._waker.wake(AGENT, host)
             except Exception:

@@ -82,6 +82,17 @@ def test_what_no_host_can_do_is_refused_where_there_is_no_host(cloud: WholeCloud
     assert cloud.server(server_id).deleted
 
 
+def test_what_changes_no_state_leaves_the_fault_of_a_server_in_error(cloud: WholeCloud) -> None:
+    cloud.agent()
+    cloud.scheduler()
+    server_id = cloud.boot()
+    cloud.driver.faults.next_errors["reboot"] = ["no"]
+    fault = cloud.do(server_id, {"reboot": {"type": "HARD"}}).fault
+    assert fault is not None and cloud.server(server_id).vm_state == "error"
+    assert cloud.do(server_id, {"trigger_crash_dump": None}).fault == fault
+    assert cloud.do(server_id, {"reboot": {"type": "HARD"}}).fault is None
+
+
 def test_files_of_snapshots_that_nobody_makes_any_more_go(cloud: WholeCloud) -> None:
     agent = cloud.agent()
     cloud.scheduler()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import subprocess
 import sys
@@ -15,9 +16,9 @@ from nova_lite.cmd.manage import main
 from nova_lite.cmd.manage_host import _guests
 from nova_lite.compute.transitions import PowerState
 from nova_lite.db import migrate
-from nova_lite.db.models import Host, Operation, Service
+from nova_lite.db.models import Host, Operation, Server, Service
 from nova_lite.db.store import Store, connect
-from nova_lite.db.types import epoch
+from nova_lite.db.types import epoch, now
 from nova_lite.virt.driver import Observed
 
 
@@ -61,6 +62,28 @@ def test_db(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "was already at" in capsys.readouterr().out
     main([*command, "version"])
     assert f"current: {migrate.head()}" in capsys.readouterr().out
+
+
+def test_db_purge(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["--config-file", str(settings), "db"]
+    main([*command, "sync"])
+    store = _store(settings)
+    sizes = {"kind": "vm", "flavor": {}, "vcpus": 1, "memory_mb": 1, "disk_gb": 1, "reservation_id": "r"}
+    for name, days in (("old", 91), ("young", 1)):
+        when = now() - datetime.timedelta(days=days)
+        row = Server(id=name, project_id="p", user_id="u", name=name, hostname=name, vm_state="deleted", **sizes)
+        row.deleted, row.deleted_at = True, when
+        store.transact(lambda session, row=row: session.add(row))
+    capsys.readouterr()
+    assert main([*command, "purge", "--dry-run"]) == 0
+    assert capsys.readouterr().out == "There are 1 deleted servers and 0 ended operations beside theirs.\n"
+    assert main([*command, "purge"]) == 0
+    assert capsys.readouterr().out == "Removed 1 deleted servers and 0 ended operations beside theirs.\n"
+    assert main([*command, "purge", "--days", "0"]) == 0
+    assert "Removed 1 deleted servers" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*command, "purge", "--days", "-1"])
+    store.close()
 
 
 def test_bootstrap(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:

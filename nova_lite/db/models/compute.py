@@ -27,6 +27,7 @@ class Server(Base, Timestamps):
         Index("ix_servers_project", "project_id", "deleted", "created_at", "id"),
         Index("ix_servers_host", "host", "deleted"),
         Index("ix_servers_listing", "deleted", "created_at", "id"),
+        Index("ix_servers_deleted", "deleted_at"),
     )
     id: Mapped[str] = mapped_column(Uuid, primary_key=True)
     project_id: Mapped[str] = mapped_column(String(64))

@@ -29,6 +29,7 @@ class Operation(Base):
     __table_args__ = (
         Index("ix_operations_queue", "state", "queue", "host"),
         Index("ix_operations_target", "target_type", "target_id", "id"),
+        Index("ix_operations_finished", "finished_at"),
     )
     id: Mapped[int] = mapped_column(Sequence, primary_key=True, autoincrement=True)
     request_id: Mapped[str] = mapped_column(String(64))
