@@ -172,7 +172,8 @@ class HostNetworks:
         """Forget that something was applied where a device or namespace of it is not there."""
         spaces = netns.present(self._prefix)
         for key, each in list(self._applied.items()):
-            if not each.devices <= present or (each.room is not None and each.room.name not in spaces):
+            bridges = {leg.bridge for leg in each.room.legs} if each.room is not None else set()
+            if not each.devices | bridges <= present or (each.room is not None and each.room.name not in spaces):
                 del self._applied[key]
 
     def _link_layer(
