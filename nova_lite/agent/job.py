@@ -21,7 +21,8 @@ from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, now
 from nova_lite.host import metadata
-from nova_lite.host.ports import Images, Networks
+from nova_lite.host.ports import GoOn, Images, go_on, Networks
+from nova_lite.virt import abilities
 from nova_lite.virt.driver import VM, Driver, GuestSpec, LocalImage, Nic
 
 SEED_BYTES = 512
@@ -134,7 +135,31 @@ class Step:
 
 def fetch(job: Job) -> None:
     """Have the image in the host's cache."""
-    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images), job.go_on)
+    job.image = fetch_image(job.tools, job.rows, job.go_on)
+
+
+def fetch_image(tools: Tools, server: ServerRows, go_on: GoOn = go_on) -> LocalImage:
+    """Return the image that a server's guest stands on, from the host's cache; for an adopted one, that there is none.
+
+    *go_on*: as ``Images.fetch`` takes it.
+    """
+    if spec.is_adopted(server.server):
+        return spec.NO_IMAGE
+    return tools.images.fetch(spec.image_spec(server.server, server.images), go_on)
+
+
+def remove_guest(tools: Tools, server: Server) -> None:
+    """Remove a server's guest from this host. One whose adoption never came to its end is not ours to end: it is let go."""
+    if spec.is_adopted(server) and server.launched_at is None:
+        disown(tools, server.id)
+    else:
+        tools.driver.destroy(server.id)
+
+
+def disown(tools: Tools, server_id: str) -> None:
+    """Take our mark off a guest that goes on running; no mark is well."""
+    if isinstance(tools.driver, abilities.Adopts):
+        tools.driver.disown(server_id)
 
 
 def plug(job: Job) -> None:
@@ -155,7 +180,11 @@ def unplug(job: Job) -> None:
 def make_config_drive(job: Job) -> None:
     """Write the config drive of a VM that has one."""
     server = job.server
-    if server.kind != VM or not (server.config_drive or job.tools.conf.compute.force_config_drive):
+    if (
+        server.kind != VM
+        or spec.is_adopted(server)
+        or not (server.config_drive or job.tools.conf.compute.force_config_drive)
+    ):
         return
     guest = spec.guest_data(server, job.tools.conf.compute.availability_zone, os.urandom(SEED_BYTES))
     networks = job.tools.keeper.state.networks

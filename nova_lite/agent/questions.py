@@ -14,6 +14,9 @@ from nova_lite.virt import abilities
 from nova_lite.virt.abilities import ConsoleTarget
 from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound
 
+MOST_STRANGERS = 100
+"""Guests that are described in one answer."""
+
 
 class Questions:
     """Answers calls; each is quick and changes nothing of the host."""
@@ -27,10 +30,12 @@ class Questions:
         return {
             "check_console": self.check_console,
             "console_output": self.console_output,
+            "describe_guest": self.describe_guest,
             "diagnostics": self.diagnostics,
             "host_uptime": self.host_uptime,
             "open_console": self.open_console,
             "set_password": self.set_password,
+            "strangers": self.strangers,
         }
 
     def console_output(self, server_id: str, length: int | None = None) -> str:
@@ -110,6 +115,44 @@ class Questions:
             "disks": {name: list(pair) for name, pair in stats.disks.items()},
             "hypervisor": hypervisor.lower(),
         }
+
+    def describe_guest(self, name: str) -> dict[str, Any]:
+        """Return what a guest of that name has, as ``abilities.Adopts.describe`` says.
+
+        :raises NotFound: there is none. :raises Unavailable: the hypervisor does not answer.
+        """
+        try:
+            return dict(self._adopts().describe(name))
+        except GuestNotFound as error:
+            raise NotFound(f"Host {self._tools.host} has no guest named {name}.", "adoption.no_guest") from error
+        except DriverError as error:
+            raise Unavailable(error.message, error.code) from error
+
+    def strangers(self) -> list[dict[str, Any]]:
+        """Return what each guest has that is none of ours; one that goes meanwhile is left out.
+
+        :raises Unavailable: the hypervisor does not answer.
+        """
+        driver = self._adopts()
+        try:
+            names = [guest.name for guest in self._tools.driver.observe() if guest.server_id is None]
+        except DriverError as error:
+            raise Unavailable(error.message, error.code) from error
+        found = []
+        for name in sorted(names)[:MOST_STRANGERS]:
+            try:
+                found.append(dict(driver.describe(name)))
+            except GuestNotFound:
+                continue
+            except DriverError as error:
+                raise Unavailable(error.message, error.code) from error
+        return found
+
+    def _adopts(self) -> abilities.Adopts:
+        driver = self._tools.driver
+        if not isinstance(driver, abilities.Adopts):
+            raise Conflict("This host's driver can't adopt guests.", "adoption.not_possible")
+        return driver
 
     def set_password(self, server_id: str, user: str, password: str) -> None:
         """Set a user's password inside a running guest. The password is never logged nor kept.

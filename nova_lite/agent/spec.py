@@ -30,6 +30,15 @@ class SpecError(NovaLiteError):
     default_code = "server.spec_invalid"
 
 
+NO_IMAGE = LocalImage(image_id="", path=Path("/dev/null"), disk_format="raw", virtual_size=0)
+"""What an adopted guest stands on: drivers start it from its own definition and look at no image."""
+
+
+def is_adopted(server: Server) -> bool:
+    """Tell whether somebody else made the server's guest (``nova_lite.compute.adoption``)."""
+    return bool((server.system_metadata or {}).get("adopted"))
+
+
 def with_groups(port: PortSpec, group_ids: Sequence[str]) -> PortSpec:
     """Return *port* as a member of the groups."""
     return dataclasses.replace(port, group_ids=tuple(group_ids))

@@ -13,7 +13,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from nova_lite.agent import restarts, rows, spec
-from nova_lite.agent.job import Tools, plug_ports
+from nova_lite.agent.job import Tools, fetch_image, plug_ports, remove_guest
 from nova_lite.agent.reconcile import Decision, Do, Wanted, diff
 from nova_lite.compute import endings, lifecycle
 from nova_lite.compute.transitions import PowerState, VmState
@@ -195,7 +195,11 @@ class Reconciler:
             LOG.error("server=%s event=stranded task_state=%s", row.server_id, row.task_state)
 
     def _remove(self, _decision: Decision, row: Wanted) -> None:
-        self._tools.driver.destroy(row.server_id)
+        with self._tools.store.read() as session:
+            server = session.get(Server, row.server_id)
+        if server is None:
+            return  # it was there when this was decided, so it will be looked at again
+        remove_guest(self._tools, server)
         self._tools.keeper.unplug(row.server_id)
         LOG.info("server=%s event=leftover-removed host=%s", row.server_id, self._tools.host)
 
@@ -219,7 +223,7 @@ class Reconciler:
             server = rows.read_server(session, row.server_id)
         if server is None or server.server.deleted or server.server.task_state is not None:
             return
-        image = self._tools.images.fetch(spec.image_spec(server.server, server.images))
+        image = fetch_image(self._tools, server)
         nics = plug_ports(self._tools, server)
         self._tools.driver.recover(spec.guest_spec(server.server, image, nics, None))
 

@@ -84,6 +84,20 @@ MESSAGES: dict[tuple[str, str], Message] = {
             "host_uptime", AGENT, Kind.CALL, Patience.SHORT, "Nothing → how long the host is up, as uptime(1) says it."
         ),
         Message(
+            "describe_guest",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "name (the hypervisor's) → what the guest has: uuid, kind, vcpus, memory_mb, power, disks, nics, server_id.",
+        ),
+        Message(
+            "strangers",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "Nothing → what each guest of the host has that is no server, as describe_guest says it; a hundred at most.",
+        ),
+        Message(
             "set_password",
             AGENT,
             Kind.CALL,

@@ -42,6 +42,7 @@ COMMANDS = {
     "port list": "networks:ListPorts",
     "port show": "networks:ShowPort",
     "project list": "identity:ListProjects",
+    "server adopt": "adoption:AdoptServer",
     "server console": "console:ShowConsole",
     "server create": "server_create:CreateServer",
     "server delete": "server_actions:DeleteServers",

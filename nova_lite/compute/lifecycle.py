@@ -81,6 +81,7 @@ def begin(
     """
     transition = TRANSITIONS[action]
     _check(server, transition)
+    _check_adopted(server, action)
     if server.host is None and queue == "agent" and action != "delete":
         raise Conflict(f"Instance {server.id} has no host; delete it and make it anew.", "server.no_host")
     if transition.interrupts:
@@ -158,6 +159,26 @@ def _check(server: Server, transition: Transition) -> None:
         raise Conflict(_refusal(server, transition), "server.wrong_state")
 
 
+_ON_OWN_DISKS = {
+    "rebuild": "rebuilt",
+    "resize": "resized",
+    "rescue": "rescued",
+    "createImage": "made an image of",
+    "createBackup": "backed up",
+    "shelve": "shelved",
+}
+"""What needs disks and a definition that are of our own making."""
+
+
+def _check_adopted(server: Server, action: str) -> None:
+    if action in _ON_OWN_DISKS and (server.system_metadata or {}).get("adopted"):
+        raise Conflict(
+            f"Instance {server.id} was adopted and keeps its own disks and definition, so it can't be {_ON_OWN_DISKS[action]}; "
+            "a server that was created here can.",
+            "server.adopted",
+        )
+
+
 def _refusal(server: Server, transition: Transition) -> str:
     """Say why not, beginning as Nova does (clients match on it), and from where it would work."""
     if server.vm_state not in transition.allowed_from:
@@ -214,7 +235,7 @@ def complete(
             values["vm_state"] = transition.on_ok.value
         elif session.scalar(select(_SERVERS.c.vm_state).where(_SERVERS.c.id == work.target_id)) == VmState.ERROR:
             del values["fault"]  # what put it there still holds
-        if work.action == "create":
+        if work.action in ("create", "adopt"):
             values["launched_at"] = now()
         values |= endings.done(session, work, transition)
         _set(session, work.target_id, work.action, values)

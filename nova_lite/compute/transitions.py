@@ -79,6 +79,8 @@ TRANSITIONS: dict[str, Transition] = {
             PowerState.RUNNING,
             deadline_s=600,
         ),
+        # A failure ends with no server at all, where its host can see to that (nova_lite.compute.adoption).
+        Transition("adopt", frozenset({_S.BUILDING}), "adopting", _S.ACTIVE, _S.ERROR, PowerState.RUNNING),
         Transition(
             "delete",
             _LIVE | {_S.BUILDING, _S.SHELVED_OFFLOADED, _S.SOFT_DELETED},

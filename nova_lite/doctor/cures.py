@@ -23,6 +23,7 @@ from nova_lite.db.store import Store
 from nova_lite.db.types import epoch, now
 from nova_lite.doctor.diagnosis import SAVING_S
 from nova_lite.doctor.findings import Finding
+from nova_lite.virt.abilities import Adopts
 from nova_lite.virt.driver import Driver
 
 
@@ -178,15 +179,26 @@ def _remove_guest(surgery: Surgery, finding: Finding) -> bool:
     # Deleted is for ever: no id is used twice, so nothing can come between this and the removal.
     if surgery.driver is None or not _is_deleted(surgery, finding.object_id):
         return False
-    surgery.driver.destroy(finding.object_id)
+    _remove_from_host(surgery, surgery.driver, finding.object_id)
     return True
+
+
+def _remove_from_host(surgery: Surgery, driver: Driver, server_id: str) -> None:
+    """Remove a deleted server's guest; one whose adoption never came to its end is let go, as it never was ours."""
+    with surgery.store.read() as session:
+        row = session.get(Server, server_id)
+    if row is not None and (row.system_metadata or {}).get("adopted") and row.launched_at is None:
+        if isinstance(driver, Adopts):
+            driver.disown(server_id)
+        return
+    driver.destroy(server_id)
 
 
 def _remove_directory(surgery: Surgery, finding: Finding) -> bool:
     if not _is_deleted(surgery, finding.object_id):
         return False
     if surgery.driver is not None:
-        surgery.driver.destroy(finding.object_id)
+        _remove_from_host(surgery, surgery.driver, finding.object_id)
     shutil.rmtree(surgery.instances / finding.object_id, ignore_errors=True)
     return not (surgery.instances / finding.object_id).exists()
 

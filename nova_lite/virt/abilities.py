@@ -120,10 +120,22 @@ class Adopts(Protocol):
     """Make a guest that is not ours one of ours, without stopping it."""
 
     def describe(self, name: str) -> Mapping[str, object]:
-        """Return what a guest of that libvirt name has: kind, vcpus, memory_mb, disks, nics (mac, device), uuid."""
+        """Return what a guest of that libvirt name has, as plain data.
+
+        ``name``, ``uuid``, ``kind``, ``vcpus``, ``memory_mb``, ``power`` (PowerState's number), ``persistent``, ``server_id`` (None: it is
+        none of ours), ``disks`` (device, path, format) and ``nics`` (mac, device, bridge).
+
+        :raises nova_lite.virt.driver.GuestNotFound: there is none of that name.
+        """
 
     def adopt(self, name: str, server_id: str) -> None:
         """Mark the running guest *name* as *server_id*'s, and keep its console from here on."""
+
+    def disown(self, server_id: str) -> None:
+        """Take the mark off again, and leave the guest as it is; no mark, or no guest, is success.
+
+        :raises nova_lite.virt.driver.DriverError: the guest was not adopted but made here.
+        """
 
 
 @runtime_checkable

@@ -187,9 +187,11 @@ class FakeAbilities(FakeGuests):
                 "kind": row["kind"],
                 "vcpus": row["vcpus"],
                 "memory_mb": row["memory_mb"],
-                "power": PowerState(row["power"]),
-                "disks": [],
-                "nics": [],
+                "power": int(row["power"]),
+                "persistent": True,
+                "server_id": row["id"] if row["ours"] else None,
+                "disks": [{"device": "vda", "path": f"/srv/{name}.qcow2", "format": "qcow2"}],
+                "nics": [{"mac": "52:54:00:00:00:01", "device": "vnet0", "bridge": "br0"}],
             }
 
     def adopt(self, name: str, server_id: str) -> None:
@@ -205,6 +207,18 @@ class FakeAbilities(FakeGuests):
             self._db.execute("UPDATE guests SET id = ?, ours = 1 WHERE id = ?", (server_id, row["id"]))
             started = {"maximum": (row["vcpus"], row["memory_mb"]), "agent": False, "screen": False}
             self._keep(server_id, "started", started)
+            self._keep(server_id, "adopted", True)
+
+    def disown(self, server_id: str) -> None:
+        """Make an adopted guest nobody's again; none there is success."""
+        with self._action("disown", server_id), self._lock:
+            row = self._db.execute("SELECT name FROM guests WHERE id = ? AND ours", (server_id,)).fetchone()
+            if row is None:
+                return
+            if not self._extra(server_id, "adopted"):
+                raise DriverError(f"guest {server_id} was made here, so it can't be let go")
+            self._db.execute("UPDATE guests SET id = ?, ours = 0 WHERE id = ?", (f"foreign-{row['name']}", server_id))
+            self._forget_extras(server_id)
 
     def _named(self, name: str) -> Any:
         with self._lock:

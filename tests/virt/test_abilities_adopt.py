@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def test_a_running_vm_is_adopted_and_goes_on(driver, make_spec, stranger, state:
     number = libvirt.open("qemu:///system").lookupByName(name).ID()
     seen = driver.describe(name)
     assert (seen["uuid"], seen["kind"], seen["vcpus"], seen["memory_mb"]) == (ident, VM, 1, 128)
-    assert seen["server_id"] is None
+    assert (seen["server_id"], seen["power"], seen["persistent"]) == (None, PowerState.RUNNING, True)
     with pytest.raises(DriverError, match=ident):
         driver.adopt(name, str(uuid.uuid4()))
     for _ in range(2):
@@ -73,6 +74,14 @@ def test_a_running_vm_is_adopted_and_goes_on(driver, make_spec, stranger, state:
     until(lambda: b"login" in says(driver, spec), 90)
     driver.pause(ident)
     driver.unpause(ident)
+    with socket.socket(socket.AF_UNIX) as line:
+        # Its terminal is read into the log; who sits there sees what it writes, and types.
+        line.connect(str(driver.console_target(ident, "serial").unix_path))
+        line.settimeout(20)
+        line.sendall(b"\r")
+        seen = b""
+        while b"login" not in seen:
+            seen += line.recv(4096)
     for call in (lambda: driver.rebuild(spec), lambda: driver.resize(spec), lambda: driver.rescue(spec, spec.image)):
         with pytest.raises(DriverError, match="adopted"):
             call()
@@ -84,6 +93,34 @@ def test_a_running_vm_is_adopted_and_goes_on(driver, make_spec, stranger, state:
     driver.destroy(ident)
     with pytest.raises(GuestNotFound):
         driver.describe(name)
+
+
+def test_an_adopted_guest_is_let_go_and_goes_on(driver, stranger, state: Path) -> None:
+    name, ident = stranger
+    driver.disown(ident)
+    driver.adopt(name, ident)
+    number = libvirt.open("qemu:///system").lookupByName(name).ID()
+    for _ in range(2):
+        driver.disown(ident)
+        assert driver.describe(name)["server_id"] is None
+        assert ident not in [guest.server_id for guest in driver.observe()]
+    domain = libvirt.open("qemu:///system").lookupByName(name)
+    assert (domain.isActive(), domain.ID()) == (1, number)
+    assert "nova-lite" not in domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    assert not (state / "instances" / ident).exists()
+    driver.adopt(name, ident)
+    assert driver.power(ident) == PowerState.RUNNING
+    driver.destroy(ident)
+    driver.disown(ident)
+
+
+def test_what_was_made_here_is_not_let_go(driver, make_spec) -> None:
+    spec = make_spec(VM)
+    driver.spawn(spec)
+    with pytest.raises(DriverError, match="made here"):
+        driver.disown(spec.server_id)
+    assert driver.power(spec.server_id) == PowerState.RUNNING
+    driver.destroy(spec.server_id)
 
 
 def test_a_guest_that_does_not_run_is_not_adopted(driver, stranger) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from nova_lite.agent.actions.action import Action
-from nova_lite.agent.job import PREPARE, Job, Step, unplug
+from nova_lite.agent.job import PREPARE, Job, Step, remove_guest, unplug
 from nova_lite.compute import claims
 from nova_lite.db.models import Port
 from nova_lite.db.types import now
@@ -19,7 +19,7 @@ def spawn(job: Job) -> None:
 
 def destroy(job: Job) -> None:
     """Stop the guest and remove all that is its own on the host."""
-    job.tools.driver.destroy(job.server.id)
+    remove_guest(job.tools, job.server)
 
 
 def clean_up(job: Job) -> None:

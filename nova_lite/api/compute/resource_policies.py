@@ -65,6 +65,11 @@ USAGE = (
     rule(_P + "os-instance-usage-audit-log:show", ADMIN, "Show an older one.", ("GET", _AUDIT + "/{before}")),
 )
 
+ADOPTION = (
+    rule(_P + "nova-lite-adoption:list", ADMIN, "List guests that are no servers.", ("GET", "/os-nova-lite-strangers")),
+    rule(_P + "nova-lite-adoption:create", ADMIN, "Make a guest a server.", ("POST", "/os-nova-lite-adoptions")),
+)
+
 INSIGHT = (
     rule(_P + "os-server-diagnostics", ADMIN, "Measure a server.", ("GET", "/servers/{server_id}/diagnostics")),
     rule("compute:server:topology:index", READER, "Show NUMA cells.", ("GET", "/servers/{server_id}/topology")),
@@ -92,4 +97,4 @@ INSIGHT = (
     rule(_P + "gone", ANYBODY, "Be told that something is gone.", ("GET", "/os-cells")),
 )
 
-RULES = (*QUOTAS, *GROUPS, *HOSTS, *USAGE, *INSIGHT)
+RULES = (*QUOTAS, *GROUPS, *HOSTS, *USAGE, *ADOPTION, *INSIGHT)

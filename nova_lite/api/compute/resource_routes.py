@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nova_lite.api.compute import (
+    adoption,
     aggregates,
     gone,
     hypervisors,
@@ -201,6 +202,20 @@ INSIGHT = (
     ),
 )
 
+ADOPTION = (
+    Route(
+        "GET", "/v2.1/os-nova-lite-strangers", adoption.strangers, P + "nova-lite-adoption:list", query=adoption.QUERY
+    ),
+    Route(
+        "POST",
+        "/v2.1/os-nova-lite-adoptions",
+        adoption.create,
+        P + "nova-lite-adoption:create",
+        body=adoption.CREATE,
+        query=ANY,
+    ),
+)
+
 _IMAGE = "/v2.1/images/{image_id}"
 _IMAGE_META = f"{_IMAGE}/metadata"
 
@@ -261,4 +276,4 @@ HYPERVISORS = (
     ),
 )
 
-RESOURCES = (*HYPERVISORS, *QUOTAS, *GROUPS, *HOSTS, *USAGE, *INSIGHT, *PROXIES, *GONE)
+RESOURCES = (*HYPERVISORS, *QUOTAS, *GROUPS, *HOSTS, *USAGE, *INSIGHT, *ADOPTION, *PROXIES, *GONE)

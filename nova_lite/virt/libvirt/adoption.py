@@ -15,15 +15,13 @@ import libvirt
 
 from nova_lite.virt.driver import CONTAINER, VM, DriverError
 from nova_lite.virt.libvirt import identity
+from nova_lite.virt.libvirt.domains import power_of
 
 _BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
 
 
 def describe(domain: Any) -> Mapping[str, object]:
-    """Return what the domain has: name, uuid, kind, vcpus, memory_mb, power (libvirt's number), disks, nics, server_id.
-
-    ``disks``: device, path, format, for each one. ``nics``: mac, device, bridge. ``server_id`` is there if it is ours already.
-    """
+    """Return what the domain has, as ``abilities.Adopts.describe`` says."""
     root = ET.fromstring(domain.XMLDesc())  # noqa: S314 - libvirt's own answer
     who = identity.of(domain)
     vcpu = root.find("vcpu")
@@ -35,7 +33,8 @@ def describe(domain: Any) -> Mapping[str, object]:
         "kind": who.kind if who else _kind(root),
         "vcpus": int((vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1),
         "memory_mb": int(memory) // 1024,
-        "active": bool(domain.isActive()),
+        "power": int(power_of(tuple(domain.state()))),
+        "persistent": bool(domain.isPersistent()),
         "disks": [_disk(disk) for disk in root.iterfind("devices/disk")],
         "nics": [_nic(nic) for nic in root.iterfind("devices/interface")],
     }
@@ -68,6 +67,20 @@ def adopt(domain: Any, server_id: str) -> None:
         identity.NAMESPACE,
         _BOTH,
     )
+
+
+def disown(domain: Any) -> None:
+    """Take our mark off a domain that was adopted; one without it is left alone.
+
+    :raises DriverError: it was made here.
+    """
+    who = identity.of(domain)
+    if who is None:
+        return
+    if not who.adopted:
+        raise DriverError(f"guest {domain.name()} was made here, so it can't be let go")
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if domain.isActive() else 0)
+    domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, None, identity.PREFIX, identity.NAMESPACE, flags)
 
 
 def _kind(root: ET.Element) -> str:

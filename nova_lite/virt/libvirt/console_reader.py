@@ -100,6 +100,16 @@ class ConsoleReader:
             return
         self._do(lambda: self._register(console))
 
+    def leave(self, server_id: str) -> None:
+        """Follow a console no more, and close what others sit at; not followed is success. Returns before it is done."""
+
+        def work() -> None:
+            console = self._consoles.get(server_id)
+            if console is not None:
+                self._drop(console)
+
+        self._do(work)
+
     def seat(self, server_id: str, path: Path) -> None:
         """Let clients of a socket at *path* sit at the console; one that is there already is success.
 

@@ -83,7 +83,7 @@ class Domains:
         for domain in connection.listAllDomains():
             try:
                 who = identity.of(domain)
-                power = _power(tuple(domain.state()))
+                power = power_of(tuple(domain.state()))
                 if who is not None and self.is_hung(domain, who.server_id):
                     power = PowerState.NOSTATE
                 seen.append(
@@ -187,7 +187,8 @@ def _define_and_start(connection: Any, xml: str) -> None:
             raise
 
 
-def _power(state: tuple[int, int]) -> PowerState:
+def power_of(state: tuple[int, int]) -> PowerState:
+    """Return what libvirt's state and reason mean."""
     return PowerState.NOSTATE if state == _STARTING_UP else _POWER.get(state[0], PowerState.NOSTATE)
 
 
@@ -206,5 +207,5 @@ def _view(connection: Any, server_id: str) -> DomainView:
     state = tuple(domain.state())
     pid = max(domain.ID(), 0) if active else 0
     return DomainView(
-        server_id, who.kind, _power(state), active, saved, pid, state == _STARTING_UP, who.rescue, who.adopted
+        server_id, who.kind, power_of(state), active, saved, pid, state == _STARTING_UP, who.rescue, who.adopted
     )

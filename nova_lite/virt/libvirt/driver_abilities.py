@@ -104,6 +104,17 @@ class LibvirtAbilities(GuestLookup):
         guests, view = self._need(server_id)
         guests.follow(view)
 
+    def disown(self, server_id: str) -> None:
+        """Take our mark off an adopted guest, which goes on; no mark, or no guest, is success."""
+        checked_id(server_id)
+        for guests in self._all:
+            try:
+                guests.domains.on(server_id, "let go of", adoption.disown)
+            except (GuestNotFound, DriverAbsent):
+                continue
+            guests.leave(server_id)
+        self._instances.remove(server_id)
+
     def _own(self, server_id: str) -> tuple[Guests, DomainView]:
         """Return a guest that we defined. :raises DriverError: somebody else did."""
         guests, view = self._settled(server_id)

@@ -61,6 +61,9 @@ class Guests(Protocol):
     def follow(self, view: DomainView) -> None:
         """Keep the console of a running guest that somebody else has started, from here on."""
 
+    def leave(self, server_id: str) -> None:
+        """Keep the guest's console no more."""
+
     def has_size(self, spec: GuestSpec) -> bool:
         """Say whether the guest is defined with *spec*'s vCPUs and memory."""
 

@@ -197,6 +197,10 @@ class LxcGuests:
         """Read its console as that of our own."""
         self._reader.follow(view.server_id, view.pid, self._instances.at(view.server_id).console_log)
 
+    def leave(self, server_id: str) -> None:
+        """Have its reader let go of its console."""
+        self._reader.leave(server_id)
+
     def has_size(self, spec: GuestSpec) -> bool:
         """Compare what libvirt has with *spec*."""
         return self.domains.size(spec.server_id) == (spec.vcpus, spec.memory_mb)

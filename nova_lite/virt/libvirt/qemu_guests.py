@@ -163,7 +163,12 @@ class QemuGuests:
         self.domains.on(spec.server_id, "resize", lambda domain: live_size.set_machine(domain, spec))
 
     def console(self, server_id: str, kind: str) -> ConsoleTarget:
-        """Read it from the domain."""
+        """Read it from the domain; at a terminal, which an adopted guest may have, the reader of it lets others sit."""
+        path, _ = self.domains.on(server_id, "look at", console_ports.terminal)
+        if kind == "serial" and path is not None:
+            seat = self._instances.at(server_id).console_socket
+            self._reader.seat(server_id, seat)
+            return ConsoleTarget(kind, seat)
         return console_ports.find(self.domains.on(server_id, "look at", lambda domain: domain.XMLDesc()), kind)
 
     def follow(self, view: DomainView) -> None:
@@ -171,6 +176,10 @@ class QemuGuests:
         path, name = self.domains.on(view.server_id, "look at", console_ports.terminal)
         if path is not None:
             self._reader.follow_terminal(view.server_id, name, path, self._instances.at(view.server_id).console_log)
+
+    def leave(self, server_id: str) -> None:
+        """Have its reader let go of its console."""
+        self._reader.leave(server_id)
 
     def has_size(self, spec: GuestSpec) -> bool:
         """Compare what libvirt has with *spec*."""
