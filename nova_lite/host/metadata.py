@@ -83,10 +83,15 @@ def meta_data(guest: GuestData, nics: Sequence[GuestNic]) -> dict[str, Any]:
     }
     if guest.keys:
         data["public_keys"] = dict(guest.keys)
-        data["keys"] = [{"name": name, "type": "ssh", "data": key} for name, key in guest.keys.items()]
+        data["keys"] = [{"name": name, "type": _key_type(key), "data": key} for name, key in guest.keys.items()]
     if guest.random_seed:
         data["random_seed"] = base64.b64encode(guest.random_seed).decode()
     return data
+
+
+def _key_type(key: str) -> str:
+    """Return ``x509`` for a certificate (Windows guests look for those), else ``ssh``."""
+    return "x509" if key.startswith("-----BEGIN CERTIFICATE-----") else "ssh"
 
 
 def network_data(nics: Sequence[GuestNic]) -> dict[str, Any]:

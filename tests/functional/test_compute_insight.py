@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, PRIVATE_IMAGE, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, PRIVATE_IMAGE, READER, ask, boot, build, seed
 
+from nova_lite.compute import guest_passwords
 from nova_lite.db.models import Image
 from nova_lite.db.types import now
+from nova_lite.errors import Conflict, Invalid, NotFound
 
 STATS = {
     "cpu_time_ns": 5_000_000_000,
@@ -129,6 +131,20 @@ def test_topology_and_password(door, server_id):
     assert ask(door, "GET", path).json == {"password": ""}
     assert ask(door, "DELETE", path).status_int == 204
     assert ask(door, "GET", path, token=OTHER).status_int == 404
+    guest_passwords.leave(door.store, server_id, "c2VjcmV0")
+    assert ask(door, "GET", path, token=READER).json == {"password": "c2VjcmV0"}
+    with pytest.raises(Conflict):
+        guest_passwords.leave(door.store, server_id, "YW5vdGhlcg==")
+    assert ask(door, "DELETE", path, token=READER).status_int == 403
+    assert ask(door, "DELETE", path).status_int == 204
+    assert ask(door, "GET", path).json == {"password": ""}
+    for bad in ("x" * 1021, "a\nb", "ä"):
+        with pytest.raises(Invalid):
+            guest_passwords.leave(door.store, server_id, bad)
+    gone = "/servers/88888888-8888-4888-8888-888888888888/os-server-password"
+    assert [ask(door, method, gone).status_int for method in ("GET", "DELETE")] == [404, 404]
+    with pytest.raises(NotFound):
+        guest_passwords.leave(door.store, gone.split("/")[2], "x")
 
 
 def test_external_events(door, server_id):
@@ -142,18 +158,40 @@ def test_external_events(door, server_id):
     assert mixed.status_int == 207 and [each["code"] for each in mixed.json["events"]] == [200, 404]
     assert send(stranger).status_int == 404
     assert send({**good, "name": "volume-extended"}).status_int == 400
-    assert send({**good, "name": "volume-extended"}, version="2.51").status_int == 200
+    extended = {**good, "name": "volume-extended"}
+    assert send({**extended, "tag": "x"}, version="2.51").status_int == 200
+    untagged = send(extended, good, version="2.51")
+    assert untagged.status_int == 207
+    assert [(each["code"], each["status"]) for each in untagged.json["events"]] == [(400, "failed"), (200, "completed")]
+    assert send(extended, version="2.51").status_int == 404
+    assert send({**good, "status": "failed"}).json["events"][0]["status"] == "completed"
+    for name, minor in (("power-update", 76), ("accelerator-request-bound", 82), ("volume-reimaged", 93)):
+        event = {**good, "name": name, "tag": "x"}
+        assert send(event, version=f"2.{minor - 1}").status_int == 400
+        assert send(event, version=f"2.{minor}").status_int == 200
     assert send().status_int == 400
+    assert send({**good, "more": 1}).status_int == 400
     assert send(good, token=DEMO).status_int == 403
     build(door, server_id, host=None)
-    assert send(good).json["events"][0]["code"] == 422
+    assert send(good).status_int == 404
+    other = boot(door).json["server"]["id"]
+    build(door, other)
+    answer = send(good, {**good, "server_uuid": other})
+    assert (answer.status_int, [each["code"] for each in answer.json["events"]]) == (207, [422, 200])
 
 
 def test_what_there_is_not(door):
-    snapshot = {"snapshot": {"volume_id": "x", "create_info": {}}}
+    snapshot = {"snapshot": {"volume_id": "x", "create_info": {"snapshot_id": "x", "type": "qcow2", "new_file": "x"}}}
+    assert ask(door, "POST", "/os-assisted-volume-snapshots", snapshot).status_int == 403
+    bad = {"snapshot": {"volume_id": "x", "create_info": {}}}
+    assert "snapshot_id" in ask(door, "POST", "/os-assisted-volume-snapshots", bad, token=ADMIN).text
     refused = ask(door, "POST", "/os-assisted-volume-snapshots", snapshot, token=ADMIN)
     assert refused.status_int == 400 and "No server has a volume" in refused.json["badRequest"]["message"]
-    assert ask(door, "DELETE", "/os-assisted-volume-snapshots/1", token=ADMIN).status_int == 400
+    path = "/os-assisted-volume-snapshots/1"
+    assert "delete_info" in ask(door, "DELETE", path, token=ADMIN).text
+    refused = ask(door, "DELETE", path + "?delete_info=%7B%22volume_id%22:%22x%22%7D", token=ADMIN)
+    assert refused.status_int == 400 and "No server has a volume" in refused.text
+    assert ask(door, "DELETE", path + "?x=y", token=ADMIN, version="2.75").status_int == 400
     for path in ("/os-cells", "/os-fping", "/os-cloudpipe", "/os-floating-ips-bulk"):
         assert ask(door, "GET", path).status_int == 410, path
     assert ask(door, "GET", "/os-fping", version="2.36").status_int == 404

@@ -106,7 +106,7 @@ def test_an_adopted_guest_is_let_go_and_goes_on(driver, stranger, state: Path) -
         assert ident not in [guest.server_id for guest in driver.observe()]
     domain = libvirt.open("qemu:///system").lookupByName(name)
     assert (domain.isActive(), domain.ID()) == (1, number)
-    assert "nova-lite" not in domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    assert "urn:nova-lite" not in domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     assert not (state / "instances" / ident).exists()
     driver.adopt(name, ident)
     assert driver.power(ident) == PowerState.RUNNING

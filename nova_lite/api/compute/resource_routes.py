@@ -196,9 +196,9 @@ INSIGHT = (
     Route(
         "DELETE",
         f"{_SNAPSHOTS}/{{id}}",
-        server_insight.refuse_snapshot,
+        server_insight.refuse_deletion,
         P + "os-assisted-volume-snapshots:delete",
-        query=ANY,
+        query=server_insight.SNAPSHOT_QUERY,
     ),
 )
 

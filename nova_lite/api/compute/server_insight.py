@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import orjson
+
 from nova_lite.api.compute import access, parameters
 from nova_lite.api.compute.parameters import by_minor
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
-from nova_lite.compute import servers
+from nova_lite.compute import guest_passwords, servers
 from nova_lite.compute.transitions import PowerState
 from nova_lite.errors import Conflict, Invalid, NotFound
 
@@ -91,14 +93,17 @@ def topology(call: Call) -> dict[str, Any]:
 
 
 def show_password(call: Call) -> dict[str, Any]:
-    """Show the encrypted password that the guest left: none does, as the metadata service takes none."""
-    access.server(call)
-    return {"password": ""}
+    """Show the encrypted password that the guest left, or the empty string."""
+    return {"password": guest_passwords.show(call.store, access.server(call).id)}
 
 
 def clear_password(call: Call) -> None:
     """Forget the password that the guest left."""
-    access.server(call)
+    guest_passwords.clear(call.store, access.server(call).id)
+
+
+_TAGGED = ("volume-extended", "accelerator-request-bound", "volume-reimaged")
+"""Events whose tag says what they are about; without it there is nothing that they could mean."""
 
 
 def _events(minor: int) -> Schema:
@@ -111,7 +116,7 @@ def _events(minor: int) -> Schema:
             "name": {"type": "string", "enum": names},
             "server_uuid": parameters.UUID,
             "status": {"type": "string", "enum": ["failed", "completed", "in-progress"]},
-            "tag": {"type": "string", "minLength": 1, "maxLength": 255},
+            "tag": {"type": "string", "maxLength": 255},
         },
         "required": ["name", "server_uuid"],
         "additionalProperties": False,
@@ -128,26 +133,27 @@ EVENTS = by_minor(_events, 1, 51, 76, 82, 93)
 
 
 def receive_events(call: Call) -> Reply:
-    """Take what another service tells: each event is answered by itself, and the whole by 200, 207 or 404.
+    """Take what another service tells: each event is answered by itself, and the whole by 200, 207 or (none taken) 404.
 
     Ports and networks are this cloud's own, so nothing needs to be done that their own changes have not done already.
     """
     shown, codes = [], set()
     for event in call.body["events"]:
-        code = _code(call, event["server_uuid"])
+        code = _code(call, event)
         codes.add(code)
-        status = event.get("status", "completed") if code == 200 else "failed"
-        shown.append({**event, "status": status, "code": code})
-    if codes == {404}:
+        shown.append({**event, "status": "completed" if code == 200 else "failed", "code": code})
+    if 200 not in codes:
         raise NotFound("No instances found for any event", "server.not_found")
     return Reply({"events": shown}, 200 if codes == {200} else 207)
 
 
-def _code(call: Call, server_id: str) -> int:
+def _code(call: Call, event: dict[str, Any]) -> int:
     try:
-        record = servers.get(call.store, server_id, None)
+        record = servers.get(call.store, event["server_uuid"], None)
     except NotFound:
         return 404
+    if event["name"] in _TAGGED and "tag" not in event:
+        return 400
     return 422 if record.host is None else 200
 
 
@@ -164,8 +170,26 @@ def volume_attachment(call: Call) -> dict[str, Any]:
     raise NotFound(f"Instance {record.id} is not attached to volume {volume_id}", "volume.not_attached")
 
 
-SNAPSHOT: Schema = {"type": "object", "properties": {"snapshot": {"type": "object"}}, "required": ["snapshot"]}
-SNAPSHOT["additionalProperties"] = False
+_WORD: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
+_CREATE_INFO: Schema = {
+    "type": "object",
+    "properties": {"snapshot_id": _WORD, "type": {"type": "string", "enum": ["qcow2"]}, "new_file": _WORD, "id": _WORD},
+    "required": ["snapshot_id", "type", "new_file"],
+    "additionalProperties": False,
+}
+SNAPSHOT = parameters.body("snapshot", {"volume_id": _WORD, "create_info": _CREATE_INFO}, ["volume_id", "create_info"])
+SNAPSHOT_QUERY = by_minor(lambda minor: parameters.query({"delete_info": parameters.TEXTS}, is_open=minor < 75), 1, 75)
+
+
+def refuse_deletion(call: Call) -> None:
+    """Refuse to help to delete a snapshot. :raises Invalid: always; first of all when ``delete_info`` names no volume."""
+    try:
+        named = orjson.loads(call.query.get("delete_info", ""))["volume_id"]
+    except (ValueError, TypeError, KeyError):
+        named = None
+    if not isinstance(named, str):
+        raise Invalid("delete_info: it must be a JSON object with a volume_id.", "request.query")
+    refuse_snapshot(call)
 
 
 def refuse_snapshot(_call: Call) -> None:

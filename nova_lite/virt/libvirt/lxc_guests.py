@@ -92,8 +92,12 @@ class LxcGuests:
         """
         if not view.active:
             return
-        self._signal(view, libvirt.VIR_DOMAIN_PROCESS_SIGNAL_KILL)
-        if self.domains.wait_stopped(view.server_id, _KILL_WAIT_S):
+        try:
+            self._signal(view, libvirt.VIR_DOMAIN_PROCESS_SIGNAL_KILL)
+            patience_s = _KILL_WAIT_S
+        except DriverError:
+            patience_s = 0.0  # process 1 has gone, and libvirt has not noticed: its own destroy ends what is left
+        if self.domains.wait_stopped(view.server_id, patience_s):
             return
         try:
             self.domains.on(view.server_id, "end", lambda domain: domain.destroy(), ends=True)

@@ -68,6 +68,8 @@ def test_meta_data() -> None:
         "dedicated_cpus": [],
     }
     assert "keys" not in metadata.meta_data(replace(GUEST, keys={}), [])
+    windows = metadata.meta_data(replace(GUEST, keys={"win": "-----BEGIN CERTIFICATE-----\nMII"}), [])
+    assert windows["keys"] == [{"name": "win", "type": "x509", "data": "-----BEGIN CERTIFICATE-----\nMII"}]
 
 
 def test_network_data_says_dhcp_where_the_host_answers_it() -> None:
