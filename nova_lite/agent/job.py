@@ -21,7 +21,7 @@ from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, now
 from nova_lite.host import metadata
-from nova_lite.host.ports import GoOn, Images, go_on, Networks
+from nova_lite.host.ports import GoOn, Images, Networks, go_on
 from nova_lite.virt import abilities
 from nova_lite.virt.driver import VM, Driver, GuestSpec, LocalImage, Nic
 
