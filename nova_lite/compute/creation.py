@@ -101,7 +101,7 @@ def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -
         session.execute(insert(_SERVERS), _rows(new, plan, server_ids, reservation_id))
         if _group(new):
             server_groups.add_members(session, conf, new.project_id, _group(new), server_ids)
-        _give_ports(session, new, plan, server_ids, conf.network.mac_prefix)
+        _give_ports(session, conf, new, plan, server_ids)
         operations.submit_many(
             session,
             caller,
@@ -240,7 +240,7 @@ def host_label(name: str) -> str:
     return label.strip("-")[:_LONGEST_LABEL].strip("-")
 
 
-def _give_ports(session: Session, new: NewServer, plan: _Plan, server_ids: Sequence[str], mac_prefix: str) -> None:
+def _give_ports(session: Session, conf: cfg.ConfigOpts, new: NewServer, plan: _Plan, server_ids: Sequence[str]) -> None:
     wanted = [
         ports.ServerPort(server_id, new.project_id, nic.network_id, position, nic.fixed_ip)
         for server_id in server_ids
@@ -248,11 +248,13 @@ def _give_ports(session: Session, new: NewServer, plan: _Plan, server_ids: Seque
         if nic.port_id is None
     ]
     try:
-        ports.create_for_servers(session, wanted, mac_prefix)
+        ports.create_for_servers(session, wanted, conf.network.mac_prefix, conf)
     except Conflict as error:
         if error.code == "network.ip_address_in_use":
             # Nova has it so: the request names what it can't have.
             raise Invalid(error.message, error.code) from error
+        if error.code == "network.over_quota":
+            raise OverLimit("Maximum number of ports exceeded", "quota.exceeded") from error
         raise
     for position, nic in enumerate(plan.nics):
         if nic.port_id is not None:

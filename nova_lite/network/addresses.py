@@ -79,9 +79,10 @@ def let_go(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> None:
     )
 
 
-def hold(session: Session, subnet: Subnet, address: str, port_id: str) -> None:
+def hold(session: Session, subnet: Subnet, address: str, port_id: str, *, gateway: bool = False) -> None:
     """Give *port_id* just this *address*, which lies in *subnet*.
 
+    :param gateway: it may be the gateway's.
     :raises Conflict: it is held already, or it is the gateway's.
     :raises Invalid: it is not one that a host can have there.
     """
@@ -91,7 +92,7 @@ def hold(session: Session, subnet: Subnet, address: str, port_id: str) -> None:
         raise Invalid(
             f"{address} is not a valid IP for the subnet {subnet.id} ({subnet.cidr}).", "network.invalid_ip_for_subnet"
         )
-    if str(parsed) != subnet.gateway_ip:
+    if gateway or str(parsed) != subnet.gateway_ip:
         row = {"subnet_id": subnet.id, "address": str(parsed), "port_id": port_id}
         insert_absent(session, _FIXED_IPS, [row])
         holder = session.scalar(

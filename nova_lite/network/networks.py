@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, func, or_, select, update
+from oslo_config import cfg
+from sqlalchemy import case, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 
-from nova_lite.db.models import Network, Port, Subnet
+from nova_lite.db.models import AutoTopology, Network, Port, QosPolicy, RbacPolicy, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
-from nova_lite.errors import Conflict, NotFound, Unavailable
-from nova_lite.network.addresses import insert_absent
+from nova_lite.errors import Conflict, Invalid, NotFound
+from nova_lite.network import port_removal, quotas, rbac, rows, segments, tags, touch
 from nova_lite.network.queries import Listing, apply
+from nova_lite.network.segments import Segment
 
-HIGHEST_SEGMENT = (1 << 24) - 1
-"""VXLAN's network identifiers are 24 bits wide."""
+LEAST_MTU_IPV6 = 1280
 
-ATTEMPTS = 16
-
-_NETWORKS: Table = Network.__table__  # type: ignore[assignment]
+_QUIET: dict[str, Any] = {"synchronize_session": False}
 
 
 @dataclass(frozen=True)
 class NewNetwork:
-    """What a network is made of; ``project_id`` owns it."""
+    """What a network is made of; ``project_id`` owns it. ``segment`` None: chosen for it."""
 
     project_id: str
     name: str = ""
@@ -38,63 +36,127 @@ class NewNetwork:
     admin_state_up: bool = True
     shared: bool = False
     external: bool = False
-    mtu: int = 1500
+    is_default: bool = False
+    mtu: int | None = None
+    port_security_enabled: bool = True
+    dns_domain: str = ""
+    qos_policy_id: str | None = None
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A network with the ids of its subnets."""
+    """A network with the ids of its subnets, its tags, and whether whoever asked shares in it."""
 
     network: Network
-    subnet_ids: tuple[str, ...]
+    subnet_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    shared: bool = False
 
 
 def visible_to(project_id: str | None) -> list[ColumnElement[bool]]:
     """Give the conditions under which a project may see a network; None: an admin sees all."""
     if project_id is None:
         return []
-    return [or_(Network.project_id == project_id, Network.shared.is_(True), Network.external.is_(True))]
+    own = Network.project_id == project_id
+    return [or_(own, Network.shared.is_(True), Network.external.is_(True), Network.id.in_(_lent(project_id)))]
 
 
-def create(store: Store, new: NewNetwork) -> Shown:
-    """Make a network with a segment number of its own.
+def _lent(project_id: str) -> Any:
+    return rbac.lent("network", project_id)
 
-    :raises Unavailable: no number was won, as others took each one that was tried.
+
+def create(store: Store, new: NewNetwork, conf: cfg.ConfigOpts | None = None) -> Shown:
+    """Make one network; see :func:`create_many`."""
+    return create_many(store, [new], conf)[0]
+
+
+def create_many(store: Store, news: Sequence[NewNetwork], conf: cfg.ConfigOpts | None = None) -> list[Shown]:
+    """Make networks, each with a number of its own; all of them or none. *conf* None: no quota, no physical network.
+
+    :raises Conflict: a quota is used up, a segment is taken, or there is a default external network already.
+    :raises Invalid: the MTU or the QoS policy can't be.
     """
-    row = store.transact(lambda session: add(session, new))
-    return Shown(row, ())
+
+    def work(session: Session) -> list[Shown]:
+        if conf is not None:
+            for project_id in sorted({new.project_id for new in news}):
+                count = sum(new.project_id == project_id for new in news)
+                quotas.take(session, conf, project_id, "network", count)
+        return [Shown(row, (), (), row.shared) for row in (_add(session, new, conf) for new in news)]
+
+    return store.transact(work)
 
 
-def add(session: Session, new: NewNetwork) -> Network:
-    """Add a network in the caller's transaction; see :func:`create`."""
-    highest = session.scalar(select(func.max(Network.segmentation_id))) or 0
-    segment = highest + 1 if highest < HIGHEST_SEGMENT else _random_segment()
-    identifier = new_id()
-    values = {
-        "id": identifier,
-        "project_id": new.project_id,
-        "name": new.name,
-        "description": new.description,
-        "admin_state_up": new.admin_state_up,
-        "shared": new.shared,
-        "external": new.external,
-        "network_type": "vxlan",
-        "mtu": new.mtu,
-        "revision": 0,
-        "created_at": now(),
-        "updated_at": now(),
-    }
-    for _ in range(ATTEMPTS):
-        insert_absent(session, _NETWORKS, [{**values, "segmentation_id": segment}])
-        row = session.get(Network, identifier)
-        if row is not None:
-            return row
-        segment = _random_segment()
-    raise Unavailable("No segment number is to be had now; please try again.", "network.no_segment")
+def _add(session: Session, new: NewNetwork, conf: cfg.ConfigOpts | None) -> Network:
+    segment = new.segment
+    if segment is None:
+        segment = segments.choose_external(conf, session) if new.external and conf is not None else Segment()
+    check_qos(session, new.qos_policy_id, new.project_id)
+    if new.is_default:
+        _check_default(session, new.external, None)
+    row = segments.insert(
+        session,
+        segment,
+        {
+            "id": new_id(),
+            "project_id": new.project_id,
+            "name": new.name,
+            "description": new.description,
+            "admin_state_up": new.admin_state_up,
+            "shared": new.shared,
+            "external": new.external,
+            "is_default": new.is_default,
+            "mtu": mtu(conf, segment, new.mtu),
+            "port_security_enabled": new.port_security_enabled,
+            "dns_domain": new.dns_domain,
+            "qos_policy_id": new.qos_policy_id,
+            "revision": 0,
+            "created_at": now(),
+            "updated_at": now(),
+        },
+    )
+    for action, wanted in ((rbac.SHARED, new.shared), (rbac.EXTERNAL, new.external)):
+        if wanted:
+            rbac.lend_to_all(session, "network", row.id, action, new.project_id)
+    return row
 
 
-def _random_segment() -> int:
-    return random.randint(1, HIGHEST_SEGMENT)  # noqa: S311
+def mtu(conf: cfg.ConfigOpts | None, segment: Segment, wanted: int | None) -> int:
+    """Return a network's MTU: what was asked for, or all that its carrier leaves. :raises Invalid: the carrier has less."""
+    underlay: int = 1500 if conf is None else conf.network.mtu
+    most = underlay - segment.largest_overhead
+    if wanted is not None and wanted > most:
+        raise Invalid(
+            f"Requested MTU is too big, maximum is {most} for a {segment.network_type} network.",
+            "network.invalid_input",
+        )
+    return most if wanted is None else wanted
+
+
+def check_qos(session: Session, policy_id: str | None, project_id: str | None) -> None:
+    """Refuse a QoS policy that *project_id* (None: an admin) may not use. :raises NotFound: there is none such."""
+    if policy_id is None:
+        return
+    query = select(QosPolicy.id).where(QosPolicy.id == policy_id)
+    if project_id is not None:
+        lent = rbac.lent("qos_policy", project_id)
+        query = query.where(or_(QosPolicy.project_id == project_id, QosPolicy.shared.is_(True), QosPolicy.id.in_(lent)))
+    if session.scalar(query) is None:
+        raise NotFound(f"QoS policy {policy_id} could not be found.", "network.qos_policy_not_found")
+
+
+def _check_default(session: Session, external: bool, network_id: str | None) -> None:
+    """Refuse a second default external network; whoever sets one waits for whoever else does."""
+    if not external:
+        raise Invalid("Invalid input for is_default. Reason: only an external network can be.", "network.invalid_input")
+    quotas.serialize(session, "lock:default-network")
+    query = select(Network.id).where(Network.is_default.is_(True))
+    other = session.scalar(query if network_id is None else query.where(Network.id != network_id))
+    if other is not None:
+        raise Conflict(
+            f"A default external network already exists: {other}.", "network.default_external_network_exists"
+        )
 
 
 def get(store: Store, network_id: str, project_id: str | None) -> Shown:
@@ -102,84 +164,207 @@ def get(store: Store, network_id: str, project_id: str | None) -> Shown:
     with store.read() as session:
         row = session.scalar(select(Network).where(Network.id == network_id, *visible_to(project_id)))
         if row is None:
-            raise NotFound(f"Network {network_id} could not be found.", "network.network_not_found")
-        return _with_subnets(session, [row])[0]
+            raise not_found(network_id)
+        return _shown(session, [row], project_id)[0]
 
 
-def find(store: Store, listing: Listing) -> list[Shown]:
-    """List the networks that *listing* asks for, in two queries whatever their number."""
+def owners(store: Store, network_ids: Iterable[str], project_id: str | None) -> dict[str, str]:
+    """Return the project of each of *network_ids*, all of which *project_id* may see (None: any). :raises NotFound: one is not there."""
+    wanted = sorted(set(network_ids))
     with store.read() as session:
-        query = select(Network).where(*visible_to(listing.project_id))
-        return _with_subnets(session, list(session.scalars(apply(session, query, Network, listing))))
+        query = select(Network.id, Network.project_id).where(Network.id.in_(wanted), *visible_to(project_id))
+        found = {row.id: row.project_id for row in session.execute(query)}
+    for identifier in wanted:
+        if identifier not in found:
+            raise not_found(identifier)
+    return found
 
 
-def _with_subnets(session: Session, rows: Sequence[Network]) -> list[Shown]:
+def not_found(network_id: str) -> NotFound:
+    """Make the error that says that there is no such network."""
+    return NotFound(f"Network {network_id} could not be found.", "network.network_not_found")
+
+
+def find(store: Store, listing: Listing, special: Mapping[str, Sequence[Any]] | None = None) -> list[Shown]:
+    """List the networks that *listing* asks for, in a few queries whatever their number.
+
+    :param special: the filters ``shared`` (truths) and ``provider:segmentation_id`` (numbers), which are no columns.
+    """
+    with store.read() as session:
+        query = select(Network).where(*visible_to(listing.project_id), *_special(special or {}, listing.project_id))
+        return _shown(session, list(session.scalars(apply(session, query, Network, listing))), listing.project_id)
+
+
+def _special(wanted: Mapping[str, Sequence[Any]], project_id: str | None) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if "shared" in wanted:
+        shared: ColumnElement[bool] = Network.shared.is_(True)
+        if project_id is not None:
+            shared = or_(shared, Network.id.in_(rbac.lent("network", project_id, rbac.SHARED)))
+        conditions.append(or_(*(shared if truth else ~shared for truth in wanted["shared"])))
+    if "provider:segmentation_id" in wanted:
+        number = case(
+            (Network.network_type == segments.VLAN, Network.vlan),
+            (Network.network_type == segments.VXLAN, Network.segmentation_id),
+        )
+        conditions.append(number.in_(list(wanted["provider:segmentation_id"])))
+    return conditions
+
+
+def _shown(session: Session, found: Sequence[Network], project_id: str | None) -> list[Shown]:
+    identifiers = [row.id for row in found]
     subnets: dict[str, list[str]] = {}
-    if rows:
+    lent: set[str] = set()
+    if identifiers:
         pairs = session.execute(
             select(Subnet.network_id, Subnet.id)
-            .where(Subnet.network_id.in_([row.id for row in rows]))
+            .where(Subnet.network_id.in_(identifiers))
             .order_by(Subnet.created_at, Subnet.id)
         )
         for network_id, subnet_id in pairs:
             subnets.setdefault(network_id, []).append(subnet_id)
-    return [Shown(row, tuple(subnets.get(row.id, ()))) for row in rows]
+        if project_id is not None and any(row.project_id != project_id and not row.shared for row in found):
+            lent = set(session.scalars(rbac.lent("network", project_id, rbac.SHARED)))
+    tagged = tags.of(session, identifiers)
+    return [
+        Shown(row, tuple(subnets.get(row.id, ())), tagged.get(row.id, ()), row.shared or row.id in lent)
+        for row in found
+    ]
 
 
-def change(store: Store, network_id: str, project_id: str | None, values: dict[str, Any]) -> None:
-    """Change columns of a network that *project_id* owns (None: any). :raises NotFound: it has none such."""
+def change(
+    store: Store,
+    network_id: str,
+    values: Mapping[str, Any],
+    *,
+    expected: int | None = None,
+    scope: str | None = None,
+    conf: cfg.ConfigOpts | None = None,
+) -> list[str]:
+    """Change columns of a network; return the hosts that are to be woken. *scope*: whose QoS policies may be named.
 
-    def work(session: Session) -> None:
-        result: Any = session.execute(
-            update(Network)
-            .where(Network.id == network_id, *_owned_by(project_id))
-            .values(revision=Network.revision + 1, updated_at=now(), **values)
-            .execution_options(synchronize_session=False)
+    :raises NotFound: there is no such network, or no such QoS policy.
+    :raises Conflict: others use what would be taken from them.
+    :raises PreconditionFailed: it has another revision than *expected*.
+    """
+
+    def work(session: Session) -> list[str]:
+        row = session.scalar(select(Network).where(Network.id == network_id).with_for_update())
+        if row is None:
+            raise not_found(network_id)
+        _check_change(session, row, values, scope, conf)
+        for member, action in (("shared", rbac.SHARED), ("external", rbac.EXTERNAL)):
+            if member in values and values[member] != getattr(row, member):
+                if values[member]:
+                    rbac.lend_to_all(session, "network", network_id, action, row.project_id)
+                else:
+                    rbac.take_back_from_all(session, network_id, action)
+        rows.revise(session, Network, network_id, values, expected=expected)
+        return touch.touch_network(session, network_id)
+
+    return store.transact(work)
+
+
+def _check_change(
+    session: Session, row: Network, values: Mapping[str, Any], scope: str | None, conf: cfg.ConfigOpts | None
+) -> None:
+    if values.get("shared") is False and row.shared:
+        check_unshared(session, row, lambda project_id: True)
+    if values.get("external") is False and row.external:
+        check_internal(session, row.id)
+    if values.get("is_default"):
+        _check_default(session, values.get("external", row.external), row.id)
+    if values.get("qos_policy_id") not in (None, row.qos_policy_id):
+        check_qos(session, values["qos_policy_id"], scope)
+    if "mtu" in values and values["mtu"] != row.mtu:
+        mtu(conf, Segment(row.network_type), values["mtu"])
+        query = select(Subnet.id).where(Subnet.network_id == row.id, Subnet.ip_version == 6).limit(1)
+        if values["mtu"] < LEAST_MTU_IPV6 and session.scalar(query) is not None:
+            raise Invalid(
+                f"Invalid input for mtu. Reason: the network has an IPv6 subnet, which needs {LEAST_MTU_IPV6} at least.",
+                "network.invalid_input",
+            )
+
+
+def check_unshared(session: Session, row: Network, loses: Any) -> None:
+    """Refuse to take a network from projects that use it. *loses* tells whether a project could use it no more.
+
+    :raises Conflict: one of them has a port on it.
+    """
+    users = set(session.scalars(select(Port.project_id).where(Port.network_id == row.id).distinct()))
+    lent = select(RbacPolicy.target_project).where(
+        RbacPolicy.object_id == row.id,
+        RbacPolicy.action == rbac.SHARED,
+        RbacPolicy.target_project != rbac.EVERYBODY,
+    )
+    users -= {row.project_id, "", *session.scalars(lent)}
+    if any(loses(user) for user in users):
+        raise Conflict(
+            f"Unable to reconfigure sharing settings for network {row.id}. Multiple tenants are using it.",
+            "network.invalid_shared_setting",
         )
-        if not result.rowcount:
-            raise NotFound(f"Network {network_id} could not be found.", "network.network_not_found")
-
-    store.transact(work)
 
 
-def delete(store: Store, network_id: str, project_id: str | None) -> None:
-    """Delete a network and its subnets.
+def check_internal(session: Session, network_id: str) -> None:
+    """Refuse to make a network internal that routers or floating IPs use. :raises Conflict: they do."""
+    owners = ("network:router_gateway", "network:floatingip")
+    used = select(Port.id).where(Port.network_id == network_id, Port.device_owner.in_(owners)).limit(1)
+    if session.scalar(used) is not None:
+        raise Conflict(
+            f"External network {network_id} cannot be updated to be made non-external, since it has existing gateway ports.",
+            "network.external_network_in_use",
+        )
 
-    :raises NotFound: *project_id* owns none such.
+
+def delete(store: Store, network_id: str, expected: int | None = None) -> list[str]:
+    """Delete a network with its subnets and the ports that the system made for itself; return the hosts to be woken.
+
+    :raises NotFound: there is none such.
     :raises Conflict: ports are on it.
     """
-    in_use = Conflict(
+
+    def work(session: Session) -> list[str]:
+        # The row is locked first, so that no port can come between the look and the delete.
+        if session.scalar(select(Network).where(Network.id == network_id).with_for_update()) is None:
+            raise not_found(network_id)
+        rows.check_revision(session, Network, network_id, expected)
+        return drop(session, network_id)
+
+    try:
+        return store.transact(work)
+    except IntegrityError as error:
+        raise _in_use(network_id) from error
+
+
+def drop(session: Session, network_id: str) -> list[str]:
+    """Delete a network in the caller's transaction, which has locked it; see :func:`delete`."""
+    ports = session.execute(select(Port.id, Port.device_owner).where(Port.network_id == network_id)).all()
+    if any(port.device_owner not in port_removal.SILENT for port in ports):
+        raise _in_use(network_id)
+    hosts = touch.touch_network(session, network_id)
+    port_removal.drop(session, [port.id for port in ports])
+    subnet_ids = list(session.scalars(select(Subnet.id).where(Subnet.network_id == network_id)))
+    tags.forget(session, [network_id, *subnet_ids])
+    rbac.forget(session, network_id)
+    for statement in (
+        sql_delete(AutoTopology).where(AutoTopology.network_id == network_id),
+        sql_delete(Subnet).where(Subnet.network_id == network_id),
+        sql_delete(Network).where(Network.id == network_id),
+    ):
+        session.execute(statement.execution_options(**_QUIET))
+    return hosts
+
+
+def _in_use(network_id: str) -> Conflict:
+    return Conflict(
         f"Unable to complete operation on network {network_id}. There are one or more ports still in use on the network.",
         "network.network_in_use",
     )
 
-    def work(session: Session) -> None:
-        # The row is locked first, so that no port can come between the look and the delete.
-        row = session.scalar(select(Network).where(Network.id == network_id, *_owned_by(project_id)).with_for_update())
-        if row is None:
-            raise NotFound(f"Network {network_id} could not be found.", "network.network_not_found")
-        if session.scalar(select(Port.id).where(Port.network_id == network_id).limit(1)):
-            raise in_use
-        options = {"synchronize_session": False}
-        session.execute(sql_delete(Subnet).where(Subnet.network_id == network_id).execution_options(**options))
-        session.execute(sql_delete(Network).where(Network.id == network_id).execution_options(**options))
-
-    try:
-        store.transact(work)
-    except IntegrityError as error:
-        raise in_use from error
-
-
-def _owned_by(project_id: str | None) -> list[ColumnElement[bool]]:
-    return [] if project_id is None else [Network.project_id == project_id]
-
 
 def usable(session: Session, project_id: str) -> list[Network]:
-    """List the networks that a server of *project_id* gets a port on when it names none: its own and shared ones."""
-    return list(
-        session.scalars(
-            select(Network)
-            .where(or_(Network.project_id == project_id, Network.shared.is_(True)), Network.external.is_(False))
-            .order_by(Network.created_at, Network.id)
-        )
-    )
+    """List the networks that a server of *project_id* gets a port on when it names none: its own and those shared with it."""
+    shared = rbac.lent("network", project_id, rbac.SHARED)
+    mine = or_(Network.project_id == project_id, Network.shared.is_(True), Network.id.in_(shared))
+    query = select(Network).where(mine, Network.external.is_(False))
+    return list(session.scalars(query.order_by(Network.created_at, Network.id)))

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import network_things
 import pytest
-from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, READER, add_network, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, READER, ask, boot, build, seed
 from functional.conftest import open_door
 from sqlalchemy import select
 
@@ -49,21 +50,18 @@ def test_every_route_and_action_names_a_rule_that_is_known(door):
         assert policy.knows(action.rule), action.name
 
 
-def paths_of(door: Any) -> dict[str, str]:
+def paths_of(door: Any) -> dict[str, Any]:
     """Make one thing of each kind that belongs to ``demo``, and say how paths name them."""
     server_id = boot(door, metadata={"k": "v"}).json["server"]["id"]
     build(door, server_id)
     key = {"keypair": {"name": "key", "public_key": ED25519}}
     assert ask(door, "POST", "/os-keypairs", key).status_int == 200
     group = ask(door, "POST", "/os-server-groups", {"server_group": {"name": "g", "policies": ["affinity"]}})
-    owned = add_network(door, "own", "10.5.0.0/24")
-    port = door.ask("POST", "/network/v2.0/ports", {"port": {"network_id": owned}}).json["port"]
-    subnet = door.ask("GET", f"/network/v2.0/subnets?network_id={owned}").json["subnets"][0]
+    of_network = network_things.make(door)
     return {
+        "of_network": of_network,
         "server_id": server_id,
-        "network": owned,
-        "subnet": subnet["id"],
-        "port": port["id"],
+        "port": of_network["ports"],
         "group": group.json["server_group"]["id"],
     }
 
@@ -71,10 +69,9 @@ def paths_of(door: Any) -> dict[str, str]:
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvYQ4o0eO5hZkD2Gx2nYw4uTzVJq9m3rWkNQm0nV3xK x"
 
 
-def fill(route: Route, things: dict[str, str]) -> str:
+def fill(route: Route, things: dict[str, Any]) -> str:
     path = route.path.replace("{server_id}", things["server_id"])
-    for noun in ("network", "subnet", "port"):
-        path = path.replace(f"/{noun}s/{{id}}", f"/{noun}s/{things[noun]}")
+    path = network_things.path(path, things["of_network"])
     for name, value in {
         "key}": "k",
         "tag}": "t",
@@ -93,11 +90,11 @@ def fill(route: Route, things: dict[str, str]) -> str:
     return path
 
 
-def bodies(route: Route, things: dict[str, str]) -> Any:
+def bodies(route: Route, things: dict[str, Any]) -> Any:
     if route.body is None:
         return None
-    if route.path.startswith("/v2.0/") and route.path.endswith("/tags"):
-        return {"tags": []}
+    if (of_network := network_things.body(route.path)) is not None:
+        return of_network
     return {
         "/v2.1/servers/{server_id}": {"server": {"name": "x"}},
         "/v2.1/servers/{server_id}/action": {"os-stop": None},
@@ -108,9 +105,6 @@ def bodies(route: Route, things: dict[str, str]) -> Any:
         "/v2.1/os-quota-sets/{project_id}": {"quota_set": {}},
         "/v2.1/os-aggregates/{aggregate_id}/action": {"add_host": {"host": "host1"}},
         "/v2.1/servers/{server_id}/os-server-password": None,
-        "/v2.0/networks/{id}": {"network": {"name": "x"}},
-        "/v2.0/subnets/{id}": {"subnet": {"name": "x"}},
-        "/v2.0/ports/{id}": {"port": {"name": "x"}},
     }.get(route.path, {})
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from nova_lite.api.network import extensions, networks, ports, qos_routes, router_routes, security_routes, subnets, tags
+from nova_lite.api.network import (
+    extensions,
+    networks,
+    ports,
+    qos_routes,
+    router_routes,
+    security_routes,
+    subnetpools,
+    subnets,
+    tags,
+)
 from nova_lite.api.network.collections import QUERY
 from nova_lite.api.network.crud import crud
 from nova_lite.api.network.tags import Tagged
 from nova_lite.api.routes import Mount, Route
-from nova_lite.db.models import Network, Port, Subnet
+from nova_lite.db.models import Network, Port, Subnet, SubnetPool
 
 TAGGED = (
     Tagged("networks", "network", Network, networks.owner_of),
     Tagged("subnets", "subnet", Subnet, subnets.owner_of),
+    Tagged("subnetpools", "subnetpool", SubnetPool, subnetpools.owner_of),
     Tagged("ports", "port", Port, ports.owner_of),
     *security_routes.TAGGED,
     *router_routes.TAGGED,
@@ -27,6 +38,7 @@ ROUTES = (
     Route("GET", "/v2.0/extensions/{alias}", extensions.show, "get_extension", query=QUERY),
     *crud("network", networks),
     *crud("subnet", subnets),
+    *crud("subnetpool", subnetpools),
     *crud("port", ports),
     *security_routes.ROUTES,
     *router_routes.ROUTES,

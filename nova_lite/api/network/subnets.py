@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nova_lite.api.context import Call
 from nova_lite.api.network import collections
 from nova_lite.api.network.collections import BOOLEAN, NUMBER, PROJECT, TEXT, TRUTH, Column, truth
 from nova_lite.api.routes import Schema
-from nova_lite.db.models import Subnet
-from nova_lite.errors import Conflict
-from nova_lite.network import networks, ports, subnets
-from nova_lite.network.queries import Listing
-from nova_lite.network.subnets import AUTOMATIC, NewSubnet
+from nova_lite.network import networks, subnet_rules, subnets
+from nova_lite.network.subnet_rules import AUTOMATIC, NewSubnet
+from nova_lite.network.subnets import Shown
 
 COLUMNS = {
     "id": Column("id"),
@@ -25,7 +24,14 @@ COLUMNS = {
     "cidr": Column("cidr"),
     "gateway_ip": Column("gateway_ip"),
     "enable_dhcp": Column("enable_dhcp", TRUTH),
+    "ipv6_address_mode": Column("ipv6_address_mode"),
+    "ipv6_ra_mode": Column("ipv6_ra_mode"),
+    "subnetpool_id": Column("subnetpool_id"),
+    "revision_number": Column("revision", NUMBER),
+    "created_at": Column("created_at"),
+    "updated_at": Column("updated_at"),
 }
+_UUID: Schema = {"type": "string", "format": "uuid"}
 _ADDRESS: Schema = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
 _SERVERS: Schema = {"type": "array", "items": _ADDRESS, "maxItems": 5, "uniqueItems": True}
 _ROUTES: Schema = {
@@ -48,35 +54,44 @@ _POOLS: Schema = {
         "additionalProperties": False,
     },
 }
-_UUID: Schema = {"type": "string", "format": "uuid"}
-CREATE: Schema = collections.body(
+_GATEWAY: Schema = {"type": ["string", "null"], "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
+_COMMON: dict[str, Any] = {
+    "name": TEXT,
+    "description": TEXT,
+    "gateway_ip": _GATEWAY,
+    "enable_dhcp": BOOLEAN,
+    "dns_nameservers": _SERVERS,
+    "host_routes": _ROUTES,
+    "allocation_pools": _POOLS,
+}
+_MODE: Schema = {"type": ["string", "null"], "enum": [*subnet_rules.MODES, None]}
+CREATE: Schema = collections.creation(
     "subnet",
+    "subnets",
     {
-        "name": TEXT,
-        "description": TEXT,
+        **_COMMON,
         "network_id": _UUID,
         "ip_version": {"type": ["integer", "string"], "enum": [4, 6, "4", "6"]},
-        "cidr": {"type": "string", "format": "cidr"},
-        "gateway_ip": {"type": ["string", "null"], "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]},
-        "enable_dhcp": BOOLEAN,
-        "dns_nameservers": _SERVERS,
-        "host_routes": _ROUTES,
-        "allocation_pools": _POOLS,
+        "cidr": {"type": ["string", "null"], "format": "cidr"},
+        "ipv6_address_mode": _MODE,
+        "ipv6_ra_mode": _MODE,
+        "subnetpool_id": {"type": ["string", "null"], "format": "uuid"},
+        "use_default_subnetpool": BOOLEAN,
+        "prefixlen": {"type": ["integer", "string"], "minimum": 1, "maximum": 128, "pattern": "^[0-9]{1,3}$"},
+        "service_types": {"type": "array", "maxItems": 0},
         "project_id": PROJECT,
         "tenant_id": PROJECT,
     },
-    ["network_id", "ip_version", "cidr"],
+    ["network_id", "ip_version"],
 )
-UPDATE: Schema = collections.body(
-    "subnet",
-    {"name": TEXT, "description": TEXT, "dns_nameservers": _SERVERS, "host_routes": _ROUTES, "enable_dhcp": BOOLEAN},
-)
+UPDATE: Schema = collections.body("subnet", {**_COMMON, "service_types": {"type": "array", "maxItems": 0}})
 
 
 def index(call: Call) -> dict[str, Any]:
     """List the subnets that the caller may see."""
-    found = subnets.find(call.store, collections.listing(call, COLUMNS))
-    return collections.page(call, "subnets", [_view(row) for row in found])
+    shared = [TRUTH(text) for text in call.request.GET.getall("shared")]
+    found = subnets.find(call.store, collections.listing(call, COLUMNS), shared)
+    return collections.page(call, "subnets", [_view(each) for each in found])
 
 
 def show(call: Call) -> dict[str, Any]:
@@ -85,58 +100,65 @@ def show(call: Call) -> dict[str, Any]:
 
 
 def create(call: Call) -> dict[str, Any]:
-    """Add a subnet to a network; it belongs to the network's project."""
-    wanted = call.body["subnet"]
-    network = networks.get(call.store, wanted["network_id"], collections.scope(call)).network
-    call.authorize({"project_id": network.project_id})
+    """Add a subnet, or several of them; each belongs to its network's project."""
+    wanted, bulk = collections.bodies(call, "subnet", "subnets")
+    for network_id in {each["network_id"] for each in wanted}:
+        network = networks.get(call.store, network_id, collections.scope(call)).network
+        call.authorize({"project_id": network.project_id})
+    for each in wanted:
+        if any(name in each for name in ("project_id", "tenant_id")):
+            collections.owner(call, each, "create_subnet:owner")
+    news = [_new(each) for each in wanted]
+    made = subnets.create_many(call.store, news, collections.scope(call), call.services.conf)
+    call.wake_hosts(made.hosts)
+    return collections.made("subnet", "subnets", [_view(Shown(row)) for row in made.subnets], bulk=bulk)
+
+
+def _new(wanted: Mapping[str, Any]) -> NewSubnet:
     pools = wanted.get("allocation_pools")
-    row = subnets.create(
-        call.store,
-        NewSubnet(
-            network_id=network.id,
-            cidr=wanted["cidr"],
-            ip_version=int(wanted["ip_version"]),
-            name=wanted.get("name", ""),
-            description=wanted.get("description", ""),
-            gateway_ip=wanted.get("gateway_ip", AUTOMATIC),
-            enable_dhcp=truth(wanted.get("enable_dhcp", True)),
-            dns_nameservers=tuple(wanted.get("dns_nameservers", ())),
-            host_routes=tuple(wanted.get("host_routes", ())),
-            pools=tuple(pools) if pools else None,
-        ),
-        None,
+    return NewSubnet(
+        network_id=wanted["network_id"],
+        cidr=wanted.get("cidr"),
+        ip_version=int(wanted["ip_version"]),
+        name=wanted.get("name", ""),
+        description=wanted.get("description", ""),
+        gateway_ip=wanted.get("gateway_ip", AUTOMATIC),
+        enable_dhcp=truth(wanted.get("enable_dhcp", True)),
+        dns_nameservers=tuple(wanted.get("dns_nameservers", ())),
+        host_routes=tuple(wanted.get("host_routes", ())),
+        pools=tuple(pools) if pools else None,
+        ipv6_address_mode=wanted.get("ipv6_address_mode"),
+        ipv6_ra_mode=wanted.get("ipv6_ra_mode"),
+        subnetpool_id=wanted.get("subnetpool_id"),
+        prefixlen=int(wanted["prefixlen"]) if "prefixlen" in wanted else None,
+        use_default_pool=truth(wanted.get("use_default_subnetpool", False)),
     )
-    return {"subnet": _view(row)}
 
 
 def update(call: Call) -> dict[str, Any]:
-    """Change a subnet's name, description, DNS servers, routes."""
-    row = subnets.get(call.store, call.params["id"], collections.scope(call))
+    """Change a subnet."""
+    row = subnets.get(call.store, call.params["id"], collections.scope(call)).subnet
     call.authorize({"project_id": row.project_id})
-    values: dict[str, Any] = dict(call.body["subnet"])
-    if "enable_dhcp" in values:
-        values["enable_dhcp"] = truth(values["enable_dhcp"])
-        if values["enable_dhcp"] != row.enable_dhcp and _in_use(call, row.network_id):
-            raise Conflict("DHCP can't be switched while servers have ports on the network.", "network.network_in_use")
-    if values:
-        subnets.change(call.store, row.id, None, values)
+    wanted: dict[str, Any] = dict(call.body["subnet"])
+    wanted.pop("service_types", None)
+    if "enable_dhcp" in wanted:
+        wanted["enable_dhcp"] = truth(wanted["enable_dhcp"])
+    if "allocation_pools" in wanted:
+        wanted["pools"] = wanted.pop("allocation_pools")
+    call.wake_hosts(subnets.change(call.store, row.id, wanted, collections.expected(call)))
     return {"subnet": _view(subnets.get(call.store, row.id, collections.scope(call)))}
-
-
-def _in_use(call: Call, network_id: str) -> bool:
-    """Tell whether any port is on a network."""
-    return bool(ports.find(call.store, Listing(None, {"network_id": [network_id]}, limit=1)))
 
 
 def delete(call: Call) -> None:
     """Delete a subnet."""
-    row = subnets.get(call.store, call.params["id"], collections.scope(call))
+    row = subnets.get(call.store, call.params["id"], collections.scope(call)).subnet
     call.authorize({"project_id": row.project_id})
-    subnets.delete(call.store, row.id, None)
+    call.wake_hosts(subnets.delete(call.store, row.id, collections.expected(call)))
 
 
-def _view(row: Subnet) -> dict[str, Any]:
-    return collections.standard(row) | {
+def _view(found: Shown) -> dict[str, Any]:
+    row = found.subnet
+    return collections.standard(row, found.tags) | {
         "network_id": row.network_id,
         "ip_version": row.ip_version,
         "cidr": row.cidr,
@@ -145,13 +167,13 @@ def _view(row: Subnet) -> dict[str, Any]:
         "allocation_pools": row.pools,
         "dns_nameservers": row.dns_nameservers,
         "host_routes": row.host_routes,
-        "ipv6_address_mode": None,
-        "ipv6_ra_mode": None,
-        "subnetpool_id": None,
+        "ipv6_address_mode": row.ipv6_address_mode,
+        "ipv6_ra_mode": row.ipv6_ra_mode,
+        "subnetpool_id": row.subnetpool_id,
         "service_types": [],
     }
 
 
 def owner_of(call: Call, identifier: str) -> str:
     """Return the project of a subnet that the caller may see. :raises NotFound: there is none such."""
-    return subnets.get(call.store, identifier, collections.scope(call)).project_id
+    return subnets.get(call.store, identifier, collections.scope(call)).subnet.project_id
