@@ -99,6 +99,7 @@ def bodies(route: Route, things: dict[str, Any]) -> Any:
         "/v2.1/servers/{server_id}": {"server": {"name": "x"}},
         "/v2.1/servers/{server_id}/action": {"os-stop": None},
         "/v2.1/servers/{server_id}/remote-consoles": {"remote_console": {"protocol": "rdp", "type": "rdp-html5"}},
+        "/v2.1/servers/{server_id}/migrations/{migration_id}/action": {"force_complete": None},
         "/v2.1/servers/{server_id}/metadata": {"metadata": {}},
         "/v2.1/servers/{server_id}/metadata/{key}": {"meta": {"k": "x"}},
         "/v2.1/servers/{server_id}/tags": {"tags": []},
