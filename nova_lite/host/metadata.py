@@ -38,14 +38,17 @@ class GuestData:
     user_data: bytes | None = None
     vendor_data: Mapping[str, object] = field(default_factory=dict)
     random_seed: bytes = b""
+    flavor: str = ""
+    reservation_id: str = ""
 
 
 @dataclass(frozen=True)
 class GuestNic:
-    """An interface with the network that it is on."""
+    """An interface with the network that it is on, and the device tag that its user knows it by."""
 
     nic: Nic
     network: NetworkSpec
+    tag: str | None = None
 
 
 def files(guest: GuestData, nics: Sequence[GuestNic]) -> dict[str, bytes]:
@@ -77,7 +80,9 @@ def meta_data(guest: GuestData, nics: Sequence[GuestNic]) -> dict[str, Any]:
         "project_id": guest.project_id,
         "meta": dict(guest.meta),
         "devices": [
-            {"type": "nic", "bus": "none", "mac": each.nic.mac, "address": "none", "tags": []} for each in nics
+            {"type": "nic", "bus": "none", "mac": each.nic.mac, "address": "none", "tags": [each.tag]}
+            for each in nics
+            if each.tag
         ],
         "dedicated_cpus": [],
     }
@@ -123,17 +128,19 @@ def _layers(each: GuestNic) -> list[dict[str, Any]]:
             None,
         )
         layer: dict[str, Any] = {"link": each.nic.device, "network_id": each.network.network_id}
-        # The host answers DHCP for IPv4 from the subnet's gateway; whoever is not answered is told its address here.
-        if subnet is not None and subnet.enable_dhcp and subnet.gateway and interface.version == 4:
+        kind = f"ipv{interface.version}"
+        if subnet is not None and subnet.enable_dhcp and interface.version == 4:
             layers.append(layer | {"type": "ipv4_dhcp"})
             continue
+        if subnet is not None and subnet.address_mode is not None:
+            kind = f"ipv6_{subnet.address_mode}"
         routes = [_route(destination, hop) for destination, hop in (subnet.routes if subnet else ())]
         if subnet is not None and subnet.gateway:
             routes.insert(0, _route("0.0.0.0/0" if interface.version == 4 else "::/0", subnet.gateway))
         layers.append(
             layer
             | {
-                "type": f"ipv{interface.version}",
+                "type": kind,
                 "ip_address": str(interface.ip),
                 "netmask": str(interface.network.netmask),
                 "routes": routes,
@@ -158,6 +165,8 @@ def ec2_meta_data(guest: GuestData, nics: Sequence[GuestNic]) -> dict[str, Any]:
         "local-hostname": guest.hostname,
         "local-ipv4": addresses[0] if addresses else "",
         "placement": {"availability-zone": guest.availability_zone},
+        "instance-type": guest.flavor,
+        "reservation-id": guest.reservation_id,
     }
     if guest.keys:
         # As EC2 lists them: "0=name", and the key below that index.
