@@ -189,7 +189,7 @@ def make_config_drive(job: Job) -> None:
     guest = spec.guest_data(server, job.tools.conf.compute.availability_zone, os.urandom(SEED_BYTES))
     networks = job.tools.keeper.state.networks
     nics = [
-        metadata.GuestNic(nic, networks[port.network_id])
+        metadata.GuestNic(nic, networks[port.network_id], port.tag)
         for nic, port in zip(job.nics, job.rows.ports, strict=True)
         if port.network_id in networks
     ]

@@ -14,6 +14,7 @@ from oslo_config import cfg
 from nova_lite.agent.console_relay import ConsoleRelay
 from nova_lite.agent.job import Tools
 from nova_lite.agent.lock import HostLock
+from nova_lite.agent.metadata_source import MetadataSource
 from nova_lite.agent.network_keeper import NetworkKeeper, NetworkWatch
 from nova_lite.agent.precache import Precache
 from nova_lite.agent.questions import Questions
@@ -26,7 +27,7 @@ from nova_lite.db import operations
 from nova_lite.db.operations import LEASE_S, Work
 from nova_lite.db.store import Store
 from nova_lite.errors import StaleState
-from nova_lite.host.ports import Images, Networks
+from nova_lite.host.ports import Images, Networks, TellsGuests
 from nova_lite.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class Agent:
         self._bus = bus
         keeper = NetworkKeeper(store, networks, self.host)
         self._tools = Tools(conf, store, driver, networks, keeper, images, self.host)
+        if isinstance(networks, TellsGuests):
+            networks.tell_guests(MetadataSource(conf, store, networks, keeper))
         self._stopping = threading.Event()
         self._network_watch = NetworkWatch(keeper, conf.compute.poll_interval, self._stopping)
         self._runner = Runner(self._tools, self._stopping.is_set, hook)

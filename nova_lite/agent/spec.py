@@ -166,6 +166,8 @@ def guest_data(server: Server, zone: str, seed: bytes) -> GuestData:
         keys={server.key_name or "key": server.public_key} if server.public_key else {},
         user_data=_user_data(server.user_data) if server.user_data else None,
         random_seed=seed,
+        flavor=str(server.flavor.get("name") or ""),
+        reservation_id=server.reservation_id,
     )
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from nova_lite.errors import NovaLiteError
 from nova_lite.host.network_state import HostState
 from nova_lite.virt.driver import LocalImage, Nic
+
+if TYPE_CHECKING:
+    from nova_lite.host.metadata_http import Request
+    from nova_lite.host.metadata_tree import Answer
 
 
 class HostError(NovaLiteError):
@@ -82,6 +86,21 @@ GoOn = Callable[[], None]
 
 def go_on() -> None:
     """Let it go on to its end."""
+
+
+@runtime_checkable
+class TellsGuests(Protocol):
+    """Networks whose guests can ask about themselves (169.254.169.254)."""
+
+    def tell_guests(self, source: MetadataSource) -> None:
+        """Let *source* answer from the next :meth:`Networks.apply` on."""
+
+
+class MetadataSource(Protocol):
+    """Who knows what guests are told."""
+
+    def answer(self, port_id: str, request: Request) -> Answer:
+        """Answer the guest of a port. Called by several threads at once."""
 
 
 class Images(Protocol):

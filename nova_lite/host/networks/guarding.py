@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from nova_lite.host.network_state import HostState
+from nova_lite.host.networks import devices
 from nova_lite.host.networks.firewall import Firewall
+from nova_lite.host.networks.metadata_server import MetadataServer
 from nova_lite.host.networks.namespace import Namespace
+from nova_lite.host.networks.qos import Qos
+from nova_lite.host.ports import MetadataSource
 
 
 class Guards(Protocol):
@@ -36,11 +40,18 @@ class Guards(Protocol):
 
 
 class HostGuards:
-    """The real ones, in the namespace where the bridges are."""
+    """The real ones, in the namespace where the bridges are. *room_of* names a router's namespace by its id."""
 
-    def __init__(self, host: Namespace) -> None:
+    def __init__(self, host: Namespace, room_of: Callable[[str], str] = devices.router_namespace) -> None:
         self._host = host
         self._firewall = Firewall(host)
+        self._qos = Qos(host, room_of)
+        self._metadata: MetadataServer | None = None
+
+    def tell_guests(self, source: MetadataSource) -> None:
+        """Have metadata answered by *source* from the next :meth:`serve` on."""
+        if self._metadata is None:
+            self._metadata = MetadataServer(source)
 
     def guard(self, state: HostState, hosted: Collection[int]) -> None:
         """Have anti-spoofing and security groups in force."""
@@ -51,18 +62,25 @@ class HostGuards:
         return self._host.run(["nft", "--terse", "list", "table", "bridge", "nova_lite"]).returncode == 0
 
     def limit(self, state: HostState) -> None:
-        """Limit nothing yet."""
+        """Have bandwidth limits in force."""
+        self._qos.apply(state)
 
     def serve(self, state: HostState, rooms: Mapping[str, str]) -> None:
-        """Serve nothing yet."""
+        """Have metadata answered in each namespace, once there is somebody who knows the answers."""
+        if self._metadata is not None:
+            self._metadata.serve(state, rooms)
 
     def tend(self) -> None:
         """Put the firewall's rules back if somebody took them away."""
         self._firewall.tend()
 
     def clean(self) -> None:
-        """Remove the firewall's rules."""
+        """Remove the firewall's rules and all limits."""
         self._firewall.clean()
+        self._qos.clean()
 
     def close(self) -> None:
-        """Nothing runs."""
+        """Stop answering guests."""
+        if self._metadata is not None:
+            self._metadata.close()
+            self._metadata = None

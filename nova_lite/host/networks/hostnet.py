@@ -36,7 +36,7 @@ from nova_lite.host.networks.plan import Here, NetworkPlan, Plan
 from nova_lite.host.networks.planner import Planner, Plans
 from nova_lite.host.networks.service import Service
 from nova_lite.host.networks.tunnels import tunnel, underlay_mtu
-from nova_lite.host.ports import HostError, NetworksFailed
+from nova_lite.host.ports import HostError, MetadataSource, NetworksFailed, TellsGuests
 from nova_lite.virt.driver import Nic
 
 LOG = logging.getLogger(__name__)
@@ -62,7 +62,9 @@ class HostNetworks:
         self._root: Path = state_path(conf, "networks")
         self._prefix = devices.namespace_prefix(namespace)
         self._host = Namespace(namespace)
-        self._guards: Guards = guards or HostGuards(self._host)
+        self._guards: Guards = guards or HostGuards(
+            self._host, lambda router_id: devices.router_namespace(router_id, self._prefix)
+        )
         self._service = Service(conf, self._root)
         self._builder = Builder(self._host, self._service)
         self._physical = provider.parse(conf.network.physical_networks)
@@ -91,6 +93,11 @@ class HostNetworks:
     def nic(self, state: HostState, port_id: str) -> Nic:
         """Return the guest's interface of a port in *state*."""
         return nics.of_state(state, port_id)
+
+    def tell_guests(self, source: MetadataSource) -> None:
+        """Let *source* answer guests that ask about themselves, from the next :meth:`apply` on."""
+        if isinstance(self._guards, TellsGuests):
+            self._guards.tell_guests(source)
 
     def tend(self) -> int:
         """Start every dnsmasq that has died, and now and then compare all with the kernel; return how many had died."""

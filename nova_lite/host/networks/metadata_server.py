@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from nova_lite.host import metadata_http
 from nova_lite.host.metadata_http import Refused, Request
@@ -24,20 +23,13 @@ from nova_lite.host.metadata_tree import Answer
 from nova_lite.host.network_state import HostState
 from nova_lite.host.networks.firewall import values
 from nova_lite.host.networks.metadata_sockets import Listener, Sockets, places
-from nova_lite.host.ports import HostError
+from nova_lite.host.ports import HostError, MetadataSource
 
 LOG = logging.getLogger(__name__)
 MOST_CONNECTIONS = 512
 MOST_OF_ONE = 16
 REQUEST_S = 10.0
 ANSWERERS = 4
-
-
-class Source(Protocol):
-    """Who knows what guests are told."""
-
-    def answer(self, port_id: str, request: Request) -> Answer:
-        """Answer the guest of a port. Called by several threads at once."""
 
 
 def owners(state: HostState) -> dict[tuple[str, str], str]:
@@ -60,14 +52,14 @@ class _Connection:
     port_id: str
     deadline: float
     received: bytearray = field(default_factory=bytearray)
-    to_send: memoryview = memoryview(b"")
+    to_send: memoryview = field(default_factory=lambda: memoryview(b""))
     is_answering: bool = False
 
 
 class MetadataServer:
     """Answers metadata on one host. :meth:`serve` may be called by any thread, one at a time."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: MetadataSource) -> None:
         self._source = source
         self._sockets = Sockets()
         self._selector = selectors.DefaultSelector()

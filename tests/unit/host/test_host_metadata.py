@@ -64,12 +64,14 @@ def test_meta_data() -> None:
         "public_keys": {"mine": "ssh-ed25519 AAAA me"},
         "keys": [{"name": "mine", "type": "ssh", "data": "ssh-ed25519 AAAA me"}],
         "random_seed": "c2VlZA==",
-        "devices": [{"type": "nic", "bus": "none", "mac": NIC.mac, "address": "none", "tags": []}],
+        "devices": [],
         "dedicated_cpus": [],
     }
     assert "keys" not in metadata.meta_data(replace(GUEST, keys={}), [])
     windows = metadata.meta_data(replace(GUEST, keys={"win": "-----BEGIN CERTIFICATE-----\nMII"}), [])
     assert windows["keys"] == [{"name": "win", "type": "x509", "data": "-----BEGIN CERTIFICATE-----\nMII"}]
+    tagged = metadata.meta_data(GUEST, [GuestNic(NIC, NETWORK, "uplink")])["devices"]
+    assert tagged == [{"type": "nic", "bus": "none", "mac": NIC.mac, "address": "none", "tags": ["uplink"]}]
 
 
 def test_network_data_says_dhcp_where_the_host_answers_it() -> None:
@@ -99,6 +101,14 @@ def test_network_data_of_a_static_subnet() -> None:
         ],
         "services": [{"type": "dns", "address": "192.0.2.53"}],
     }
+
+
+@pytest.mark.parametrize("mode", ["slaac", "dhcpv6-stateless", "dhcpv6-stateful"])
+def test_network_data_says_how_an_ipv6_address_comes(mode: str) -> None:
+    network = replace(NETWORK, subnets=(SUBNET, replace(V6, ra_mode=mode, address_mode=mode)))
+    layer = metadata.network_data([GuestNic(NIC, network)])["networks"][1]
+    assert layer["type"] == f"ipv6_{mode}"
+    assert layer["ip_address"] == "fd00:1::5"
 
 
 def test_the_drive_reads_back(tmp_path: Path) -> None:
