@@ -20,6 +20,7 @@ from typing import Any
 
 from cloud import Cloud, CloudError, connect, listing, reason
 from keystoneauth1.exceptions import ClientException, NotFound
+from networks import floating_address
 
 POWER_STATES = {0: "NOSTATE", 1: "Running", 3: "Paused", 4: "Shutdown", 6: "Crashed", 7: "Suspended"}
 # What a terminal would obey and no log should say.
@@ -141,17 +142,6 @@ def boot(cloud: Cloud, guest: Guest, limits: Limits) -> tuple[dict[str, Any], fl
     return await_active(cloud, server_id, limits.state), time.monotonic() - began
 
 
-def address_of(server: dict[str, Any]) -> str:
-    """Return the server's first address.
-
-    :raises CloudError: it has none.
-    """
-    for addresses in server["addresses"].values():
-        for address in addresses:
-            return str(address["addr"])
-    raise CloudError(f"{server['name']} has no address")
-
-
 def ping(address: str, limit: float) -> str:
     """Ping until the first answer; return how long the guest took to give it.
 
@@ -212,7 +202,7 @@ def boot_and_ping(cloud: Cloud, guest: Guest, limits: Limits) -> tuple[dict[str,
         server, seconds = boot(cloud, guest, limits)
         began = seconds if began is None else began
         try:
-            return server, began, ping(address_of(server), limits.look)
+            return server, began, ping(floating_address(cloud, server), limits.look)
         except CloudError:
             if time.monotonic() > deadline:
                 raise
@@ -221,7 +211,8 @@ def boot_and_ping(cloud: Cloud, guest: Guest, limits: Limits) -> tuple[dict[str,
 def try_guest(cloud: Cloud, guest: Guest, limits: Limits) -> Outcome:
     """Boot *guest* and try it from the host."""
     server, seconds, answered = boot_and_ping(cloud, guest, limits)
-    address = address_of(server)
+    address = floating_address(cloud, server)
+    server = show(cloud, server["id"])  # with its floating address
     page = fetch_page(address, limits.answer) if guest.page else ""
     console = last_console_line(cloud, server["id"], limits.answer)
     print(f"{guest.name}: {address} {answered}; {page}; {console}", flush=True)

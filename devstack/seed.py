@@ -1,4 +1,4 @@
-"""Make flavors, images and the network "private" over REST, as an administrator would; again and again, if need be.
+"""Make flavors, images and networks over REST, as an administrator would; again and again, if need be.
 
 What is there already, and as it should be, is left alone.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from cloud import Cloud, CloudError, connect, listing, reason
-from keystoneauth1.exceptions import ClientException, Conflict
+from keystoneauth1.exceptions import ClientException
+from networks import open_default_group, seed_networks
 
-NETWORK = "private"
 HOST_LIMIT_S = 60.0
 
 
@@ -145,24 +145,6 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def seed_network(cloud: Cloud, cidr: str) -> None:
-    """Have the shared network "private" with one subnet."""
-    found = listing(cloud.network, "/networks", "networks", name=NETWORK)
-    if found:
-        network = found[0]
-    else:
-        network = cloud.network.post("/networks", json={"network": {"name": NETWORK, "shared": True}}).json()["network"]
-        print(f"network {NETWORK}: created")
-    if listing(cloud.network, "/subnets", "subnets", network_id=network["id"]):
-        return
-    body = {"network_id": network["id"], "name": f"{NETWORK}-subnet", "cidr": cidr, "ip_version": 4}
-    try:
-        cloud.network.post("/subnets", json={"subnet": body})
-    except Conflict as error:
-        raise CloudError(f"the subnet {cidr} could not be made: {reason(error)}") from error
-    print(f"subnet {cidr}: created")
-
-
 def await_host(cloud: Cloud, limit: float) -> None:
     """Wait until a compute host is up: the first look at a hypervisor takes an agent some seconds.
 
@@ -184,12 +166,17 @@ def main() -> int:
     parser.add_argument("--clouds", type=Path, required=True, help="clouds.yaml")
     parser.add_argument("--cloud", required=True, help="the administrator's cloud in it")
     parser.add_argument("--images", type=Path, required=True, help="images.json of devstack/images/build.sh")
-    parser.add_argument("--cidr", required=True, help="the addresses of the network")
+    parser.add_argument("--cidr", required=True, help='the addresses of the network "private"')
+    parser.add_argument("--public-cidr", required=True, help='the addresses of the external network "public"')
+    parser.add_argument("--user-cloud", help="a user's cloud, whose default security group is opened too")
     options = parser.parse_args()
     try:
         cloud = connect(options.clouds, options.cloud)
         seed_flavors(cloud)
-        seed_network(cloud, options.cidr)
+        seed_networks(cloud, options.cidr, options.public_cidr)
+        open_default_group(cloud)
+        if options.user_cloud:
+            open_default_group(connect(options.clouds, options.user_cloud))
         seed_images(cloud, read_images(options.images))
         await_host(cloud, HOST_LIMIT_S)
     except (CloudError, ClientException, OSError) as error:

@@ -59,7 +59,8 @@ prepare_database() {
 
 make_resources() {
     "$DEST/venv/bin/python" "$DEVSTACK_DIR/seed.py" --clouds "$CONF_DIR/clouds.yaml" --cloud nova-lite \
-        --images "$DATA/images-built/images.json" --cidr "$PRIVATE_CIDR"
+        --images "$DATA/images-built/images.json" --cidr "$PRIVATE_CIDR" \
+        --public-cidr "$PUBLIC_CIDR" --user-cloud nova-lite-demo
 }
 
 boot_demo() {

@@ -55,6 +55,9 @@ connection = $(database_url)
 [bus]
 transport_url = $(bus_url)
 
+[network]
+physical_networks = public:$PUBLIC_INTERFACE
+
 [libvirt]
 virt_type = $VIRT_TYPE
 

@@ -7,6 +7,7 @@ declare -gA SETTING_DEFAULT=(
     [HOST_IP]=127.0.0.1 [API_PORT]=8774
     [DATABASE]=sqlite [BUS]=memory [API_WORKERS]=1
     [VIRT_TYPE]=auto [PRIVATE_CIDR]=10.0.0.0/24
+    [PUBLIC_CIDR]=172.24.4.0/24 [PUBLIC_INTERFACE]=''
     [IMAGES]=tiny,hello-unikernel,busybox [DEMO]=true
     [ADMIN_PASSWORD]='' [DEMO_PASSWORD]='' [DATABASE_PASSWORD]='' [RABBIT_PASSWORD]=''
     [DEST]=/opt/nova-lite [DATA]=/var/lib/nova-lite
@@ -16,6 +17,7 @@ declare -gA SETTING_PATTERN=(
     [HOST_IP]="$ADDRESS" [API_PORT]='[1-9][0-9]{0,4}'
     [DATABASE]='sqlite|postgresql|mariadb' [BUS]='memory|rabbit' [API_WORKERS]='[1-9][0-9]?'
     [VIRT_TYPE]='auto|kvm|qemu' [PRIVATE_CIDR]="$ADDRESS/[0-9]{1,2}"
+    [PUBLIC_CIDR]="$ADDRESS/[0-9]{1,2}" [PUBLIC_INTERFACE]='[A-Za-z0-9._-]{1,15}'
     [IMAGES]='(tiny|hello-unikernel|busybox|debian)(,(tiny|hello-unikernel|busybox|debian))*'
     [DEMO]='true|false'
     [ADMIN_PASSWORD]='.{8,}' [DEMO_PASSWORD]='.{8,}'

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.models import (
     FloatingIp,
+    Host,
     HostNetworkState,
     Network,
     Port,
@@ -66,6 +67,8 @@ def touch_ports(session: Session, *port_ids: str, besides: str | None = None) ->
     """
     if not port_ids:
         return []
+    if besides is not None and session.scalar(select(Host.name).where(Host.name != besides).limit(1)) is None:
+        return []  # the only host there is
     found = session.execute(select(Port.network_id, Port.host).where(Port.id.in_(port_ids))).all()
     groups = select(PortSecurityGroup.group_id).where(PortSecurityGroup.port_id.in_(port_ids))
     queries = [

@@ -61,7 +61,17 @@ class Cloud:
         self.clouds_file = self.directory / "clouds.yaml"
         self.file.write_text(
             f"[DEFAULT]\nstate_path = {self.host.state}\nhost = {self.host.name}\n[api]\nbind_port = {PORT}\n"
-            f"[libvirt]\nvirt_type = qemu\n[quota]\ninstances = -1\ncores = -1\nram = -1\n{self.options}\n"
+            "[network]
+physical_networks = public:
+"
+            f"[libvirt]
+virt_type = qemu
+[quota]
+instances = -1
+cores = -1
+ram = -1
+{self.options}
+"
         )
         self.conf = configuration.load([str(self.file)])
 
@@ -79,6 +89,7 @@ class Cloud:
         run([sys.executable, credentials, str(self.directory), ENDPOINT, str(passwords)])
         self.start()
         seed = [sys.executable, str(ROOT / "devstack/seed.py"), "--cidr", "10.0.0.0/24", "--cloud", "nova-lite"]
+        seed += ["--public-cidr", "172.24.4.0/24", "--user-cloud", "nova-lite-demo"]
         done = run([*seed, "--clouds", str(self.clouds_file), "--images", str(images)], check=False, timeout=120)
         assert done.returncode == 0, f"{done.stderr}; {self.tail()}"
 
@@ -225,8 +236,17 @@ class Cloud:
         return self.console(server_id)
 
     def address(self, server_id: str) -> str:
-        """Return the server's address on the network private."""
-        return str(self.show(server_id)["addresses"]["private"][0]["addr"])
+        """Return the floating address by which the host reaches the server, given to it now if it has none."""
+        port_id = self.ports(server_id)[0]["id"]
+        path = "/network/v2.0/floatingips"
+        found = self.read(f"{path}?port_id={port_id}")["floatingips"]
+        if not found:
+            public = self.find("/network/v2.0/networks", "networks", "public")
+            body = {"floatingip": {"floating_network_id": public, "port_id": port_id}}
+            answer = self.ask("POST", path, body, user="demo")
+            assert answer.status == 201, answer
+            found = [answer.body["floatingip"]]
+        return str(found[0]["floating_ip_address"])
 
     def ports(self, server_id: str) -> list[dict[str, Any]]:
         """Return the server's ports."""
