@@ -248,6 +248,11 @@ ram = -1
             found = [answer.body["floatingip"]]
         return str(found[0]["floating_ip_address"])
 
+    def fixed_address(self, server_id: str) -> str:
+        """Return the server's address on the network private."""
+        found = self.show(server_id)["addresses"]["private"]
+        return str(next(each["addr"] for each in found if each["OS-EXT-IPS:type"] == "fixed"))
+
     def ports(self, server_id: str) -> list[dict[str, Any]]:
         """Return the server's ports."""
         found: list[dict[str, Any]] = self.read(f"/network/v2.0/ports?device_id={server_id}", "admin")["ports"]

@@ -33,10 +33,11 @@ while true; do read -t 60 nothing </dev/console; done
 
 @dataclass(frozen=True)
 class Guests:
-    """One running server of each kind, by kind, and the key that opens the VM."""
+    """One running server of each kind, by kind, the addresses that the host and that they themselves see, and the key that opens the VM."""
 
     ids: dict[str, str]
     addresses: dict[str, str]
+    fixed: dict[str, str]
     key: Path
 
 
@@ -56,8 +57,9 @@ def guests(standing_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> I
         for server_id in ids.values():
             cloud.await_status(server_id, "ACTIVE")
         addresses = {kind: cloud.address(server_id) for kind, server_id in ids.items()}
+        fixed = {kind: cloud.fixed_address(server_id) for kind, server_id in ids.items()}
         stack.pop_all()
-    yield Guests(ids, addresses, key)
+    yield Guests(ids, addresses, fixed, key)
     with cloud.host.inside():
         cloud.delete(ids.values())
 
@@ -87,8 +89,8 @@ def test_unikernel_and_container_serve_a_page(cloud: Cloud, guests: Guests) -> N
 
 
 def test_the_consoles(cloud: Cloud, guests: Guests) -> None:
-    assert guests.addresses["unikernel"] in cloud.await_console(guests.ids["unikernel"], "one-unikernel")
-    assert guests.addresses["container"] in cloud.await_console(guests.ids["container"], "one-container")
+    assert guests.fixed["unikernel"] in cloud.await_console(guests.ids["unikernel"], "one-unikernel")
+    assert guests.fixed["container"] in cloud.await_console(guests.ids["container"], "one-container")
     console = cloud.await_console(guests.ids["vm"], "one-vm login:")
     if "user-data-ran-as-0" not in console:
         cloud.await_console(guests.ids["vm"], "user-data-ran-as-0")
@@ -103,13 +105,13 @@ def test_the_vm_knows_who_it_is(cloud: Cloud, guests: Guests) -> None:
     assert (data["name"], data["hostname"].partition(".")[0]) == ("one-vm", "one-vm")
     assert data["meta"] == {"role": "first"}
     assert data["public_keys"]["guests-key"].split()[1] == guests.key.with_suffix(".pub").read_text().split()[1]
-    assert guests.addresses["vm"] in ssh(guests, "ip -4 address show dev eth0")
+    assert guests.fixed["vm"] in ssh(guests, "ip -4 address show dev eth0")
 
 
 def test_guests_reach_each_other(cloud: Cloud, guests: Guests) -> None:
-    assert "1 packets received" in ssh(guests, f"ping -c 1 -W 5 {guests.addresses['container']}")
-    assert "one-unikernel" in ssh(guests, f"wget -q -O - http://{guests.addresses['unikernel']}/")
-    assert "busybox" in ssh(guests, f"wget -q -O - http://{guests.addresses['container']}/")
+    assert "1 packets received" in ssh(guests, f"ping -c 1 -W 5 {guests.fixed['container']}")
+    assert "one-unikernel" in ssh(guests, f"wget -q -O - http://{guests.fixed['unikernel']}/")
+    assert "busybox" in ssh(guests, f"wget -q -O - http://{guests.fixed['container']}/")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +119,7 @@ def probe_image(standing_cloud: Cloud, images: Path, guests: Guests, tmp_path_fa
     """Upload busybox with a program that tries what a container must not do."""
     entry = next(item for item in json.loads(images.read_text()) if item["name"] == "busybox")
     archive = tmp_path_factory.mktemp("oci") / "probe.tar"
-    page = f"wget -q -O - http://{guests.addresses['unikernel']}/"
+    page = f"wget -q -O - http://{guests.fixed['unikernel']}/"
     with_program(images.parent / entry["file"], archive, ["/bin/sh", "-c", page + PROGRAM])
     cloud = standing_cloud
     with cloud.host.inside():
