@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from private_host import run, wait_for
@@ -149,7 +149,7 @@ def test_two_projects_may_use_the_same_addresses(cloud: Cloud) -> None:
 class Visitors(http.server.BaseHTTPRequestHandler):
     """Notes who comes."""
 
-    seen: list[str] = []
+    seen: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         self.seen.append(self.client_address[0])
@@ -189,14 +189,13 @@ def test_out_through_snat_and_by_its_own_floating_ip(cloud: Cloud, images: Path,
     octets = {"Content-Type": "application/octet-stream"}
     path = f"/image/v2/images/{image_id}/file"
     assert cloud.ask("PUT", path, archive.read_bytes(), user="demo", headers=octets).status == 204
-    with server(cloud, "visitor", "container", imageRef=image_id) as server_id:
-        with outside(cloud) as seen:
-            wait_for("a visitor", lambda: seen, 20)
-            router = cloud.read(f"{NETWORK}/routers?name=router1", "admin")["routers"][0]
-            gateway = router["external_gateway_info"]["external_fixed_ips"][0]["ip_address"]
-            assert set(seen) == {gateway}
-            floating = cloud.address(server_id)
-            wait_for("a visitor by its own address", lambda: floating in seen, 20)
+    with server(cloud, "visitor", "container", imageRef=image_id) as server_id, outside(cloud) as seen:
+        wait_for("a visitor", lambda: seen, 20)
+        router = cloud.read(f"{NETWORK}/routers?name=router1", "admin")["routers"][0]
+        gateway = router["external_gateway_info"]["external_fixed_ips"][0]["ip_address"]
+        assert set(seen) == {gateway}
+        floating = cloud.address(server_id)
+        wait_for("a visitor by its own address", lambda: floating in seen, 20)
     assert cloud.ask("DELETE", f"/image/v2/images/{image_id}", user="demo").status == 204
 
 
