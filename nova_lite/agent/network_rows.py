@@ -177,22 +177,19 @@ def _remote(session: Session, host: str, networks: Collection[str]) -> dict[str,
     if not networks:
         return {}
     query = (
-        select(Port.id, Port.network_id, Port.mac_address, Host.address)
+        select(Port.id, Port.network_id, Port.mac_address, Host.address, Host.capabilities)
         .join(Host, Host.name == Port.host)
-        .where(
-            Port.network_id.in_(sorted(networks)),
-            Port.host != host,
-            Port.device_owner.startswith("compute:"),
-            Host.address.is_not(None),
-        )
+        .where(Port.network_id.in_(sorted(networks)), Port.host != host, Port.device_owner.startswith("compute:"))
         .order_by(Port.id)
     )
     rows = session.execute(query).all()
     addresses = _addresses(session, [row.id for row in rows])
     found: dict[str, list[RemotePort]] = defaultdict(list)
     for row in rows:
-        mine = tuple(address for _, address in addresses.get(row.id, ()))
-        found[row.network_id].append(RemotePort(row.mac_address, mine, row.address))
+        end = (row.capabilities or {}).get("tunnel_ip") or row.address
+        if end:
+            mine = tuple(address for _, address in addresses.get(row.id, ()))
+            found[row.network_id].append(RemotePort(row.mac_address, mine, end))
     return {key: tuple(ports) for key, ports in found.items()}
 
 

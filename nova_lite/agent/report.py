@@ -84,11 +84,20 @@ class Reporter:
             "disk_ratio": options.disk_ratio,
             "own_zone": options.availability_zone,
             "kinds": list(capabilities.kinds),
-            "capabilities": dataclasses.asdict(capabilities) | {"disk_free_gb": inventory.disk_free_gb},
+            "capabilities": dataclasses.asdict(capabilities)
+            | {"disk_free_gb": inventory.disk_free_gb, "tunnel_ip": self._tunnel_ip()},
             "address": options.address or ("127.0.0.1" if _is_embedded(self._conf) else None),
             "last_seen": epoch(),
             "version": nova_lite.__version__,
         }
+
+    def _tunnel_ip(self) -> str | None:
+        """Return where other hosts send what is for this host's guests; None: a host of fake guests has no tunnels."""
+        if self._conf.compute.driver == "fake":
+            return None
+        from nova_lite.host.networks import tunnels
+
+        return tunnels.local_address(self._conf)
 
 
 def _is_embedded(conf: cfg.ConfigOpts) -> bool:

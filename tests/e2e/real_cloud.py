@@ -61,17 +61,8 @@ class Cloud:
         self.clouds_file = self.directory / "clouds.yaml"
         self.file.write_text(
             f"[DEFAULT]\nstate_path = {self.host.state}\nhost = {self.host.name}\n[api]\nbind_port = {PORT}\n"
-            "[network]
-physical_networks = public:
-"
-            f"[libvirt]
-virt_type = qemu
-[quota]
-instances = -1
-cores = -1
-ram = -1
-{self.options}
-"
+            "[network]\nphysical_networks = public:\n"
+            f"[libvirt]\nvirt_type = qemu\n[quota]\ninstances = -1\ncores = -1\nram = -1\n{self.options}\n"
         )
         self.conf = configuration.load([str(self.file)])
 
