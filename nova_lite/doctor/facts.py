@@ -96,7 +96,7 @@ class HostSight:
 
     ``guests`` None: the driver has none that another process could see. ``directories``: names in ``instances/``.
     ``devices``: name → whether something uses it (a carrier); None: this host's driver makes none. ``leases``: (number of the
-    network, MAC, address). ``networks``: numbers that have files. ``image_files``: name in the image store → seconds since it was
+    network, MAC, address). ``networks``: numbers that have files. ``namespaces``: names of network namespaces of ours. ``image_files``: name in the image store → seconds since it was
     written to; None: the store is not on this host.
     """
 
@@ -106,6 +106,7 @@ class HostSight:
     devices: Mapping[str, bool] | None = None
     leases: frozenset[tuple[int, str, str]] = frozenset()
     networks: frozenset[int] = frozenset()
+    namespaces: frozenset[str] = frozenset()
     image_files: Mapping[str, float] | None = None
 
 
@@ -121,6 +122,7 @@ class Facts:
     operations: tuple[OperationFact, ...] = ()
     ports: tuple[PortFact, ...] = ()
     networks: frozenset[int] = frozenset()
+    routers: frozenset[str] = frozenset()
     images: tuple[ImageFact, ...] = ()
     sums: tuple[SumFact, ...] = ()
     sight: HostSight | None = None

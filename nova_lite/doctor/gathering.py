@@ -11,7 +11,7 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import quota_recount
-from nova_lite.db.models import Allocation, FixedIp, Host, Image, Network, Operation, Port, Server
+from nova_lite.db.models import Allocation, FixedIp, Host, Image, Network, Operation, Port, Router, Server
 from nova_lite.db.operations import UNFINISHED
 from nova_lite.db.store import Store
 from nova_lite.db.types import epoch, now
@@ -40,6 +40,7 @@ def gather(store: Store, sight: HostSight | None) -> Facts:
             operations=tuple(_operations(session)),
             ports=tuple(_ports(session)),
             networks=frozenset(session.scalars(select(Network.segmentation_id))),
+            routers=frozenset(session.scalars(select(Router.id))),
             images=tuple(_images(session)),
             sums=tuple(
                 facts.SumFact(row.scope, row.resource, row.recorded, row.counted)

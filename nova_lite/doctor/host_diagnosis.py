@@ -151,6 +151,12 @@ def _networks(facts: Facts, sight: HostSight) -> Iterator[Finding]:
     for number in sorted(sight.networks - facts.networks):
         cure = "nova-lite-compute's next start removes them"
         yield Finding("network-left-over", str(number), "has files, and is gone", cure, False, sight.name)
+    known = {devices.network_namespace(number) for number in facts.networks}
+    known |= {devices.router_namespace(router_id) for router_id in facts.routers}
+    for name in sorted(sight.namespaces - known):
+        problem = "is a network namespace of a network or router that is gone"
+        cure = "nova-lite-compute removes it within [compute] reconcile_interval"
+        yield Finding("namespace-left-over", name, problem, cure, False, sight.name)
     for number, mac, address in sorted(sight.leases - bound):
         if number in facts.networks:
             yield Finding(

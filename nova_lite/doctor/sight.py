@@ -10,7 +10,7 @@ from oslo_config import cfg
 
 from nova_lite.conf import state_path
 from nova_lite.doctor.facts import HostSight
-from nova_lite.host.networks import devices, leases
+from nova_lite.host.networks import devices, leases, netns
 from nova_lite.virt.driver import Driver
 
 NET = Path("/sys/class/net")
@@ -38,6 +38,7 @@ def look(conf: cfg.ConfigOpts, driver: Driver | None, net: Path | None = NET) ->
             for lease in leases.read(networks / str(number) / "leases")
         ),
         networks=numbers,
+        namespaces=frozenset() if net is None else frozenset(netns.present(devices.PREFIX)),
         image_files=_files(store) if store.is_dir() else None,
     )
 
@@ -55,9 +56,7 @@ def _devices(net: Path) -> dict[str, bool]:
 
 
 def _is_ours(name: str) -> bool:
-    return devices.bridge_number(name) is not None or bool(
-        re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{3}", name.removeprefix(devices.PREFIX))
-    )
+    return devices.bridge_number(name) is not None or devices.is_port_device(name)
 
 
 def _carries(device: Path) -> bool:

@@ -18,7 +18,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
-PRIVATE = ("/run/libvirt", "/var/lib/libvirt", "/etc/libvirt", "/var/log/libvirt", "/var/cache/libvirt")
+PRIVATE = (
+    "/run/libvirt",
+    "/run/netns",
+    "/var/lib/libvirt",
+    "/etc/libvirt",
+    "/var/log/libvirt",
+    "/var/cache/libvirt",
+)
 ENTER = """
 set -e
 d=$1

@@ -34,6 +34,7 @@ SIGHT = HostSight(
     devices={"nl-12345678-123": True, "nl-br17": True},
     leases=frozenset({(17, "fa:16:3e:00:00:01", "10.0.0.5")}),
     networks=frozenset({17}),
+    namespaces=frozenset({"nl-net-17", f"nl-rtr-{A[:8]}"}),
     image_files={"i": 9000.0},
 )
 A_PORT = PortFact(PORT, A, "compute:nova", "h1", 17, "fa:16:3e:00:00:01", ("10.0.0.5",))
@@ -49,6 +50,7 @@ HEALTHY = Facts(
     operations=(OperationFact(1, "create", "server", B, "running", "agent", "h1", NOW + 60, NOW + 20),),
     ports=(A_PORT,),
     networks=frozenset({17}),
+    routers=frozenset({A}),
     images=(ImageFact("i", "active", 9000.0), ImageFact("j", "saving", 3.0), ImageFact("k", "saving", 9e9, True)),
     sight=SIGHT,
 )
@@ -110,6 +112,7 @@ BROKEN: dict[str, tuple[Facts, str]] = {
     "device-missing": (_sight(devices={"nl-br17": True}), PORT),
     "bridge-left-over": (_sight(devices={**(SIGHT.devices or {}), "nl-br99": False}), "nl-br99"),
     "network-left-over": (_sight(networks=frozenset({17, 99})), "99"),
+    "namespace-left-over": (_sight(namespaces=frozenset({"nl-net-17", "nl-rtr-99999999"})), "nl-rtr-99999999"),
     "lease-left-over": (_sight(leases=frozenset({(17, "fa:16:3e:00:00:09", "10.0.0.9")})), "10.0.0.9"),
     "image-file-left-over": (_sight(image_files={"i": 9000.0, "stray": 601.0, "fresh": 9.0}), "stray"),
     "image-file-missing": (_sight(image_files={"other": 1.0}), "i"),
