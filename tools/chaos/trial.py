@@ -14,11 +14,13 @@ from typing import Any
 import options
 from death import POINTS, Strike
 from faults import NONE, Chances
+from sqlalchemy import select
 from user import User
 from verdict import Court, Verdict
 from victims import CLOUD, PARTS, Victim
 
 from nova_lite.db import migrate
+from nova_lite.db.models import Host, Server
 from nova_lite.virt.fake import FakeDriver
 
 SETTLED_S = 60.0
@@ -81,6 +83,7 @@ class Trial:
         began = time.monotonic()
         try:
             self._start_dead(NONE)
+            self._await_host()
             self._user.login()
             self._kill_all(NONE)
             self._user.start()
@@ -155,11 +158,17 @@ class Trial:
                 return found
             time.sleep(0.1)
 
+    def _await_host(self) -> None:
+        """Wait for the agent's first report: before it, nothing can be placed."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with self._store.read() as session:
+                if session.get(Host, self._conf.host) is not None:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError("the agent has not reported")
+
     def _alive(self) -> list[str]:
-        from sqlalchemy import select
-
-        from nova_lite.db.models import Server
-
         with self._store.read() as session:
             return list(session.scalars(select(Server.id).where(Server.deleted.is_(False))))
 
