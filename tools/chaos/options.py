@@ -29,6 +29,7 @@ def load(directory: Path, port: int = 0, **more: Any) -> cfg.ConfigOpts:
         "compute.poll_interval": 0.05,
         "compute.reconcile_interval": 1.0,
         "compute.report_interval": 1.0,
+        "compute.down_after": 600.0,  # on a busy machine a process may be killed many times before its first report
         "compute.shutdown_timeout": 0.0,
         "compute.resize_confirm_window": -1,
         "compute.shelved_offload_time": -1,
