@@ -12,6 +12,12 @@ from cliff.commandmanager import CommandManager
 _HERE = "nova_lite.cli."
 
 COMMANDS = {
+    "address group create": "address_groups:CreateAddressGroup",
+    "address group delete": "address_groups:DeleteAddressGroups",
+    "address group list": "address_groups:ListAddressGroups",
+    "address group set": "address_groups:SetAddressGroup",
+    "address group show": "address_groups:ShowAddressGroup",
+    "address group unset": "address_groups:UnsetAddressGroup",
     "availability zone list": "hosts:ListZones",
     "catalog list": "identity:ListCatalog",
     "console log show": "console:ShowConsole",
@@ -21,6 +27,12 @@ COMMANDS = {
     "flavor list": "flavors:ListFlavors",
     "flavor set": "flavors:SetFlavor",
     "flavor show": "flavors:ShowFlavor",
+    "floating ip create": "floating_ips:CreateFloatingIp",
+    "floating ip delete": "floating_ips:DeleteFloatingIps",
+    "floating ip list": "floating_ips:ListFloatingIps",
+    "floating ip set": "floating_ips:SetFloatingIp",
+    "floating ip show": "floating_ips:ShowFloatingIp",
+    "floating ip unset": "floating_ips:UnsetFloatingIp",
     "hypervisor list": "hosts:ListHypervisors",
     "hypervisor show": "hosts:ShowHypervisor",
     "image create": "images:CreateImage",
@@ -37,11 +49,45 @@ COMMANDS = {
     "network create": "networks:CreateNetwork",
     "network delete": "networks:DeleteNetworks",
     "network list": "networks:ListNetworks",
+    "network qos policy create": "qos:CreatePolicy",
+    "network qos policy delete": "qos:DeletePolicies",
+    "network qos policy list": "qos:ListPolicies",
+    "network qos policy set": "qos:SetPolicy",
+    "network qos policy show": "qos:ShowPolicy",
+    "network qos rule create": "qos:CreateRule",
+    "network qos rule delete": "qos:DeleteRule",
+    "network qos rule list": "qos:ListRules",
+    "network qos rule set": "qos:SetRule",
+    "network qos rule show": "qos:ShowRule",
+    "network qos rule type list": "qos:ListRuleTypes",
     "network show": "networks:ShowNetwork",
     "operation list": "events:ListEvents",
     "port list": "networks:ListPorts",
     "port show": "networks:ShowPort",
     "project list": "identity:ListProjects",
+    "router add port": "routers:AddPort",
+    "router add route": "routers:AddRoutes",
+    "router add subnet": "routers:AddSubnet",
+    "router create": "routers:CreateRouter",
+    "router delete": "routers:DeleteRouters",
+    "router list": "routers:ListRouters",
+    "router remove port": "routers:RemovePort",
+    "router remove route": "routers:RemoveRoutes",
+    "router remove subnet": "routers:RemoveSubnet",
+    "router set": "routers:SetRouter",
+    "router show": "routers:ShowRouter",
+    "router unset": "routers:UnsetRouter",
+    "security group create": "security_groups:CreateSecurityGroup",
+    "security group delete": "security_groups:DeleteSecurityGroups",
+    "security group list": "security_groups:ListSecurityGroups",
+    "security group rule create": "security_group_rules:CreateSecurityGroupRule",
+    "security group rule delete": "security_group_rules:DeleteSecurityGroupRules",
+    "security group rule list": "security_group_rules:ListSecurityGroupRules",
+    "security group rule show": "security_group_rules:ShowSecurityGroupRule",
+    "security group set": "security_groups:SetSecurityGroup",
+    "security group show": "security_groups:ShowSecurityGroup",
+    "server add floating ip": "server_network:AddFloatingIp",
+    "server add security group": "server_network:AddSecurityGroup",
     "server adopt": "adoption:AdoptServer",
     "server console": "console:ShowConsole",
     "server create": "server_create:CreateServer",
@@ -51,6 +97,8 @@ COMMANDS = {
     "server list": "servers:ListServers",
     "server pause": "server_actions:Pause",
     "server reboot": "server_actions:Reboot",
+    "server remove floating ip": "server_network:RemoveFloatingIp",
+    "server remove security group": "server_network:RemoveSecurityGroup",
     "server rename": "servers:RenameServer",
     "server resume": "server_actions:Resume",
     "server set": "servers:SetServer",
@@ -68,6 +116,9 @@ COMMANDS = {
     "usage show": "limits:ShowUsage",
     "user list": "identity:ListUsers",
 }
+
+LONGEST = max(len(name.split()) for name in COMMANDS)
+"""Words of the longest name."""
 
 OLD_NAMES = {
     "absolute-limits": "limits show",
@@ -143,12 +194,12 @@ class CommandTable(CommandManager):  # type: ignore[misc]
         :raises ValueError: there is none.
         """
         words = argv[: self._get_last_possible_command_index(argv)]
-        for count in range(min(len(words), 3), 0, -1):
+        for count in range(min(len(words), LONGEST), 0, -1):
             name = " ".join(words[:count])
             name = OLD_NAMES.get(name, name)
             if name in self.commands:
                 return self.commands[name].load(), name, argv[count:]
-        for count in range(min(len(words), 3), 0, -1):
+        for count in range(min(len(words), LONGEST), 0, -1):
             meant = [name for name in self.commands if _shortens(words[:count], name.split())]
             if len(meant) == 1:
                 return self.commands[meant[0]].load(), meant[0], argv[count:]
