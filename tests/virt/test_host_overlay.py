@@ -166,6 +166,7 @@ def test_tunnels_come_and_go_with_the_database(hosts: tuple[Sandbox, Sandbox]) -
     assert f"{late.mac} dst {ENDS[1]}" in table and "99:99" not in table, "an agent that starts asks the kernel"
     apply(hosts, spread([network], [(0, here)], [[], []]))
     assert devices.vxlan_name(5) not in one.links()
+    assert late.mac not in one.ip(one.host, "neigh", "show", "dev", "nl-br5")
     assert "nova_lite_overlay" not in one.rules()
 
 

@@ -76,21 +76,24 @@ class Builder:
             made = [self._host.netlink(legs.ensure, leg, own, leg.name in present) for leg in room.legs]
         finally:
             os.close(own)
-        changed |= interior.links(place.ip, room) or any(made)
-        came, moved = interior.addresses(place.ip, room)
-        problems, led = interior.routes(place.ip, room)
+        if any(made):
+            present = interior.devices(place.ip)
+        changed |= interior.links(place.ip, room, present) or any(made)
+        came, moved = interior.addresses(place.ip, room, present)
+        problems, led = interior.routes(place.ip, room, present)
         for leg, address in came:
             if leg.announce:
                 announce.send(leg.name, leg.mac, address)
         return changed or moved or led, any(made), problems
 
     def _rules(self, place: Place, room: Room, before: Room | None) -> bool:
-        if before is not None and before.rules == room.rules:
+        if before is None:
+            return rules.ensure(place, room.rules)
+        if before.rules == room.rules:
             return False
-        changed = rules.ensure(place, room.rules)
-        if changed and before is not None:
-            _forget(place, {floating for floating, _ in set(before.translated) - set(room.translated)})
-        return changed
+        rules.apply(place, room.rules)
+        _forget(place, {floating for floating, _ in set(before.translated) - set(room.translated)})
+        return True
 
 
 def _inside(work: Callable[[Place, Process], None], name: str, process: Process) -> None:

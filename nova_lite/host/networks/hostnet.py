@@ -268,7 +268,10 @@ class HostNetworks:
     def _table(self, name: str, body: str) -> bool:
         if self._rules.get(name) == body:
             return False
-        rules.ensure(self._host, rules.table(body, name), name)
+        if name in self._rules:
+            rules.apply(self._host, rules.table(body, name))
+        else:
+            rules.ensure(self._host, rules.table(body, name), name)
         self._rules[name] = body
         return True
 
@@ -322,6 +325,8 @@ def _join(ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap], before: Vxla
         links.attach(ip, tap.name, tap.bridge, tap.mtu, up=tap.up)
     if each.vxlan is not None:
         overlay.ensure(ip, each.vxlan, before)
+    elif before is not None:
+        overlay.forget(ip, before)
     if each.uplink is not None:
         provider.ensure(ip, each.uplink)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,10 +65,12 @@ def settings(place: Place, room: Room) -> bool:
     return changed
 
 
-def links(ip: IPRoute, room: Room) -> bool:
-    """Have each leg up with its MAC and MTU, and no other device; True: something was changed."""
+def links(ip: IPRoute, room: Room, found: Mapping[str, Inner]) -> bool:
+    """Have each leg up with its MAC and MTU, and no other device; True: something was changed.
+
+    :param found: the namespace's devices, here and below.
+    """
     changed = False
-    found = devices(ip)
     wanted = {leg.name: leg for leg in room.legs}
     for name, device in found.items():
         if name not in wanted and name != "lo" and not _is_the_kernels(name):
@@ -110,9 +112,9 @@ def _is_the_kernels(name: str) -> bool:
     )
 
 
-def addresses(ip: IPRoute, room: Room) -> tuple[list[tuple[Leg, str]], bool]:
+def addresses(ip: IPRoute, room: Room, found: Mapping[str, Inner]) -> tuple[list[tuple[Leg, str]], bool]:
     """Have exactly the legs' addresses, beside those that the kernel gives; return (leg, address) that came, and if any changed."""
-    index = {name: device.index for name, device in devices(ip).items()}
+    index = {name: device.index for name, device in found.items()}
     present: dict[int, set[Interface]] = {}
     for raw in ip.get_addr():
         text = raw.get_attr("IFA_LOCAL") or raw.get_attr("IFA_ADDRESS")
@@ -165,9 +167,9 @@ def _del_address(ip: IPRoute, index: int, address: Interface) -> None:
             raise
 
 
-def routes(ip: IPRoute, room: Room) -> tuple[list[str], bool]:
+def routes(ip: IPRoute, room: Room, found: Mapping[str, Inner]) -> tuple[list[str], bool]:
     """Have exactly the room's routes beside the kernel's; return what could not be had, in words, and if any changed."""
-    index = {name: device.index for name, device in devices(ip).items()}
+    index = {name: device.index for name, device in found.items()}
     wanted = {_key(route.destination): route for route in room.routes}
     present = {key: value for family in (socket.AF_INET, socket.AF_INET6) for key, value in _routes(ip, family)}
     failures = []

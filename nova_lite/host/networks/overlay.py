@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -84,8 +84,11 @@ def ensure(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None) -> None:
     if found is not None and not _is_like(ip, found.index, vxlan):
         links.remove(ip, vxlan.name)
         found = None
-    if found is None:
-        before = None
+    is_new = found is None
+    if is_new:
+        before = replace(
+            vxlan, places=frozenset(), everybody=frozenset(), neighbours=before.neighbours if before else frozenset()
+        )
         ip.link(
             "add",
             ifname=vxlan.name,
@@ -101,11 +104,18 @@ def ensure(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None) -> None:
     found, bridge = links.find(ip, vxlan.name), links.find(ip, vxlan.bridge)
     if found is None or bridge is None:
         raise HostError(f"The device {vxlan.name} was removed while it was being made")
-    if before is None:
+    if is_new or before is None:
         ip.brport("set", index=found.index, neigh_suppress=1, learning=0)
     _entries(ip, vxlan, before, found.index)
     _neighbours(ip, vxlan, before, bridge.index)
     links.attach(ip, vxlan.name, vxlan.bridge, vxlan.mtu, up=True)
+
+
+def forget(ip: IPRoute, before: Vxlan) -> None:
+    """Take what was answered for ports on other hosts from the bridge, whose device for tunnels goes."""
+    bridge = links.find(ip, before.bridge)
+    if bridge is not None:
+        _neighbours(ip, replace(before, neighbours=frozenset()), before, bridge.index)
 
 
 def _is_like(ip: IPRoute, index: int, vxlan: Vxlan) -> bool:
