@@ -39,7 +39,7 @@ class Questions:
         }
 
     def console_output(self, server_id: str, length: int | None = None) -> str:
-        """Return the last *length* lines of a guest's console log, or all that is kept of it.
+        """Return the last *length* lines of a guest's console log without the last one's end, or all that is kept of it.
 
         What a guest wrote is hostile text: bytes that are no UTF-8 become U+FFFD.
 
@@ -55,7 +55,8 @@ class Questions:
         text = log.decode("utf-8", "replace")
         if length is None or length < 0:
             return text
-        return "".join(text.splitlines(keepends=True)[-length:]) if length else ""
+        # As many as were asked for, also when a client counts them by their line feeds.
+        return "\n".join(text.removesuffix("\n").split("\n")[-length:]) if length else ""
 
     def check_console(self, server_id: str, kind: str) -> None:
         """Do nothing where the guest has a console of *kind* now; raises as :meth:`open_console` does."""

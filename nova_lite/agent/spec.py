@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nova_lite.compute import kinds
+from nova_lite.compute.kinds import PROCESS
 from nova_lite.db.models import Image, Server
 from nova_lite.errors import NovaLiteError
 from nova_lite.host.metadata import GuestData
@@ -18,7 +20,6 @@ from nova_lite.host.network_state import PortSpec
 from nova_lite.host.ports import ImageSpec
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, GuestSpec, LocalImage, Nic
 
-PROCESS = "process"
 DEFAULT_TEMPLATE = "ip={address}/{prefix} gw={gateway} name={hostname}"
 TEMPLATE_WITHOUT_ADDRESS = "name={hostname}"
 PLACEHOLDERS = ("address", "prefix", "gateway", "dns", "hostname", "mac")
@@ -51,10 +52,7 @@ def device_kind(kind: str, isolated_by: str) -> str:
 
 def isolation(kind: str, flavor: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
     """Return a container's isolation, ``process`` or ``vm``: the flavor decides before the image does."""
-    if kind != CONTAINER:
-        return PROCESS
-    specs = flavor.get("extra_specs") or {}
-    return str(specs.get("nova_lite:isolation") or properties.get("nova_lite_isolation") or PROCESS)
+    return kinds.isolation(kind, flavor.get("extra_specs") or {}, properties)
 
 
 def image_spec(server: Server, images: Mapping[str, Image], image_id: str | None = None) -> ImageSpec:

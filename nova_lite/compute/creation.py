@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.compute import flavors, hosts, images, interfaces, keypairs, quotas, server_groups
 from nova_lite.compute.interfaces import PlannedNic, WantedNic
+from nova_lite.compute.kinds import VM
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
 from nova_lite.db import operations
 from nova_lite.db.models import Flavor, Port, Server
@@ -153,7 +154,7 @@ def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:
     if new.availability_zone is not None or new.host is not None:
         _check_place(session, new.availability_zone, new.host)
     nics = interfaces.plan(session, new.project_id, new.nics, count=new.max_count, is_admin=new.is_admin)
-    forced = image.kind == images.VM and conf.compute.force_config_drive
+    forced = image.kind == VM and conf.compute.force_config_drive
     return _Plan(flavor, image, public_key, tuple(nics), new.config_drive or forced)
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
+from nova_lite.compute import kinds
+from nova_lite.compute.kinds import CONTAINER, UNIKERNEL, VM
 from nova_lite.db.models import Flavor, Image
 from nova_lite.db.store import Store
 from nova_lite.errors import Invalid
 
 GIB = 1 << 30
-VM, UNIKERNEL, CONTAINER = "vm", "unikernel", "container"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class BootImage:
 def choose(session: Session, image_id: str, project_id: str | None, flavor: Flavor) -> BootImage:
     """Return the image to boot *flavor* from. *project_id* None: an admin, who may use any.
 
-    :raises Invalid: it is not to be had, not active, larger than the flavor, or its kernel or ramdisk is missing.
+    :raises Invalid: it is not to be had, not active, larger than the flavor, its kernel or ramdisk is missing, or it makes a
+    container of an isolation that there is not.
     """
     image = _visible(session, image_id, project_id)
     _check_active(image)
@@ -46,7 +48,9 @@ def choose(session: Session, image_id: str, project_id: str | None, flavor: Flav
         "size": str(image.size or 0),
         "os_hash_value": image.os_hash_value or "",
     }
-    return BootImage(image.id, _kind(image), properties)
+    kind = _kind(image)
+    _check_isolation(kinds.isolation(kind, flavor.extra_specs or {}, properties))
+    return BootImage(image.id, kind, properties)
 
 
 # Made once: to make a statement anew takes longer than to run it.
@@ -65,6 +69,15 @@ def _visible(session: Session, image_id: str, project_id: str | None) -> Image:
 def _check_active(image: Image) -> None:
     if image.status != "active":
         raise Invalid(f"Image {image.id} is not active.", "server.image_not_active")
+
+
+def _check_isolation(isolation: str) -> None:
+    if isolation not in kinds.ISOLATIONS:
+        raise Invalid(
+            f"There are no containers of isolation {isolation!r:.40} (the flavor's nova_lite:isolation, else the image's "
+            f"nova_lite_isolation); there are: {', '.join(kinds.ISOLATIONS)}.",
+            "server.isolation",
+        )
 
 
 def _check_fits(image: Image, flavor: Flavor) -> None:

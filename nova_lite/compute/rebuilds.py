@@ -49,8 +49,9 @@ def rebuild(
 
 
 def _values(session: Session, server: Server, wanted: Rebuild, scope: str | None) -> JsonDict:
-    sizes = Flavor(memory_mb=server.memory_mb, disk_gb=server.disk_gb)
-    image = images.choose(session, wanted.image_id, scope, sizes)
+    specs = server.flavor.get("extra_specs") or {}
+    flavor = Flavor(memory_mb=server.memory_mb, disk_gb=server.disk_gb, extra_specs=specs)
+    image = images.choose(session, wanted.image_id, scope, flavor)
     if image.kind != server.kind:
         raise Invalid(
             f"The image makes a {image.kind}, and the server is a {server.kind}; make a new server of it.",

@@ -6,7 +6,7 @@ from oslo_config import cfg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, flavors, lifecycle, quotas, servers
+from nova_lite.compute import claims, flavors, kinds, lifecycle, quotas, servers
 from nova_lite.compute.transitions import VmState
 from nova_lite.db.models import Flavor, Host, Image, Migration, Server
 from nova_lite.db.operations import Caller
@@ -60,6 +60,8 @@ def resize(
             raise Invalid("Unable to locate requested flavor.", error.code) from None
         _check(session, server, flavor)
         live = str(flavor.extra_specs.get(LIVE, "")).lower() == "true" and server.vm_state == VmState.ACTIVE
+        if live and (why := kinds.BY_TRANSITION["resize-live"].refusal(server.kind)):
+            raise Invalid(f"Instance {server_id} can't be resized live: {why}", "server.kind_cannot")
         if live and flavor.disk_gb != server.disk_gb:
             raise Invalid(
                 "A server is resized live with the disk that it has; choose a flavor with "
@@ -74,9 +76,10 @@ def resize(
             {"flavor": as_kept(flavor)},
             values={"disk_config": disk_config} if disk_config else None,
         )
+        # Nova's order: what the project may have comes before what the host has.
+        quotas.grow(session, conf, server.id, flavor.vcpus, flavor.memory_mb)
         if not claims.grow(session, server.id, flavor.vcpus, flavor.memory_mb, flavor.disk_gb):
             raise Invalid(_no_room(session, server, flavor), "server.no_valid_host")
-        quotas.grow(session, conf, server.id, flavor.vcpus, flavor.memory_mb)
         session.add(_migration(caller, server, flavor))
         return None if operation is None else server.host
 
@@ -99,7 +102,7 @@ def _check(session: Session, server: Server, flavor: Flavor) -> None:
     image = session.get(Image, server.image_id) if server.image_id else None
     if image is not None and image.min_ram > flavor.memory_mb:
         raise Invalid("Flavor's memory is too small for requested image.", "server.flavor_memory_too_small")
-    if server.kind == "container":
+    if server.kind == kinds.CONTAINER:
         wanted, has = (
             (kept.get("extra_specs") or {}).get("nova_lite:isolation") for kept in (as_kept(flavor), server.flavor)
         )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import interfaces, lifecycle
+from nova_lite.compute import interfaces, kinds, lifecycle
 from nova_lite.compute.interfaces import PlannedNic, WantedNic
 from nova_lite.compute.servers import to_act_on
+from nova_lite.compute.transitions import VmState
 from nova_lite.db.models import Operation, Port, Server
 from nova_lite.db.operations import UNFINISHED, Caller
 from nova_lite.db.store import Store
@@ -49,6 +50,7 @@ def attach(
 
     def work(session: Session) -> Change:
         server = to_act_on(session, server_id, override_lock=override_lock)
+        _check_kind(server, "attach_interface")
         nic = _plan(session, server, wanted, scope)
         arguments: dict[str, str] = {}
         operation = lifecycle.begin(session, caller, server, "attach_interface", arguments)
@@ -113,10 +115,18 @@ def detach(store: Store, caller: Caller, server_id: str, port_id: str, *, overri
         if own is None:
             raise NotFound(f"Port id {port_id[:64]} could not be found.", "server.port_not_found")
         if not _asked_for(session, server_id, port_id):
+            _check_kind(server, "detach_interface")
             lifecycle.begin(session, caller, server, "detach_interface", {"port_id": port_id})
         return Change(port_id, (server.host,) if server.host else ())
 
     return store.transact(work)
+
+
+def _check_kind(server: Server, transition: str) -> None:
+    """Refuse at once what this kind of guest can't have while it runs."""
+    why = "" if server.vm_state == VmState.STOPPED else kinds.BY_TRANSITION[transition].refusal(server.kind)
+    if why:
+        raise Invalid(f"Instance {server.id} runs: {why}", "server.kind_cannot")
 
 
 def _asked_for(session: Session, server_id: str, port_id: str) -> bool:

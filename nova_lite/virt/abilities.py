@@ -60,18 +60,18 @@ class Rescues(Protocol):
 
 @runtime_checkable
 class Resizes(Protocol):
-    """Change what a guest has, or begin it anew."""
+    """Change what a guest has, or begin it anew. *run* False: it is to be stopped at the end, and never runs in between."""
 
-    def resize(self, spec: GuestSpec) -> None:
+    def resize(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Stop the guest, keep what a revert needs, grow its disk to *spec*, and start it with *spec*'s size."""
 
     def confirm_resize(self, server_id: str) -> None:
         """Throw away what :meth:`revert_resize` would need."""
 
-    def revert_resize(self, spec: GuestSpec) -> None:
+    def revert_resize(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Put the disk from before :meth:`resize` back and start with *spec*, the old size."""
 
-    def rebuild(self, spec: GuestSpec) -> None:
+    def rebuild(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Stop the guest, throw its disk away, and start it from *spec*'s image."""
 
 

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from nova_lite.compute.kinds import CONTAINER, KINDS, UNIKERNEL, VM
 from nova_lite.compute.transitions import PowerState
 from nova_lite.errors import NovaLiteError
 
-VM = "vm"
-UNIKERNEL = "unikernel"
-CONTAINER = "container"
-KINDS = (VM, UNIKERNEL, CONTAINER)
+__all__ = ["CONTAINER", "KINDS", "UNIKERNEL", "VM"]
 
 
 class DriverError(NovaLiteError):

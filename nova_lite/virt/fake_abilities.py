@@ -63,7 +63,7 @@ class FakeAbilities(FakeGuests):
             self._restart(spec)
             self._keep(spec.server_id, "rescue", None)
 
-    def resize(self, spec: GuestSpec) -> None:
+    def resize(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Run the guest with *spec*'s size, and keep the disk's size from before the first of repeated calls."""
         with self._action("resize", spec.server_id), self._lock:
             row = self._row(spec.server_id)
@@ -74,7 +74,7 @@ class FakeAbilities(FakeGuests):
                     f"the disk has {disk_gb} GiB and can't be made smaller; a flavor with as much can be had"
                 )
             self._keep(spec.server_id, "before", disk_gb)
-            self._restart(spec)
+            self._restart(spec, run)
 
     def confirm_resize(self, server_id: str) -> None:
         """Forget what was kept."""
@@ -82,18 +82,18 @@ class FakeAbilities(FakeGuests):
             self._row(server_id)
             self._keep(server_id, "before", None)
 
-    def revert_resize(self, spec: GuestSpec) -> None:
+    def revert_resize(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Run the guest with *spec*, the size from before."""
         with self._action("revert_resize", spec.server_id), self._lock:
             self._row(spec.server_id)
-            self._restart(spec)
+            self._restart(spec, run)
             self._keep(spec.server_id, "before", None)
 
-    def rebuild(self, spec: GuestSpec) -> None:
+    def rebuild(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Run the guest anew, whatever it was doing; one that was lost is made."""
         with self._action("rebuild", spec.server_id), self._lock:
             self._forget_extras(spec.server_id)
-            self._restart(spec)
+            self._restart(spec, run)
 
     def resize_live(self, spec: GuestSpec) -> None:
         """Change a running guest's size; a VM's within what its flavor reserved when it was started."""
@@ -230,12 +230,14 @@ class FakeAbilities(FakeGuests):
     def _runs(self, server_id: str) -> bool:
         return bool(self._row(server_id)["power"] == PowerState.RUNNING)
 
-    def _restart(self, spec: GuestSpec) -> None:
+    def _restart(self, spec: GuestSpec, run: bool = True) -> None:
         with self._lock:
             with contextlib.suppress(GuestNotFound):
                 self._set(spec.server_id, power=PowerState.SHUTDOWN, saved=0)
-            self._run(spec)
-            self._db.execute("UPDATE guests SET disk_gb = ? WHERE id = ?", (spec.disk_gb, spec.server_id))
+            if run:
+                self._run(spec)
+            sizes = (spec.vcpus, spec.memory_mb, spec.disk_gb, spec.server_id)
+            self._db.execute("UPDATE guests SET vcpus = ?, memory_mb = ?, disk_gb = ? WHERE id = ?", sizes)
 
 
 def foreign_uuid(name: str) -> str:

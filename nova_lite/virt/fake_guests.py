@@ -125,7 +125,6 @@ class FakeGuests:
     def _run(self, spec: GuestSpec) -> None:
         if spec.kind not in self.kinds:
             raise DriverError(f"guests of kind {spec.kind!r:.20} can't be run here")
-        line = f"{spec.name}: started, command line {spec.command_line!r}\n"
         values = (
             spec.server_id,
             f"nl-{spec.server_id}",
@@ -135,6 +134,7 @@ class FakeGuests:
             spec.vcpus,
         )
         nics = " ".join(nic.device for nic in spec.nics)
+        says = _boot_lines(spec)
         with self._lock:
             self._db.execute(
                 "INSERT INTO guests VALUES (?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
@@ -145,7 +145,7 @@ class FakeGuests:
                     *values,
                     spec.disk_gb,
                     time.time(),
-                    line,
+                    says,
                     nics,
                     -_CONSOLE_CHARACTERS,
                     int(PowerState.RUNNING),
@@ -231,3 +231,17 @@ class FakeGuests:
     def _is_done_all_the_same(self) -> bool:
         faults = self.faults
         return not faults.unreachable and (faults.after or self._random.random() < faults.done_rate)
+
+
+def _boot_lines(spec: GuestSpec) -> str:
+    """Return what a guest writes to its console as it starts; as real ones do, more than a line."""
+    lines = [
+        f"{spec.name}: started, command line {spec.command_line!r}",
+        f"{spec.name}: {spec.kind} of image {spec.image.image_id}",
+        f"{spec.name}: {spec.vcpus} vCPUs",
+        f"{spec.name}: {spec.memory_mb} MiB of memory",
+        f"{spec.name}: {spec.disk_gb} GiB of disk",
+        *(f"{spec.name}: {nic.mac} has {', '.join(nic.addresses) or 'no address'}" for nic in spec.nics),
+        f"{spec.hostname} login:",
+    ]
+    return "".join(f"{line}\n" for line in lines)

@@ -33,13 +33,13 @@ for path in {private}; do
     mkdir -p "$path"
     mount --bind "$d/host$path" "$path"
 done
-# A sysfs of this network namespace; libvirt's LXC driver fails where cgroup v1 and v2 are mounted together.
+# A sysfs of this network namespace; libvirt fails where cgroup v1 and v2 are mounted together, be it below another mount.
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 mkdir "$d/cgroup"
 mount --rbind /sys/fs/cgroup "$d/cgroup"
 mount -t sysfs sysfs /sys
 mount --rbind "$d/cgroup" /sys/fs/cgroup
 umount -l "$d/cgroup"
-if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
 virtlogd --daemon --pid-file "$d/virtlogd.pid"
 exec tini -s -- libvirtd --pid-file "$d/libvirtd.pid"
 """

@@ -13,9 +13,9 @@ from left_over import left_over
 from sqlalchemy import func, select
 from whole_cloud import WholeCloud
 
+from nova_lite.compute import kinds
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
 from nova_lite.db.models import Allocation, Flavor, Image
-from nova_lite.virt import refusals
 from nova_lite.virt.driver import Observed
 
 BODIES: dict[str, Any] = {
@@ -68,8 +68,7 @@ def begin(cloud: WholeCloud, server_id: str, action: str, image: str) -> bool:
     else:
         path, body = f"/servers/{server_id}/action", body_of(cloud, server_id, action, image)
         reply = ask(cloud, "POST", path, body, version="2.96", token=ADMIN)
-    ability = {"trigger_crash_dump": "crash_dump"}.get(action, action)
-    if refusals.reason(server.kind, ability) and ability in ("rescue", "crash_dump"):
+    if kinds.refusal(action, server.kind, server.image_properties):
         assert reply.status_int == 400, reply.text
         return False
     if server.vm_state in TRANSITIONS[action].allowed_from:

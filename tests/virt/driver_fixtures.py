@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -164,3 +166,28 @@ def make_spec(images: Path, bridge: str, state: Path) -> Callable[[str], GuestSp
 
 def says(driver: LibvirtDriver, spec: GuestSpec) -> bytes:
     return driver.console(spec.server_id, 65_536)
+
+
+def kill_an_agent(state: Path, spec: GuestSpec, call: str, delay: float) -> None:
+    """Have a process of its own run *call*, on the driver ``d`` and ``spec``, and ``kill -9`` it *delay* seconds later."""
+    script = f"""
+import pickle, sys
+from pathlib import Path
+import nova_lite.conf
+from nova_lite.virt.libvirt.driver import LibvirtDriver
+options = {{"state_path": {str(state)!r}, "libvirt.virt_type": "qemu", "compute.shutdown_timeout": 0}}
+d = LibvirtDriver(nova_lite.conf.load([], options))
+spec = pickle.load(sys.stdin.buffer)
+d.capabilities()
+print("go", flush=True)
+{call}
+"""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, cwd=ROOT) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(pickle.dumps(spec))
+        child.stdin.close()
+        assert child.stdout.readline() == b"go\n"
+        time.sleep(delay)
+        child.kill()

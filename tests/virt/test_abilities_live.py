@@ -95,8 +95,15 @@ def test_a_vm_is_resized_within_what_was_reserved(driver, make_spec) -> None:
     seat.type(b"ls -d /sys/devices/system/cpu/cpu1\r", b"\n/sys/devices/system/cpu/cpu1")
     with pytest.raises(DriverError, match="max_vcpus"):
         driver.resize_live(replace(spec, vcpus=3))
-    driver.resize_live(replace(spec, vcpus=2, memory_mb=160))
+    assert domain.schedulerParameters()["global_quota"] < 0
+    for _ in range(2):
+        driver.resize_live(replace(spec, vcpus=1, memory_mb=160))
     assert domain.info()[2] // 1024 == 160
+    # Emulated vCPUs are not unplugged; together they get no more time than one.
+    assert domain.schedulerParameters()["global_quota"] == 100_000
+    assert driver._need(spec.server_id)[0].domains.size(spec.server_id) == (1, 160)
+    driver.resize_live(replace(spec, vcpus=2, memory_mb=160))
+    assert domain.schedulerParameters()["global_quota"] < 0
     assert b"loaded" in says(driver, spec), "the log stopped while somebody was at the console"
     seat.socket.close()
     again = Seat(driver.console_target(spec.server_id, "serial"))

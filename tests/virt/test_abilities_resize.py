@@ -3,13 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import subprocess
 import sys
-import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from driver_fixtures import (  # noqa: E402, F401
     KINDS,
     NEEDS_LIBVIRT,
-    ROOT,
     bridge,
     driver,
     images,
+    kill_an_agent,
     make_spec,
     says,
     state,
@@ -138,29 +132,30 @@ def test_an_agent_that_dies_in_a_resize_is_no_harm(kind: str, delay: float, driv
     small = make_spec(kind)
     driver.spawn(small)
     large = replace(small, memory_mb=small.memory_mb + 32, disk_gb=2)
-    script = textwrap.dedent(f"""
-        import sys, pickle, nova_lite.conf
-        from nova_lite.virt.libvirt.driver import LibvirtDriver
-        d = LibvirtDriver(nova_lite.conf.load([], {{"state_path": {str(state)!r}, "libvirt.virt_type": "qemu",
-            "compute.shutdown_timeout": 0}}))
-        spec = pickle.load(sys.stdin.buffer)
-        d.capabilities()
-        print("go", flush=True)
-        d.resize(spec)
-    """)
-    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(pickle.dumps(large))
-    child.stdin.close()
-    child.stdout.readline()
-    time.sleep(delay)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+    kill_an_agent(state, large, "d.resize(spec)", delay)
     driver.resize(large)
     assert driver.power(small.server_id) == PowerState.RUNNING
     assert size(driver, small)[1] == large.memory_mb
     driver.revert_resize(small)
     assert size(driver, small)[1] == small.memory_mb
     assert driver.power(small.server_id) == PowerState.RUNNING
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_guest_that_is_to_be_stopped_never_runs_meanwhile(kind: str, driver, make_spec) -> None:
+    small = make_spec(kind)
+    large = replace(small, vcpus=2, memory_mb=small.memory_mb + 32)
+    driver.spawn(small)
+    until(lambda: len(says(driver, small)) > 0, 90)
+    driver.stop(small.server_id, 0)
+    said = says(driver, small)
+    for _ in range(2):
+        driver.resize(large, run=False)
+    for _ in range(2):
+        driver.revert_resize(small, run=False)
+    for _ in range(2):
+        driver.rebuild(small, run=False)
+    assert driver.power(small.server_id) == PowerState.SHUTDOWN
+    assert says(driver, small) == said
+    driver.start(large)
+    assert size(driver, small) == (2, large.memory_mb)

@@ -5,13 +5,9 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
-import signal
 import subprocess
 import sys
-import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from driver_fixtures import (  # noqa: E402, F401
     NEEDS_LIBVIRT,
-    ROOT,
     bridge,
     driver,
     images,
+    kill_an_agent,
     make_spec,
     says,
     state,
@@ -136,26 +132,8 @@ def test_an_agent_that_dies_in_a_snapshot_leaves_a_guest_that_runs(
 ) -> None:
     spec = make_spec(kind)
     driver.spawn(spec)
-    script = textwrap.dedent(f"""
-        import sys, pickle, nova_lite.conf
-        from pathlib import Path
-        from nova_lite.virt.libvirt.driver import LibvirtDriver
-        d = LibvirtDriver(nova_lite.conf.load([], {{"state_path": {str(state)!r}, "libvirt.virt_type": "qemu"}}))
-        spec = pickle.load(sys.stdin.buffer)
-        d.observe()
-        print("go", flush=True)
-        while True: d.snapshot(spec, Path({str(state)!r}, "image"))
-    """)
-    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(pickle.dumps(spec))
-    child.stdin.close()
-    child.stdout.readline()
-    time.sleep(delay)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
+    call = f"while True: d.snapshot(spec, Path({str(state)!r}, 'image'))"
+    kill_an_agent(state, spec, call, delay)
     driver.recover(spec)
     assert driver.power(spec.server_id) == PowerState.RUNNING
     driver.snapshot(spec, state / "image")

@@ -38,7 +38,7 @@ PARTS = (
     Part("doc/server_states.rst", "transitions", server_states.transitions),
     Part("doc/server_states.rst", "from-each-state", server_states.from_each_state),
     Part("doc/server_states.rst", "steps", server_states.steps),
-    Part("doc/server_states.rst", "refused", server_states.refused),
+    Part("doc/server_states.rst", "by-kind", server_states.by_kind),
     Part("doc/configuration.rst", "options", configuration.options),
 )
 

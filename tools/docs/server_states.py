@@ -5,9 +5,8 @@ from __future__ import annotations
 from tables import code, table
 
 from nova_lite.agent.actions import ACTIONS
+from nova_lite.compute import kinds
 from nova_lite.compute.transitions import TRANSITIONS, Transition, VmState, status
-from nova_lite.virt import refusals
-from nova_lite.virt.driver import KINDS
 
 OFFERED = {name: row for name, row in TRANSITIONS.items() if name in ACTIONS}
 
@@ -61,12 +60,12 @@ def steps() -> str:
     return table(("Action", "Steps on the host"), rows, (20, 80))
 
 
-def refused() -> str:
-    """Return which abilities a kind can't have, and why."""
-    rows = [
-        (ability.replace("_", " "), kind, f"{why[:1].upper()}{why[1:]}.")
-        for ability in refusals.ABILITIES
-        for kind in KINDS
-        if (why := refusals.reason(kind, ability)) and (kind, ability) in refusals.REFUSED
-    ]
-    return table(("Ability", "Kind", "Why not, and what has it"), rows, (15, 12, 73))
+def by_kind() -> str:
+    """Return one row for each action: what it does to each kind, or why that is refused."""
+    rows = [(code(row.title), *(_cell(row, kind) for kind in kinds.KINDS)) for row in kinds.ROWS]
+    return table(("Action", "VM", "Unikernel", "Container"), rows, (16, 28, 28, 28))
+
+
+def _cell(row: kinds.Row, kind: str) -> str:
+    said = row.cell(kind)
+    return f"**Refused:** {said}." if row.refusal(kind) else said

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.agent import spec
 from nova_lite.agent.actions.action import Action
-from nova_lite.agent.job import PREPARE, Job, Step
+from nova_lite.agent.job import PREPARE, Job, Step, make_config_drive, plug
 from nova_lite.compute import lifecycle
 from nova_lite.compute.endings import sizes
 from nova_lite.compute.transitions import VmState
@@ -41,16 +41,9 @@ def resizes(job: Job) -> abilities.Resizes:
     return driver
 
 
-def _stop_if(job: Job, state: str | None) -> None:
-    """Stop the guest that the driver has started, if the server is to be stopped."""
-    if state == VmState.STOPPED:
-        job.tools.driver.stop(job.server.id, 0.0)
-
-
 def resize(job: Job) -> None:
     """Give the guest its new size."""
-    resizes(job).resize(spec_with(job, job.work.arguments["flavor"]))
-    _stop_if(job, job.server.vm_state)
+    resizes(job).resize(spec_with(job, job.work.arguments["flavor"]), run=job.server.vm_state != VmState.STOPPED)
 
 
 def undo_resize(job: Job) -> None:
@@ -58,8 +51,7 @@ def undo_resize(job: Job) -> None:
     if job.image is None:
         return  # nothing was begun
     with contextlib.suppress(GuestNotFound):
-        resizes(job).revert_resize(job.spec())
-        _stop_if(job, job.server.vm_state)
+        resizes(job).revert_resize(job.spec(), run=job.server.vm_state != VmState.STOPPED)
 
 
 def confirm(job: Job) -> None:
@@ -70,8 +62,7 @@ def confirm(job: Job) -> None:
 def revert(job: Job) -> None:
     """Give the guest the size from before the resize."""
     kept = job.server.system_metadata
-    resizes(job).revert_resize(spec_with(job, kept["old_flavor"]))
-    _stop_if(job, kept.get("old_state"))
+    resizes(job).revert_resize(spec_with(job, kept["old_flavor"]), run=kept.get("old_state") != VmState.STOPPED)
 
 
 def resize_live(job: Job) -> None:
@@ -82,10 +73,14 @@ def resize_live(job: Job) -> None:
     driver.resize_live(spec_with(job, job.work.arguments["flavor"]))
 
 
+def fetch_own(job: Job) -> None:
+    """Have the server's image in the cache; not the snapshot that an unshelved server's disk stands on."""
+    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, job.server.image_id))
+
+
 def rebuild(job: Job) -> None:
     """Begin the guest anew from its image."""
-    resizes(job).rebuild(job.spec())
-    _stop_if(job, job.server.vm_state)
+    resizes(job).rebuild(job.spec(), run=job.server.vm_state != VmState.STOPPED)
 
 
 def confirm_at_once(session: Session, job: Job) -> None:
@@ -107,5 +102,14 @@ ACTIONS = (
     Action("confirmResize", (Step("confirm-resize", confirm),)),
     Action("revertResize", (*PREPARE, Step("revert-resize", revert, noted=True))),
     Action("resize-live", (*PREPARE, Step("resize-live", resize_live, noted=True))),
-    Action("rebuild", (*PREPARE, Step("rebuild", rebuild, noted=True)), needs_guest=False),
+    Action(
+        "rebuild",
+        (
+            Step("fetch", fetch_own),
+            Step("plug", plug),
+            Step("config-drive", make_config_drive),
+            Step("rebuild", rebuild, noted=True),
+        ),
+        needs_guest=False,
+    ),
 )

@@ -114,7 +114,7 @@ def go_on(job: Job) -> None:
     driver = job.tools.driver
     if job.image is None or job.server.vm_state != VmState.ACTIVE:
         return
-    if driver.power(job.server.id) is PowerState.SHUTDOWN:
+    if driver.power(job.server.id) in (PowerState.SHUTDOWN, PowerState.CRASHED):
         driver.start(job.spec())
 
 

@@ -11,10 +11,9 @@ from nova_lite.api.compute import policies
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.api.version import Version
-from nova_lite.compute import servers
+from nova_lite.compute import kinds, servers
 from nova_lite.compute.servers import ServerRecord
-from nova_lite.errors import Invalid
-from nova_lite.virt import refusals
+from nova_lite.errors import Conflict, Invalid
 
 ACCEPTED = Reply(status=202)
 
@@ -86,8 +85,10 @@ def plain(name: str, rule: str, transition: str, *, since: int = 1, argument: Sc
     return Action(name, policies.PREFIX + rule, run, {} if argument is None else argument, since)
 
 
-def refuse_kind(record: ServerRecord, ability: str) -> None:
-    """Refuse what this kind of guest can't have. :raises Invalid: why not, and which can."""
-    why = refusals.reason(record.kind, ability)
+def refuse_kind(record: ServerRecord, name: str) -> None:
+    """Refuse what this kind of guest can't have. :raises Invalid, Conflict: why not, and which can."""
+    why = kinds.refusal(name, record.kind, record.image_properties)
     if why:
-        raise Invalid(f"Instance {record.id}: {ability.replace('_', ' ')} can't be had: {why}", "server.kind_cannot")
+        # Nova has 409 for a password that can't be set, 400 for all else that a guest has not.
+        error = Conflict if name == "changePassword" else Invalid
+        raise error(f"Cannot '{name}' instance {record.id}, a {record.kind}: {why}", "server.kind_cannot")

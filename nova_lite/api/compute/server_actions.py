@@ -15,7 +15,7 @@ from nova_lite.api.compute import (
     server_network_actions,
     server_size_actions,
 )
-from nova_lite.api.compute.server_action import Action, plain, start
+from nova_lite.api.compute.server_action import Action, plain, refuse_kind, start
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute.servers import ServerRecord
@@ -30,9 +30,11 @@ def run(call: Call) -> Reply:
     name = next(iter(call.body))
     action = ACTIONS.get(name)
     if action is None or not action.since <= call.version.minor <= action.until:
+        access.server(call, policies.SERVERS + "show")  # a server that is not there is that first, as in Nova
         raise Invalid(f"There is no such action: {name[:64]}", "server.no_such_action")
     validation.validate(action.schema(call.version), call.body)
     record = access.server(call, action.rule)
+    refuse_kind(record, name)
     return action.run(call, record, call.body[name])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from nova_lite.api.compute import policies
 from nova_lite.api.compute.parameters import by_minor
-from nova_lite.api.compute.server_action import ACCEPTED, Action, closed, plain, refuse_kind, start, wake
+from nova_lite.api.compute.server_action import ACCEPTED, Action, closed, plain, wake
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute import admin_passwords, server_locks, server_states
@@ -52,11 +52,6 @@ def _force_delete(call: Call, record: ServerRecord, _argument: Any) -> Reply:
     return wake(call, host)
 
 
-def _crash_dump(call: Call, record: ServerRecord, _argument: Any) -> Reply:
-    refuse_kind(record, "crash_dump")
-    return start(call, record, "trigger_crash_dump")
-
-
 def _change_password(call: Call, record: ServerRecord, argument: Any) -> Reply:
     def tell(host: str) -> None:
         ask = functools.partial(
@@ -85,7 +80,9 @@ ACTIONS = (
     ),
     Action("forceDelete", _P + "os-deferred-delete:force", _force_delete, {}),
     plain("restore", "os-deferred-delete:restore", "restore"),
-    Action("trigger_crash_dump", _P + "servers:trigger_crash_dump", _crash_dump, {"type": "null"}, since=17),
+    plain(
+        "trigger_crash_dump", "servers:trigger_crash_dump", "trigger_crash_dump", since=17, argument={"type": "null"}
+    ),
     Action(
         "changePassword",
         _P + "os-admin-password",

@@ -8,7 +8,7 @@ from typing import Any
 
 from nova_lite.api.compute import access, parameters, policies
 from nova_lite.api.compute.parameters import NAME, NOT_NEGATIVE, by_minor
-from nova_lite.api.compute.server_action import Action, closed, plain, refuse_kind, wake
+from nova_lite.api.compute.server_action import Action, closed, plain, wake
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute import hosts, rescues, snapshots
@@ -46,7 +46,6 @@ def _create_backup(call: Call, record: ServerRecord, argument: Any) -> Reply:
 
 
 def _rescue(call: Call, record: ServerRecord, argument: Any) -> Reply:
-    refuse_kind(record, "rescue")
     asked = argument or {}
     host = rescues.rescue(
         call.store,

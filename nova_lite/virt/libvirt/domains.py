@@ -32,6 +32,12 @@ _POWER = {
 }
 _POLL_S = 0.02
 _STARTING_UP = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
+_SPECIAL = {
+    _STARTING_UP: PowerState.NOSTATE,
+    # QEMU ended without having been asked to.
+    (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED): PowerState.CRASHED,
+}
+"""States whose reason says more."""
 _START_WAIT_S = 30.0
 _HUNG_MS = 60_000
 """After so long without an answer QEMU's monitor has hung; what takes long on purpose is a job, which is something else."""
@@ -189,7 +195,9 @@ def _define_and_start(connection: Any, xml: str) -> None:
 
 def power_of(state: tuple[int, int]) -> PowerState:
     """Return what libvirt's state and reason mean."""
-    return PowerState.NOSTATE if state == _STARTING_UP else _POWER.get(state[0], PowerState.NOSTATE)
+    if state in _SPECIAL:
+        return _SPECIAL[state]
+    return _POWER.get(state[0], PowerState.NOSTATE)
 
 
 def _view(connection: Any, server_id: str) -> DomainView:

@@ -141,8 +141,8 @@ class LibvirtAbilities(GuestLookup):
             raise DriverError(f"guest {spec.server_id} does not run; only a running guest is resized live")
         guests.resize_live(spec)
 
-    def resize(self, spec: GuestSpec) -> None:
-        """Stop the guest, keep its disk, grow it, and start it; resized and running already is success.
+    def resize(self, spec: GuestSpec, *, run: bool = True) -> None:
+        """Stop the guest, keep its disk, grow it, and start it if it is to *run*; resized and running already is success.
 
         :raises DriverError: the disk would have to become smaller; nothing has been done then.
         """
@@ -155,14 +155,15 @@ class LibvirtAbilities(GuestLookup):
         guests.wait_disk(spec.server_id)
         kept_disks.keep(disk)
         guests.grow(spec)
-        guests.start(spec)
+        if run:
+            guests.start(spec)
 
     def confirm_resize(self, server_id: str) -> None:
         """Throw the disk from before away; none there is success."""
         guests, _ = self._need(server_id)
         kept_disks.drop(guests.disk(self._instances.at(server_id)))
 
-    def revert_resize(self, spec: GuestSpec) -> None:
+    def revert_resize(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Put the disk from before back and start; reverted already is success."""
         guests = self._guests(spec)
         disk = guests.disk(self._instances.at(spec.server_id))
@@ -170,9 +171,10 @@ class LibvirtAbilities(GuestLookup):
             self._stop_at_once(spec.server_id)
             guests.wait_disk(spec.server_id)
             kept_disks.restore(disk)
-        guests.start(spec)
+        if run:
+            guests.start(spec)
 
-    def rebuild(self, spec: GuestSpec) -> None:
+    def rebuild(self, spec: GuestSpec, *, run: bool = True) -> None:
         """End the guest, throw its disk away with what belongs to a resize or rescue, and start it from *spec*'s image."""
         guests = self._guests(spec)
         self._stop_at_once(spec.server_id)
@@ -181,7 +183,8 @@ class LibvirtAbilities(GuestLookup):
         kept_disks.drop(disk)
         for path in (disk, *guests.rescue_files(instance)):
             path.unlink(missing_ok=True)
-        guests.start(spec)
+        if run:
+            guests.start(spec)
 
     def _stop_at_once(self, server_id: str) -> None:
         found = self._find(server_id)

@@ -106,7 +106,7 @@ def _measure(domain: Any) -> Stats | None:
     resident_kib = domain.memoryStats().get("rss", info[2])
     return Stats(
         cpu_time_ns=int(info[4]),
-        memory_mb=int(resident_kib) // 1024,
+        memory_mb=-(-int(resident_kib) // 1024),  # a small container holds less than one
         uptime_s=_uptime(domain.name(), "lxc" if description.get("type") == "lxc" else "qemu"),
         nics=nics,
         disks=disks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import xml.etree.ElementTree as ET
 from typing import Any
 
 import libvirt
@@ -17,7 +18,7 @@ _SLACK_KIB = 1024
 
 
 def set_machine(domain: Any, spec: GuestSpec) -> None:
-    """Plug or unplug a VM's vCPUs and set its balloon, within what it was started with; that size already is success.
+    """Set a VM's vCPUs and its balloon, within what it was started with; that size already is success.
 
     The guest must do its part (online a vCPU, give memory back): libvirt waits for vCPUs, the balloon follows by itself.
 
@@ -30,12 +31,26 @@ def set_machine(domain: Any, spec: GuestSpec) -> None:
             f"the guest was started with room for {most_vcpus} vCPUs and {most_memory} MiB; more needs an ordinary resize, "
             f"or a flavor with {refusals.MAX_VCPUS} and {refusals.MAX_MEMORY_MB} from the start"
         )
-    both = _LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
-    if domain.vcpusFlags(_LIVE) != spec.vcpus:
-        domain.setVcpusFlags(spec.vcpus, both)
-    domain.setSchedulerParametersFlags({"cpu_shares": _shares(spec)}, _LIVE)
+    _set_vcpus(domain, spec)
     _set_balloon(domain, spec.memory_mb)
     domain.setMemoryFlags(spec.memory_mb * 1024, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+
+
+def _set_vcpus(domain: Any, spec: GuestSpec) -> None:
+    """Plug or unplug vCPUs; an emulated VM keeps those that it has, and gets the CPU time of as many as it shall have.
+
+    QEMU 7.2 takes an emulated vCPU away when the guest lets it go, but never sends DEVICE_DELETED for it, so that libvirt 9 waits
+    for 5 s, fails, and counts it for ever.
+    """
+    plugged = domain.vcpusFlags(_LIVE)
+    is_emulated = ET.fromstring(domain.XMLDesc()).get("type") == "qemu"  # noqa: S314 - libvirt's own answer
+    if spec.vcpus > plugged or (spec.vcpus < plugged and not is_emulated):
+        domain.setVcpusFlags(spec.vcpus, _LIVE)
+        plugged = spec.vcpus
+    domain.setVcpusFlags(spec.vcpus, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    quota = spec.vcpus * _PERIOD_US if spec.vcpus < plugged else -1
+    limits = {"cpu_shares": _shares(spec), "global_period": _PERIOD_US, "global_quota": quota}
+    domain.setSchedulerParametersFlags(limits, _LIVE)
 
 
 def _set_balloon(domain: Any, memory_mb: int) -> None:

@@ -1,0 +1,93 @@
+"""Boot the tiny image with each source of metadata, with none, and from its disk."""
+# ruff: noqa: F811 - fixtures come by import
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_station import (  # noqa: F401
+    NEEDS_QEMU,
+    SCRIPT,
+    Guest,
+    Images,
+    Key,
+    Lan,
+    boot,
+    copy,
+    direct_boot,
+    drive,
+    images,
+    iso_config_drive,
+    key,
+    lan,
+    vfat_config_drive,
+    write_metadata,
+)
+
+pytestmark = NEEDS_QEMU
+
+
+def test_metadata_service(images: Images, lan: Lan, key: Key, boot: Callable[[list[str | Path]], Guest]) -> None:
+    write_metadata(lan.metadata, "from-metadata", key, SCRIPT)
+    try:
+        guest = boot([*direct_boot(images), *lan.nic()])
+        guest.wait_for(r"from-metadata login: ")
+        guest.wait_for(r"tiny: from-metadata up, eth0 10\.77\.0\.\d+/24, key\(s\): 1, datasource: metadata\n")
+        guest.wait_for(r"user-data-ran-as-root-on-from-metadata")
+        assert lan.ssh(guest, "tiny", key.private, "hostname").stdout == "from-metadata\n"
+    finally:
+        shutil.rmtree(lan.metadata / "openstack/latest")
+
+
+def test_late_metadata_is_taken_and_never_delays_the_prompt(
+    images: Images, lan: Lan, key: Key, boot: Callable[[list[str | Path]], Guest]
+) -> None:
+    guest = boot([*direct_boot(images), *lan.nic()])
+    guest.wait_for(r"tiny login: ")
+    guest.wait_for(r"tiny: tiny up, eth0 10\.77\.0\.\d+/24, key\(s\): 0, datasource: none\n")
+    write_metadata(lan.metadata, "late", key, "#cloud-config\nhostname: other\n")
+    try:
+        guest.wait_for(r"tiny: late up, eth0 10\.77\.0\.\d+/24, key\(s\): 1, datasource: metadata\n")
+        guest.wait_for(r"user-data is no script .*: ignored")
+        assert lan.ssh(guest, "tiny", key.private, "hostname").stdout == "late\n"
+    finally:
+        shutil.rmtree(lan.metadata / "openstack/latest")
+
+
+def test_without_network_or_datasource_there_is_a_prompt(
+    images: Images, boot: Callable[[list[str | Path]], Guest]
+) -> None:
+    guest = boot(direct_boot(images))
+    guest.wait_for(r"tiny login: ")
+    guest.wait_for(r"tiny: tiny up, no network, key\(s\): 0, datasource: none\n")
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"), [(iso_config_drive, "virtio"), (iso_config_drive, "ide"), (vfat_config_drive, "virtio")]
+)
+def test_each_form_of_config_drive(
+    images: Images,
+    key: Key,
+    tmp_path: Path,
+    boot: Callable[[list[str | Path]], Guest],
+    make: Callable[[Path, str, Key], Path],
+    kind: str,
+) -> None:
+    guest = boot([*direct_boot(images), *drive(make(tmp_path, "formed", key), kind=kind)])
+    guest.wait_for(r"formed login: ")
+    guest.wait_for(r"tiny: formed up, no network, key\(s\): 1, datasource: config-drive\n")
+
+
+def test_disk_image_boots_by_bios(
+    images: Images, lan: Lan, key: Key, tmp_path: Path, boot: Callable[[list[str | Path]], Guest]
+) -> None:
+    disk = copy(images.path("tiny-disk"), tmp_path / "disk")
+    iso = iso_config_drive(tmp_path, "from-disk", key)
+    memory = str(images.index["tiny-disk"]["min_ram"])
+    guest = boot(["-m", memory, *drive(disk, "qcow2"), *drive(iso), *lan.nic()])
+    seconds = guest.wait_for(r"from-disk login: ")
+    print(f"tiny-disk: login prompt after {seconds:.2f} s")
+    guest.wait_for(r"datasource: config-drive")
+    guest.press_power_button()
+    assert guest.process.returncode == 0
