@@ -63,7 +63,7 @@ def test_a_resize_that_can_not_be_undone_ends_in_error(cloud: WholeCloud) -> Non
 
 def test_resizes_that_are_refused(cloud: WholeCloud) -> None:
     server_id = cloud.boot(flavorRef="2")
-    huge = Flavor(flavorid="huge", name="huge", vcpus=2, memory_mb=100_000, disk_gb=20)
+    huge = Flavor(flavorid="huge", name="huge", vcpus=2, memory_mb=40_000, disk_gb=20)
     cloud.store.transact(lambda session: session.add(huge))
     for flavor, words in (
         ("2", "must change flavor"),
