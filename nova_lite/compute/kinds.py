@@ -314,6 +314,7 @@ ROWS: tuple[Row, ...] = (
         "a libvirt guest that runs becomes a server, and keeps disks and definition",
         "as of a VM",
         "a libvirt container that runs becomes a server, and keeps its definition",
+        transition="adopt",
         ability="adopt",
     ),
 )
