@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import http.client
+import json
 import os
 import pty
 import re
 import select
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -252,6 +255,30 @@ def test_the_client_shows_where_a_console_is(running: Cloud) -> None:
     refused = running.run("console", "url", "show", "--spice", "one")
     assert refused.code == 1
     assert "Unavailable console type spice-html5" in refused.err
+
+
+@pytest.mark.parametrize("kind", ["serial", "novnc"])
+def test_openstackclient_is_shown_the_same(running: Cloud, kind: str) -> None:
+    line = [
+        str(Path(sys.executable).with_name("openstack")),
+        "console",
+        "url",
+        "show",
+        f"--{kind}",
+        "one",
+        "-f",
+        "json",
+    ]
+    environment = running.environment(
+        OS_USER_DOMAIN_ID="default", OS_PROJECT_DOMAIN_ID="default", OS_IDENTITY_API_VERSION="3"
+    )
+    done = subprocess.run(line, capture_output=True, timeout=60, env=environment, check=True)
+    shown = json.loads(done.stdout)
+    assert shown["type"] == kind
+    if kind == "serial":
+        line_open = attach.Line(shown["url"])
+        assert read(line_open, len(GREETING)) == GREETING
+        line_open.close()
 
 
 def test_the_client_attached_to_a_pipe_makes_lines_harmless(running: Cloud) -> None:
