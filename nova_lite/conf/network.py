@@ -19,19 +19,19 @@ OPTIONS = [
     cfg.BoolOpt(
         "nat",
         default=True,
-        help="Let guests out through the host's own address; off: they reach their own network only.",
+        help="Where the host itself is the outside of a network, let what leaves it out behind the host's own address; off: nothing leaves.",
     ),
     cfg.IntOpt("dhcp_lease_time", default=86_400, min=120, help="Seconds that a DHCP lease holds."),
     cfg.StrOpt(
         "dns_domain",
         default="openstacklocal",
-        help="The domain of guests' names, which DNS on each network's gateway answers for.",
+        help="The domain of guests' names on networks that have no dns_domain of their own.",
     ),
     cfg.ListOpt(
         "uplinks",
         default=[],
         sample_default="<the interfaces of the default routes>",
-        help="Interfaces of this host that guests get out by when nat is on; IPv4 forwarding is turned on for these.",
+        help="Interfaces by which what leaves a network goes on where the host is its outside; IPv4 forwarding is turned on for these.",
     ),
     cfg.StrOpt(
         "local_ip",
