@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nova_lite.agent import cmdline_presets
 from nova_lite.compute import kinds
 from nova_lite.compute.kinds import PROCESS
 from nova_lite.db.models import Image, Server
@@ -22,7 +23,7 @@ from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, GuestSpec, LocalImag
 
 DEFAULT_TEMPLATE = "ip={address}/{prefix} gw={gateway} name={hostname}"
 TEMPLATE_WITHOUT_ADDRESS = "name={hostname}"
-PLACEHOLDERS = ("address", "prefix", "gateway", "dns", "hostname", "mac")
+PLACEHOLDERS = ("address", "prefix", "netmask", "gateway", "dns", "dns1", "hostname", "mac", "args")
 
 
 class SpecError(NovaLiteError):
@@ -188,8 +189,26 @@ def command_line(server: Server, nics: Sequence[Nic]) -> str:
     if server.kind != UNIKERNEL:
         return ""
     values = _values(server, nics)
-    default = DEFAULT_TEMPLATE if values["address"] else TEMPLATE_WITHOUT_ADDRESS
-    return render(str(properties.get("nova_lite_cmdline") or default), values)
+    values["args"] = str(properties.get("nova_lite_cmdline_args") or "")
+    return render(_template(properties, values), values)
+
+
+def _template(properties: Mapping[str, Any], values: Mapping[str, str]) -> str:
+    """Return the image's own template, that of the preset which it names, or the default one."""
+    own = str(properties.get("nova_lite_cmdline") or "")
+    preset = str(properties.get("nova_lite_cmdline_preset") or "")
+    if own.startswith(cmdline_presets.PREFIX):
+        preset = own.removeprefix(cmdline_presets.PREFIX).strip()
+    elif own or not preset:
+        return own or (DEFAULT_TEMPLATE if values["address"] else TEMPLATE_WITHOUT_ADDRESS)
+    found = cmdline_presets.template(preset.lower(), values)
+    if found is None:
+        known = ", ".join(sorted(cmdline_presets.PRESETS))
+        raise SpecError(
+            f"The image's nova_lite_cmdline_preset is the unknown {preset[:64]!r}; there are {known}.",
+            "server.cmdline_preset",
+        )
+    return found
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
@@ -227,8 +246,10 @@ def _values(server: Server, nics: Sequence[Nic]) -> dict[str, str]:
         values |= {
             "address": str(four.ip),
             "prefix": str(four.network.prefixlen),
+            "netmask": str(four.network.netmask),
             "gateway": nic.gateway or "",
             "dns": ",".join(nic.dns),
+            "dns1": next((server for server in nic.dns if ":" not in server), ""),
             "mac": nic.mac,
         }
         return values

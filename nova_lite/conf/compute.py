@@ -23,6 +23,12 @@ OPTIONS = [
     cfg.IntOpt("reserved_memory_mb", default=512, min=0, help="Memory (MiB) kept for the host."),
     cfg.StrOpt("availability_zone", default="nova", help="The availability zone of this host."),
     cfg.BoolOpt("force_config_drive", default=True, help="Give every VM a config drive, asked for or not."),
+    cfg.StrOpt(
+        "config_drive_format",
+        default="iso9660",
+        choices=["iso9660", "vfat"],
+        help="How config drives are written: vfat for guests that read no ISO 9660.",
+    ),
     cfg.IntOpt("max_count", default=100, min=1, help="The most servers that one request may make."),
     cfg.IntOpt("console_log_bytes", default=1_048_576, min=4096, help="How much of each guest's console log is kept."),
     cfg.StrOpt("address", default="", help="The address that other hosts reach this one by; empty: none is shown."),

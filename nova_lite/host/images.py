@@ -38,6 +38,9 @@ _LOCK_POLL_S = 0.05
 _SHA512 = re.compile(r"[0-9a-fA-F]{128}", re.ASCII)
 
 
+_DRIVES = {config_drive.ISO9660: "config.iso", config_drive.VFAT: "config.img"}
+
+
 class HostImages:
     """The image cache of this host.
 
@@ -49,6 +52,7 @@ class HostImages:
         self._source = source or FileSource(store)
         self._root = state_path(conf, "cache")
         self._instances = state_path(conf, "instances")
+        self._drive_format = conf.compute.config_drive_format
         self._limits = oci.Limits(
             conf.image.max_unpacked_bytes, conf.image.max_unpacked_files, conf.image.unpack_timeout
         )
@@ -86,9 +90,11 @@ class HostImages:
         directory = self._instances / uuid(server_id, "The server's id")
         for each in (self._instances, directory):
             each.mkdir(mode=0o711, parents=True, exist_ok=True)
-        path = directory / "config.iso"
+        path = directory / _DRIVES[self._drive_format]
         with _in_words("The config drive could not be written"):
-            config_drive.write(path, files)
+            config_drive.write(path, files, self._drive_format)
+            for other in set(_DRIVES.values()) - {path.name}:
+                (directory / other).unlink(missing_ok=True)
         return path
 
     def evict(self, keep: Collection[str], unused_s: float = 300.0) -> list[str]:

@@ -115,7 +115,7 @@ class Images(Protocol):
         """
 
     def config_drive(self, server_id: str, files: dict[str, bytes]) -> Path:
-        """Write an ISO 9660 image labelled ``config-2`` with *files* (path → bytes) and return its path, 0600.
+        """Write an image (``[compute] config_drive_format``) labelled ``config-2`` with *files* (path → bytes) and return its path, 0600.
 
         Written anew each time; goes when the server's directory is removed.
         """

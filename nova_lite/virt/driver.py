@@ -82,7 +82,7 @@ class GuestSpec:
     """All that a driver needs to make a guest; made from database rows alone, the same each time.
 
     Sizes: ``memory_mb`` MiB, ``disk_gb`` GiB (0: the image's own size). ``command_line`` is rendered already.
-    ``config_drive`` is the path of an ISO 9660 image, if there is to be one. ``properties`` are the image's
+    ``config_drive`` is the path of an ISO 9660 or FAT image, if there is to be one. ``properties`` are the image's
     (``hw_*``, ``os_*``, ``nova_lite_*``), ``extra_specs`` the flavor's. ``isolation`` is for containers: process or vm.
     """
 

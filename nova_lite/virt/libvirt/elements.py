@@ -107,7 +107,7 @@ def overlay_disk(devices: ET.Element, disk: Path, backing: Path, backing_format:
 
 
 def config_drive(devices: ET.Element, path: Path) -> None:
-    """Add the ISO 9660 image *path* as a read-only virtio disk, vdz; guests find it by its label ``config-2``."""
+    """Add the config drive *path* as a read-only virtio disk, vdz; guests find it by its label ``config-2``."""
     element = add(devices, "disk", type="file", device="disk")
     add(element, "driver", name="qemu", type="raw")
     add(element, "source", file=str(path))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+import subprocess
 import uuid
 from dataclasses import replace
 from io import BytesIO
@@ -109,6 +111,25 @@ def test_network_data_says_how_an_ipv6_address_comes(mode: str) -> None:
     layer = metadata.network_data([GuestNic(NIC, network)])["networks"][1]
     assert layer["type"] == f"ipv6_{mode}"
     assert layer["ip_address"] == "fd00:1::5"
+
+
+def test_a_drive_of_fat_reads_back_by_mtools(tmp_path: Path) -> None:
+    if shutil.which("mcopy") is None:
+        pytest.skip("needs mtools")
+    images = HostImages(load([], {"state_path": str(tmp_path), "compute.config_drive_format": "vfat"}))
+    files = metadata.files(GUEST, [GuestNic(NIC, NETWORK)])
+    files |= {f"many/file-with-a-long-name-{index:04d}.json": bytes(index) for index in range(0, 5000, 50)}
+    path = images.config_drive(GUEST.server_id, files)
+    assert (path.name, stat.S_IMODE(path.stat().st_mode)) == ("config.img", 0o600)
+    out = tmp_path / "out"
+    out.mkdir()
+    subprocess.run(["mcopy", "-s", "-Q", "-i", str(path), "::/", str(out)], check=True, capture_output=True)
+    assert {str(each.relative_to(out)): each.read_bytes() for each in out.rglob("*") if each.is_file()} == files
+    said = subprocess.run(["mdir", "-i", str(path), "::"], check=True, capture_output=True, text=True).stdout
+    assert "config-2" in said
+    with pytest.raises(HostError, match="no room"):
+        images.config_drive(GUEST.server_id, {"user_data": bytes(17 << 20)})
+    assert [each.name for each in path.parent.iterdir()] == ["config.img"]
 
 
 def test_the_drive_reads_back(tmp_path: Path) -> None:
