@@ -20,15 +20,18 @@ class _Lean:
     """cliff's hooks and plugin notes cost 100 ms of looking through installed packages; there are none for us."""
 
     app: Any
+    cmd_name: str | None
     _description: str
-    _epilog: str | None = None
 
     def _load_hooks(self) -> None:
         self._hooks: list[Any] = []
 
     def get_epilog(self) -> str:
-        """Return what stands below a command's help."""
-        return self._epilog or ""
+        """Return what stands below a command's help: an example."""
+        from nova_lite.cli.examples import EXAMPLES
+
+        example = EXAMPLES.get(self.cmd_name or "")
+        return f"example: {example}" if example else ""
 
     @property
     def connection(self) -> Connection:

@@ -22,7 +22,7 @@ from nova_lite.cli.faults import ApiError, CommandError, Unreachable, refusal
 
 LOG = logging.getLogger(__name__)
 
-COMPUTE_VERSION = "2.79"
+COMPUTE_VERSION = "2.96"
 """The Compute API that the commands are written for; an older service is asked for the newest that it has."""
 TIMEOUT_S = 60.0
 TRANSFER_TIMEOUT_S = 900.0
@@ -90,6 +90,14 @@ class Connection:
             raise CommandError("The token is for no project: set OS_PROJECT_NAME.")
         return str(found)
 
+    def open_document(self, url: str) -> dict[str, Any]:
+        """Fetch a document that is there for everybody, as the versions of an API are. :raises CommandError: it isn't."""
+        with _Told(url):
+            answer = self.session.request(
+                url, "GET", headers={"Accept": "application/json"}, authenticated=False, raise_exc=False, log=False
+            )
+        return dict(_parsed(answer) or {})
+
 
 class Service:
     """One API. Paths are relative to its version; JSON in, JSON out.
@@ -124,6 +132,10 @@ class Service:
             return str(found).rstrip("/")
         return f"{_VERSION.sub('', str(found)).rstrip('/')}/{self._version}"
 
+    def at(self, microversion: str) -> Service:
+        """Return the same API asked for in another microversion: for what a later one took away."""
+        return Service(self._connection, self._kind, version=self._version, microversion=microversion)
+
     def get(self, path: str, **query: Any) -> Any:
         """Fetch JSON; *query* values that are None are left out."""
         return self._json("GET", path, query=query)
@@ -141,9 +153,9 @@ class Service:
         text = json.dumps(body).encode()
         return _parsed(self.request("PATCH", path, data=text, headers={"Content-Type": content_type}))
 
-    def delete(self, path: str) -> None:
-        """Send DELETE."""
-        self.request("DELETE", path)
+    def delete(self, path: str, **query: Any) -> None:
+        """Send DELETE; *query* values that are None are left out."""
+        self.request("DELETE", path, query=query)
 
     def pages(self, path: str, member: str, **query: Any) -> Iterator[dict[str, Any]]:
         """Go through a listing, page after page, by the links that each page gives."""

@@ -9,7 +9,6 @@ from urllib.parse import quote
 from nova_lite.cli import names
 from nova_lite.cli.cells import Structure
 from nova_lite.cli.command import Lister, ShowOne, positive
-from nova_lite.cli.faults import Missing
 
 _COLUMNS = {
     "Request ID": "request_id",
@@ -28,17 +27,25 @@ class ListEvents(Lister):
         """Take the server."""
         parser = super().get_parser(prog_name)
         parser.add_argument("server", metavar="SERVER", help="name or id (a deleted server: its id)")
+        parser.add_argument("--changes-since", metavar="TIME", help="changed since: 2026-01-31T12:00:00Z")
+        parser.add_argument("--changes-before", metavar="TIME", help="changed until then")
         parser.add_argument("--limit", type=positive, metavar="N", help="at most N (default: all)")
+        parser.add_argument("--marker", metavar="REQUEST", help="those after this request")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
-        path = f"servers/{_server_id(self, parsed_args.server)}/os-instance-actions"
+        path = f"servers/{names.server_id(self.connection, parsed_args.server)}/os-instance-actions"
         compute = self.connection.compute
+        query = {
+            "changes-since": parsed_args.changes_since,
+            "changes-before": parsed_args.changes_before,
+            "marker": parsed_args.marker,
+        }
         if parsed_args.limit:
-            found = compute.get(path, limit=parsed_args.limit)["instanceActions"]
+            found = compute.get(path, limit=parsed_args.limit, **query)["instanceActions"]
         else:
-            found = list(compute.pages(path, "instanceActions"))
+            found = list(compute.pages(path, "instanceActions", **query))
         return tuple(_COLUMNS), [tuple(event.get(member) for member in _COLUMNS.values()) for event in found]
 
 
@@ -54,19 +61,9 @@ class ShowEvent(ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch it."""
-        server_id = _server_id(self, parsed_args.server)
+        server_id = names.server_id(self.connection, parsed_args.server)
         path = f"servers/{server_id}/os-instance-actions/{quote(parsed_args.request, safe='')}"
         action = self.connection.compute.get(path)["instanceAction"]
         shown = {name: action.get(member) for name, member in _COLUMNS.items()}
         shown["Events"] = Structure(action.get("events") or [])
         return tuple(shown), tuple(shown.values())
-
-
-def _server_id(command: Any, text: str) -> str:
-    """Return the server's id; a deleted server is not found any more, but its history is there."""
-    try:
-        return str(names.server(command.connection, text)["id"])
-    except Missing:
-        if names.is_uuid(text):
-            return text
-        raise

@@ -17,6 +17,31 @@ class CommandError(Exception):
     """The base: a sentence for whoever typed the command; exit code 1."""
 
 
+_HINTS = (
+    (409, "is locked", "Unlock it first: `nova-lite server unlock SERVER`; `server show` says who locked it, and why."),
+    (409, "in vm_state resized", "End its resize first: `nova-lite server resize confirm SERVER`, or `revert`."),
+    (409, "in vm_state rescued", "End its rescue first: `nova-lite server unrescue SERVER`."),
+    (409, "in vm_state shelved", "Bring it back first: `nova-lite server unshelve SERVER`."),
+    (409, "in vm_state paused", "Let it go on first: `nova-lite server unpause SERVER`."),
+    (409, "in vm_state suspended", "Resume it first: `nova-lite server resume SERVER`."),
+    (409, "in vm_state soft-delete", "Bring it back first: `nova-lite server restore SERVER`."),
+    (409, "in task_state", "`nova-lite server event list SERVER` shows what is under way."),
+    (403, "Quota exceeded", "`nova-lite quota show` says what there is; an admin can raise it: `nova-lite quota set`."),
+    (
+        400,
+        "Invalid key_name",
+        "`nova-lite keypair list` shows your keypairs, `nova-lite keypair create NAME` makes one.",
+    ),
+    (400, "Host aggregate is not empty", "Take its hosts out first: `nova-lite aggregate remove host AGGREGATE HOST`."),
+)
+"""(status, words of the message, what can be done about it)."""
+
+
+def hint(status: int, message: str) -> str:
+    """Return what can be done about a refusal, if there is something to say that the message does not."""
+    return next((advice for code, words, advice in _HINTS if code == status and words in message), "")
+
+
 class ApiError(CommandError):
     """A service refused.
 
@@ -26,7 +51,8 @@ class ApiError(CommandError):
 
     def __init__(self, status: int, message: str, request_id: str = "") -> None:
         noted = f"HTTP {status}, {request_id}" if request_id else f"HTTP {status}"
-        super().__init__(f"{message} ({noted})")
+        advice = hint(status, message)
+        super().__init__(f"{message} ({noted})" + (f"\n{advice}" if advice else ""))
         self.status = status
         self.message = message
         self.request_id = request_id

@@ -55,12 +55,25 @@ class ListFlavors(Lister):
         which.add_argument("--public", dest="public", action="store_const", const="True", help="public ones (default)")
         which.add_argument("--private", dest="public", action="store_const", const="False", help="those that are not")
         which.add_argument("--all", dest="public", action="store_const", const="None", help="both")
+        parser.add_argument("--min-ram", type=not_negative, metavar="MIB", help="with at least this memory")
+        parser.add_argument("--min-disk", type=not_negative, metavar="GIB", help="with at least this disk")
         parser.add_argument("--long", action="store_true", help="show more columns")
+        parser.add_argument("--limit", type=positive, metavar="N", help="at most N (default: all)")
+        parser.add_argument("--marker", metavar="ID", help="those after this flavor")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
-        found = list(self.connection.compute.pages("flavors/detail", "flavors", is_public=parsed_args.public))
+        query: dict[str, Any] = {
+            "is_public": parsed_args.public,
+            "minRam": parsed_args.min_ram,
+            "minDisk": parsed_args.min_disk,
+            "marker": parsed_args.marker,
+        }
+        if parsed_args.limit:
+            found = self.connection.compute.get("flavors/detail", limit=parsed_args.limit, **query)["flavors"]
+        else:
+            found = list(self.connection.compute.pages("flavors/detail", "flavors", **query))
         if not parsed_args.long:
             return _COLUMNS, [_row(flavor) for flavor in found]
         rows = [_row(flavor) + _long_row(flavor, _specs(self.connection, flavor)) for flavor in found]
@@ -102,6 +115,10 @@ class CreateFlavor(ShowOne):
         parser.add_argument("--public", dest="private", action="store_false", help="for all (default)")
         parser.add_argument("--description", metavar="TEXT", help="a description")
         parser.add_argument(
+            "--rxtx-factor", type=float, default=None, metavar="N", help="for who reads it (default: 1.0)"
+        )
+        parser.add_argument("--project", metavar="PROJECT", help="with --private: who may use it")
+        parser.add_argument(
             "--property", type=pair, action="append", default=[], metavar="KEY=VALUE", help="an extra spec; repeatable"
         )
         return parser
@@ -120,16 +137,28 @@ class CreateFlavor(ShowOne):
         }
         if parsed_args.description is not None:
             flavor["description"] = parsed_args.description
+        if parsed_args.rxtx_factor is not None:
+            flavor["rxtx_factor"] = parsed_args.rxtx_factor
+        if parsed_args.project and not parsed_args.private:
+            raise CommandError("--project goes with --private: everybody may use a public flavor.")
+        project = names.project(self.connection, parsed_args.project)["id"] if parsed_args.project else None
         compute = self.connection.compute
         made = compute.post("flavors", {"flavor": flavor})["flavor"]
+        if project:
+            access = {"addTenantAccess": {"tenant": project}}
+            compute.post(f"flavors/{quote(made['id'], safe='')}/action", access)
         if parsed_args.property:
             path = f"flavors/{quote(made['id'], safe='')}/os-extra_specs"
             made["extra_specs"] = compute.post(path, {"extra_specs": dict(parsed_args.property)})["extra_specs"]
         return _shown(self.connection, made)
 
 
+def _path(connection: Connection, text: str) -> str:
+    return f"flavors/{quote(names.flavor(connection, text)['id'], safe='')}"
+
+
 class SetFlavor(Command):
-    """Change a flavor's description or extra specs."""
+    """Change a flavor's description or extra specs, or let projects use it (admins)."""
 
     def get_parser(self, prog_name: str) -> Any:
         """Take what is to change."""
@@ -140,20 +169,72 @@ class SetFlavor(Command):
             "--property", type=pair, action="append", default=[], metavar="KEY=VALUE", help="set an extra spec"
         )
         parser.add_argument("--no-property", action="append", default=[], metavar="KEY", help="remove an extra spec")
+        parser.add_argument(
+            "--project",
+            action="append",
+            default=[],
+            metavar="PROJECT",
+            help="let this project use it, if it is private",
+        )
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> None:
         """Change it."""
-        if not (parsed_args.property or parsed_args.no_property) and parsed_args.description is None:
-            raise CommandError("Nothing is to be changed: give --description, --property or --no-property.")
+        given = parsed_args.property or parsed_args.no_property or parsed_args.project
+        if not given and parsed_args.description is None:
+            raise CommandError("Nothing is to be changed: give --description, --property, --no-property or --project.")
         compute = self.connection.compute
-        path = f"flavors/{quote(names.flavor(self.connection, parsed_args.flavor)['id'], safe='')}"
+        path = _path(self.connection, parsed_args.flavor)
         if parsed_args.description is not None:
             compute.put(path, {"flavor": {"description": parsed_args.description}})
         if parsed_args.property:
             compute.post(f"{path}/os-extra_specs", {"extra_specs": dict(parsed_args.property)})
         for key in parsed_args.no_property:
             compute.delete(f"{path}/os-extra_specs/{quote(key, safe='')}")
+        for name in parsed_args.project:
+            project = names.project(self.connection, name)["id"]
+            compute.post(f"{path}/action", {"addTenantAccess": {"tenant": project}})
+
+
+class UnsetFlavor(Command):
+    """Remove extra specs of a flavor, or take projects' right to use it (admins)."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take what is to go."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("flavor", metavar="FLAVOR", help="name or id")
+        parser.add_argument("--property", action="append", default=[], metavar="KEY", help="an extra spec; repeatable")
+        parser.add_argument(
+            "--project", action="append", default=[], metavar="PROJECT", help="a project that is not to use it any more"
+        )
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Change it."""
+        if not (parsed_args.property or parsed_args.project):
+            raise CommandError("Nothing is to be changed: give --property or --project.")
+        compute = self.connection.compute
+        path = _path(self.connection, parsed_args.flavor)
+        for key in parsed_args.property:
+            compute.delete(f"{path}/os-extra_specs/{quote(key, safe='')}")
+        for name in parsed_args.project:
+            project = names.project(self.connection, name)["id"]
+            compute.post(f"{path}/action", {"removeTenantAccess": {"tenant": project}})
+
+
+class ListAccess(Lister):
+    """List the projects that may use a private flavor (admins)."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take the flavor."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("flavor", metavar="FLAVOR", help="name or id")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Fetch them."""
+        found = self.connection.compute.get(f"{_path(self.connection, parsed_args.flavor)}/os-flavor-access")
+        return ("Flavor ID", "Project ID"), [(row["flavor_id"], row["tenant_id"]) for row in found["flavor_access"]]
 
 
 class DeleteFlavors(Deletion):

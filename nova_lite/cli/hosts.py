@@ -1,9 +1,10 @@
-"""Hypervisors, services, availability zones."""
+"""Hypervisors, hosts, availability zones."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
+from urllib.parse import quote
 
 from nova_lite.cli import names
 from nova_lite.cli.command import Lister, ShowOne, fields
@@ -21,16 +22,10 @@ _HYPERVISORS = {
     "Memory MB": "memory_mb",
     "Running VMs": "running_vms",
 }
-_SERVICES = {
-    "ID": "id",
-    "Binary": "binary",
-    "Host": "host",
-    "Zone": "zone",
-    "Status": "status",
-    "State": "state",
-    "Updated At": "updated_at",
-    "Disabled Reason": "disabled_reason",
-}
+WITH_RESOURCES = "2.87"
+"""The last microversion that shows what a hypervisor has and what of it is used."""
+WITH_HOSTS = "2.42"
+"""The last one that knows hosts beside hypervisors."""
 
 
 class ListHypervisors(Lister):
@@ -38,7 +33,7 @@ class ListHypervisors(Lister):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
-        found = self.connection.compute.pages("os-hypervisors/detail", "hypervisors")
+        found = self.connection.compute.at(WITH_RESOURCES).pages("os-hypervisors/detail", "hypervisors")
         return tuple(_HYPERVISORS), [tuple(item.get(name) for name in _HYPERVISORS.values()) for item in found]
 
 
@@ -53,27 +48,54 @@ class ShowHypervisor(ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch it."""
-        listed = self.connection.compute.pages("os-hypervisors", "hypervisors")
+        compute = self.connection.compute.at(WITH_RESOURCES)
+        listed = compute.pages("os-hypervisors", "hypervisors")
         found = names.the_one("hypervisor", parsed_args.hypervisor, listed, key="hypervisor_hostname")
-        whole = self.connection.compute.get(f"os-hypervisors/{found['id']}")["hypervisor"]
+        whole = compute.get(f"os-hypervisors/{found['id']}")["hypervisor"]
         return fields(whole, first=("id", "hypervisor_hostname", "hypervisor_type", "state", "status"))
 
 
-class ListServices(Lister):
-    """List the services, and whether they are up (admins)."""
+class ShowStatistics(ShowOne):
+    """Show the sums over all hypervisors that are enabled (admins)."""
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Fetch them."""
+        found = self.connection.compute.at(WITH_RESOURCES).get("os-hypervisors/statistics")["hypervisor_statistics"]
+        return fields(found, first=("count", "running_vms", "vcpus", "vcpus_used", "memory_mb", "memory_mb_used"))
+
+
+class ListHosts(Lister):
+    """List what runs on which host (admins)."""
 
     def get_parser(self, prog_name: str) -> Any:
-        """Take filters."""
+        """Take a filter."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--host", metavar="HOST", help="on this host")
-        parser.add_argument("--service", "--binary", metavar="BINARY", help="of this kind: nova-compute, …")
+        parser.add_argument("--zone", metavar="ZONE", help="in this availability zone")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
-        query = {"host": parsed_args.host, "binary": parsed_args.service}
-        found = self.connection.compute.get("os-services", **query)["services"]
-        return tuple(_SERVICES), [tuple(item.get(name) for name in _SERVICES.values()) for item in found]
+        found = self.connection.compute.at(WITH_HOSTS).get("os-hosts", zone=parsed_args.zone)["hosts"]
+        return ("Host Name", "Service", "Zone"), [(item["host_name"], item["service"], item["zone"]) for item in found]
+
+
+class ShowHost(Lister):
+    """Show what a host has and what each project uses of it (admins)."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take the host."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("host", metavar="HOST", help="its name")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
+        """Fetch it."""
+        path = f"os-hosts/{quote(parsed_args.host, safe='')}"
+        found = [row["resource"] for row in self.connection.compute.at(WITH_HOSTS).get(path)["host"]]
+        members = ("host", "project", "cpu", "memory_mb", "disk_gb")
+        return ("Host", "Project", "CPU", "Memory MB", "Disk GB"), [
+            tuple(row[name] for name in members) for row in found
+        ]
 
 
 class ListZones(Lister):

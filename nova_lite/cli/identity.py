@@ -1,13 +1,14 @@
-"""Tokens, the catalog, projects and users."""
+"""Tokens, the catalog, versions and extensions: what the cloud tells of itself."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
+from urllib.parse import urlsplit
 
 from nova_lite.cli.cells import Structure
 from nova_lite.cli.command import Lister, ShowOne
-from nova_lite.cli.faults import ApiError
+from nova_lite.cli.faults import CommandError
 
 
 class IssueToken(ShowOne):
@@ -45,25 +46,59 @@ class ListCatalog(Lister):
         ]
 
 
-class ListProjects(Lister):
-    """List the projects: all for an admin, otherwise your own."""
+class ListExtensions(Lister):
+    """List the Compute API's extensions."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take what is typed elsewhere too."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--compute", action="store_true", help="no effect; for those who type it")
+        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
-        identity = self.connection.identity
-        try:
-            found = identity.get("projects")["projects"]
-        except ApiError as error:
-            if error.status != 403:
-                raise
-            found = identity.get("auth/projects")["projects"]
-        return ("ID", "Name", "Enabled"), [(item["id"], item["name"], item.get("enabled")) for item in found]
+        found = self.connection.compute.get("extensions")["extensions"]
+        return ("Name", "Alias", "Description"), [
+            (item["name"], item["alias"], item.get("description")) for item in found
+        ]
 
 
-class ListUsers(Lister):
-    """List the users (admins)."""
+class ShowVersions(Lister):
+    """Show the versions of each API, and its microversions."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take a filter."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("--service", metavar="TYPE", help="of this service: compute, image, …")
+        return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        """Fetch them."""
-        found = self.connection.identity.get("users")["users"]
-        return ("ID", "Name", "Enabled"), [(item["id"], item["name"], item.get("enabled")) for item in found]
+        """Ask each service that the catalog has."""
+        rows = []
+        for item in self.connection.access.service_catalog.catalog:
+            if parsed_args.service not in (None, item["type"]):
+                continue
+            urls = [point["url"] for point in item["endpoints"] if point["interface"] == "public"]
+            for version in self._versions(urls[0]) if urls else ():
+                rows.append((item["type"], *version))
+        if not rows:
+            raise CommandError(f"The catalog has no service {parsed_args.service}; `nova-lite catalog list` shows all.")
+        return ("Service Type", "Version", "Status", "Min Microversion", "Max Microversion", "Endpoint"), rows
+
+    def _versions(self, url: str) -> list[tuple[Any, ...]]:
+        """Read the document at the root of an API, whichever of its forms it has."""
+        parts = urlsplit(url)
+        root = f"{parts.scheme}://{parts.netloc}/{parts.path.strip('/').partition('/')[0]}/"
+        document = self.connection.open_document(root)
+        found = document.get("versions", [])
+        listed = found["values"] if isinstance(found, dict) else found
+        return [
+            (
+                item.get("version") or str(item["id"]).removeprefix("v"),
+                item.get("status", "").upper(),
+                item.get("min_version") or item.get("min_microversion"),
+                item.get("version") if item.get("min_version") else item.get("max_microversion"),
+                next((link["href"] for link in item.get("links", ()) if link.get("rel") == "self"), None),
+            )
+            for item in listed
+        ]

@@ -28,7 +28,8 @@ _PATCH = "application/openstack-images-v2.1-json-patch"
 _VISIBILITIES = ("public", "private", "shared", "community")
 
 
-def _shown(image: Mapping[str, Any]) -> tuple[Any, Any]:
+def shown(image: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return (labels, cells) of an image."""
     return fields(image, first=_FIRST, without=_LEFT_OUT)
 
 
@@ -101,7 +102,7 @@ class ShowImage(ShowOne):
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch it."""
-        return _shown(names.image(self.connection, parsed_args.image))
+        return shown(names.image(self.connection, parsed_args.image))
 
 
 class CreateImage(ShowOne):
@@ -128,16 +129,16 @@ class CreateImage(ShowOne):
         image = self.connection.image
         made = image.post("images", members)
         if stream is not None:
-            shown = self.app.options.verbose_level and self.app.stderr.isatty()
+            visible = self.app.options.verbose_level and self.app.stderr.isatty()
             try:
-                with stream, Progress(self.app.stderr, enabled=bool(shown)) as progress:
+                with stream, Progress(self.app.stderr, enabled=bool(visible)) as progress:
                     image_data.upload(self.connection, made["id"], stream, progress)
             except BaseException:
                 with contextlib.suppress(CommandError):
                     image.delete(f"images/{made['id']}")
                 raise
             made = image.get(f"images/{made['id']}")
-        return _shown(made)
+        return shown(made)
 
 
 class SetImage(Command):
@@ -171,6 +172,33 @@ class SetImage(Command):
 def _pointer(key: str) -> str:
     """Escape a key for a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
+
+
+class UnsetImage(Command):
+    """Remove properties and tags of an image."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take what is to go."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("image", metavar="IMAGE", help="name or id")
+        parser.add_argument("--property", action="append", default=[], metavar="KEY", help="a property; repeatable")
+        parser.add_argument("--tag", action="append", default=[], metavar="TAG", help="a tag; repeatable")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Change it."""
+        if not (parsed_args.property or parsed_args.tag):
+            raise CommandError("Nothing is to be changed: give --property or --tag.")
+        found = names.image(self.connection, parsed_args.image)
+        missing = [key for key in parsed_args.property if key not in found]
+        missing += [tag for tag in parsed_args.tag if tag not in found.get("tags", ())]
+        if missing:
+            raise CommandError(f"Image {parsed_args.image} has no {', '.join(missing)}.")
+        steps: list[dict[str, Any]] = [{"op": "remove", "path": f"/{_pointer(key)}"} for key in parsed_args.property]
+        if parsed_args.tag:
+            left = [tag for tag in found["tags"] if tag not in parsed_args.tag]
+            steps.append({"op": "replace", "path": "/tags", "value": left})
+        self.connection.image.patch(f"images/{found['id']}", steps, _PATCH)
 
 
 class DeleteImages(Deletion):

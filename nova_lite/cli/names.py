@@ -60,6 +60,63 @@ def server(connection: Connection, text: str) -> Thing:
     return the_one("server", text, compute.pages("servers/detail", "servers", name=pattern))
 
 
+def server_id(connection: Connection, text: str) -> str:
+    """Return a server's id; a deleted one is not found any more, but much is still to be had by its id."""
+    try:
+        return str(server(connection, text)["id"])
+    except Missing:
+        if is_uuid(text):
+            return text
+        raise
+
+
+def server_group(connection: Connection, text: str) -> Thing:
+    """Find a server group."""
+    compute = connection.compute
+    found = _by_id(compute, "os-server-groups", text, "server_group")
+    return found or the_one("server group", text, compute.get("os-server-groups")["server_groups"])
+
+
+def aggregate(connection: Connection, text: str) -> Thing:
+    """Find an aggregate."""
+    return the_one("aggregate", text, connection.compute.get("os-aggregates")["aggregates"])
+
+
+def project(connection: Connection, text: str) -> Thing:
+    """Find a project; one's own without asking, as not everybody may look at projects."""
+    mine = connection.access
+    if text in (mine.project_id, mine.project_name):
+        return {"id": mine.project_id, "name": mine.project_name}
+    return _of_identity(connection, "project", text)
+
+
+def user(connection: Connection, text: str) -> Thing:
+    """Find a user; oneself without asking."""
+    me = connection.access
+    if text in (me.user_id, me.username):
+        return {"id": me.user_id, "name": me.username}
+    return _of_identity(connection, "user", text)
+
+
+def role(connection: Connection, text: str) -> Thing:
+    """Find a role."""
+    return _of_identity(connection, "role", text)
+
+
+def domain(connection: Connection, text: str) -> Thing:
+    """Find a domain."""
+    return _of_identity(connection, "domain", text)
+
+
+def _of_identity(connection: Connection, noun: str, text: str) -> Thing:
+    identity = connection.identity
+    found = _by_id(identity, f"{noun}s", text, noun)
+    # The one domain that is always there has a word for its id.
+    if found is None and noun == "domain":
+        return the_one(noun, text, identity.get("domains")["domains"])
+    return found or the_one(noun, text, identity.get(f"{noun}s", name=text)[f"{noun}s"])
+
+
 def flavor(connection: Connection, text: str) -> Thing:
     """Find a flavor. Ids of flavors may be any word, so that one listing tells both."""
     return the_one("flavor", text, connection.compute.pages("flavors/detail", "flavors", is_public="None"))

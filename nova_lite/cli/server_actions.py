@@ -1,5 +1,7 @@
 """What is done to servers that exist: start, stop, suspend, resume, pause, unpause, reboot, delete.
 
+What changes more of them is in ``server_states.py`` and ``server_sizes.py``.
+
 Each takes several servers; one that refuses doesn't keep the others from it.
 """
 
@@ -16,17 +18,30 @@ from nova_lite.cli.progress import Progress
 
 
 class Action(Command):
-    """The base. ``wanted``: the statuses that end a wait well (none: that the server is gone)."""
+    """The base. ``wanted``: the statuses that end a wait well (none: that the server is gone).
+
+    ``waits`` False: it is done when it is accepted.
+    """
 
     verb = ""
     wanted: Collection[str] = ()
+    waits = True
 
     def get_parser(self, prog_name: str) -> Any:
         """Take servers."""
         parser = super().get_parser(prog_name)
         parser.add_argument("servers", metavar="SERVER", nargs="+", help="name or id")
-        waiting.add_options(parser, f"until each is {' or '.join(self.wanted) or 'gone'}")
+        if self.waits:
+            waiting.add_options(parser, f"until {self.awaited()}")
+        else:
+            parser.set_defaults(wait=False)
         return parser
+
+    def awaited(self) -> str:
+        """Say what a wait waits for."""
+        if self.wanted is waiting.WHATEVER:
+            return "it is done"
+        return f"each is {' or '.join(self.wanted) or 'gone'}"
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Ask for all, then wait for each; 1 if any failed."""
@@ -45,11 +60,15 @@ class Action(Command):
             with Progress(self.app.stderr, enabled=bool(self.app.options.verbose_level)) as progress:
                 for name, server_id in accepted:
                     try:
-                        end = waiting.until(self.connection, server_id, self.wanted, progress, parsed_args.timeout)
+                        end = self.until(server_id, progress, parsed_args)
                         progress.end(f"{name}: {end.get('status', 'gone')}")
                     except CommandError as error:
                         failed = self._failed(name, error)
         return failed
+
+    def until(self, server_id: str, progress: Progress, parsed_args: argparse.Namespace) -> dict[str, Any]:
+        """Wait for one. :raises CommandError: it ended otherwise."""
+        return waiting.until(self.connection, server_id, self.wanted, progress, parsed_args.timeout)
 
     def _failed(self, name: str, error: CommandError) -> int:
         self.app.LOG.error("%s %s: %s", self.verb, name, error)
@@ -139,10 +158,21 @@ class DeleteServers(Action):
 
     verb = "delete"
 
+    def get_parser(self, prog_name: str) -> Any:
+        """Take how sure one is."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
+            "--force", action="store_true", help="for good, even where the cloud keeps deleted servers for a while"
+        )
+        return parser
+
     def ask(self, server_id: str, parsed_args: argparse.Namespace) -> None:
         """Send DELETE; whoever has deleted it meanwhile has done the same."""
         try:
-            self.connection.compute.delete(f"servers/{server_id}")
+            if parsed_args.force:
+                self.connection.compute.post(f"servers/{server_id}/action", {"forceDelete": None})
+            else:
+                self.connection.compute.delete(f"servers/{server_id}")
         except ApiError as error:
             if error.status != 404:
                 raise

@@ -13,7 +13,7 @@ from nova_lite.cli.command import ShowOne, pair, positive
 from nova_lite.cli.faults import CommandError
 from nova_lite.cli.progress import Progress
 
-_MOST_USER_DATA = 49_149
+MOST_USER_DATA = 49_149
 """Bytes; what base64 makes of more is longer than the 65,535 characters that the API takes."""
 
 
@@ -163,8 +163,8 @@ class CreateServer(ShowOne):
             data = self.app.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         except OSError as error:
             raise CommandError(f"The user data can't be read: {error.strerror}: {name}") from None
-        if len(data) > _MOST_USER_DATA:
-            raise CommandError(f"{name} has {len(data)} bytes; user data has {_MOST_USER_DATA} at most.")
+        if len(data) > MOST_USER_DATA:
+            raise CommandError(f"{name} has {len(data)} bytes; user data has {MOST_USER_DATA} at most.")
         return base64.b64encode(data).decode()
 
 

@@ -1,21 +1,18 @@
-"""Servers: list, show, rename, set. Their fields have the same names in every command."""
+"""What is shown of a server: its fields have the same names in every command."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from nova_lite.cli import names
 from nova_lite.cli.cells import Addresses, Pairs, cell, label
-from nova_lite.cli.command import Command, Lister, ShowOne, pair, positive
 from nova_lite.cli.connection import Connection
-from nova_lite.cli.faults import ApiError, CommandError
+from nova_lite.cli.faults import CommandError
 
 POWER = {0: "NOSTATE", 1: "Running", 3: "Paused", 4: "Shutdown", 6: "Crashed", 7: "Suspended"}
 
 COLUMNS = ("ID", "Name", "Status", "Task State", "Power State", "Networks", "Kind", "Host")
-_LONG = ("Image ID", "Flavor", "Availability Zone", "Key Name", "Created")
+LONG = ("Image ID", "Flavor", "Availability Zone", "Key Name", "Created")
 
 _MEMBERS = {
     "id": "ID",
@@ -89,7 +86,8 @@ def row(server: Mapping[str, Any]) -> tuple[Any, ...]:
     )
 
 
-def _long_row(server: Mapping[str, Any]) -> tuple[Any, ...]:
+def long_row(server: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return a server's cells of :data:`LONG`."""
     return (
         (server.get("image") or {}).get("id"),
         _flavor(server.get("flavor") or {}),
@@ -137,108 +135,3 @@ def _whole_flavor(flavor: Mapping[str, Any]) -> Any:
     specs = flavor.get("extra_specs") or {}
     sizes = {key: flavor[key] for key in ("vcpus", "ram", "disk", "ephemeral", "swap") if flavor.get(key)}
     return Pairs({"name": flavor["original_name"], **sizes, **specs})
-
-
-class ListServers(Lister):
-    """List servers."""
-
-    renamed = RENAMED
-
-    def get_parser(self, prog_name: str) -> Any:
-        """Take filters and paging."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("--all-projects", "--all-tenants", action="store_true", help="of every project (admins)")
-        parser.add_argument("--name", metavar="REGEX", help="whose name matches")
-        parser.add_argument("--status", metavar="STATUS", help="ACTIVE, BUILD, ERROR, …")
-        parser.add_argument("--host", metavar="HOST", help="on this host (admins)")
-        parser.add_argument("--ip", metavar="REGEX", help="whose IPv4 address matches")
-        parser.add_argument("--long", action="store_true", help="show more columns")
-        parser.add_argument("--limit", type=positive, metavar="N", help="at most N (default: all)")
-        parser.add_argument("--marker", metavar="ID", help="those after this server")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        """Fetch the servers with their details."""
-        query = {
-            "all_tenants": "1" if parsed_args.all_projects or parsed_args.host else None,
-            "name": parsed_args.name,
-            "status": parsed_args.status,
-            "host": parsed_args.host,
-            "ip": parsed_args.ip,
-            "marker": parsed_args.marker,
-        }
-        compute = self.connection.compute
-        if parsed_args.limit:
-            found = compute.get("servers/detail", limit=parsed_args.limit, **query)["servers"]
-        else:
-            found = list(compute.pages("servers/detail", "servers", **query))
-        if not parsed_args.long:
-            return COLUMNS, [row(server) for server in found]
-        return COLUMNS + _LONG, [row(server) + _long_row(server) for server in found]
-
-
-class ShowServer(ShowOne):
-    """Show a server with everything that is known of it."""
-
-    renamed = RENAMED
-
-    def get_parser(self, prog_name: str) -> Any:
-        """Take the server."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("server", metavar="SERVER", help="name or id")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        """Fetch it."""
-        return details(self.connection, names.server(self.connection, parsed_args.server))
-
-
-class RenameServer(Command):
-    """Give a server another name."""
-
-    def get_parser(self, prog_name: str) -> Any:
-        """Take the server and its new name."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("server", metavar="SERVER", help="name or id")
-        parser.add_argument("name", metavar="NAME", help="the new name")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Rename it."""
-        found = names.server(self.connection, parsed_args.server)
-        self.connection.compute.put(f"servers/{found['id']}", {"server": {"name": parsed_args.name}})
-
-
-class SetServer(Command):
-    """Change a server's name, description or properties."""
-
-    def get_parser(self, prog_name: str) -> Any:
-        """Take what is to change."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("server", metavar="SERVER", help="name or id")
-        parser.add_argument("--name", metavar="NAME", help="the new name")
-        parser.add_argument("--description", metavar="TEXT", help="the new description")
-        parser.add_argument(
-            "--property", "--meta", type=pair, action="append", default=[], metavar="KEY=VALUE", help="set a property"
-        )
-        parser.add_argument("--no-property", action="append", default=[], metavar="KEY", help="remove a property")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> None:
-        """Change it."""
-        changes = {key: getattr(parsed_args, key) for key in ("name", "description")}
-        changes = {key: value for key, value in changes.items() if value is not None}
-        if not (changes or parsed_args.property or parsed_args.no_property):
-            raise CommandError("Nothing is to be changed: give --name, --description, --property or --no-property.")
-        compute = self.connection.compute
-        path = f"servers/{names.server(self.connection, parsed_args.server)['id']}"
-        if changes:
-            compute.put(path, {"server": changes})
-        if parsed_args.property:
-            compute.post(f"{path}/metadata", {"metadata": dict(parsed_args.property)})
-        for key in parsed_args.no_property:
-            try:
-                compute.delete(f"{path}/metadata/{key}")
-            except ApiError as error:
-                if error.status != 404:
-                    raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from nova_lite.cli.connection import Connection
@@ -18,6 +18,23 @@ _GROWTH = 1.3
 _AWAY = (502, 503, 504)
 _PATIENCE_S = 60.0
 """How long the service may be away while we wait: it goes on with its work when it has been started again."""
+
+
+class _Whatever(Collection[str]):
+    """Every status."""
+
+    def __contains__(self, status: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+WHATEVER = _Whatever()
+"""For a wait that ends well as soon as nothing is under way."""
 
 
 def add_options(parser: Any, what: str) -> None:
@@ -58,6 +75,9 @@ def until(
         status, task = server["status"], server.get("OS-EXT-STS:task_state")
         progress.say(f"{server['name']}: {status}{f' ({task})' if task else ''}")
         if status in wanted and task is None:
+            # What failed may have left the server as it was before.
+            if failure := _last_message(connection, server_id):
+                raise CommandError(f"{_named(server)} is {status}, but the last action failed: {failure}")
             return server
         # A server in ERROR with a task is being deleted or rebooted: that is how one gets out of it.
         if task is None and (status in ("ERROR", "DELETED") or (wanted and status != "BUILD")):
@@ -67,6 +87,20 @@ def until(
             raise CommandError(f"{_named(server)} is {status} still after {timeout_s:g} s{after}.")
         time.sleep(pause)
         pause = min(pause * _GROWTH, _LONGEST_PAUSE_S)
+
+
+def told(command: Any, parsed_args: Any, server_id: str, wanted: Collection[str]) -> dict[str, Any]:
+    """Wait for a server as the options of *command* say, with its progress; an empty dict where nobody asked to wait.
+
+    :raises CommandError: see :func:`until`.
+    """
+    if not parsed_args.wait:
+        command.app.tell(f"{parsed_args.server}: {command.cmd_name.removeprefix('server ')} is accepted")
+        return {}
+    with Progress(command.app.stderr, enabled=bool(command.app.options.verbose_level)) as progress:
+        end = until(command.connection, server_id, wanted, progress, parsed_args.timeout)
+        progress.end(f"{parsed_args.server}: {end.get('status', 'gone')}")
+    return end
 
 
 def _named(server: Mapping[str, Any]) -> str:

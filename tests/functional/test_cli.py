@@ -25,6 +25,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with cloud(tmp_path_factory.mktemp("cli")) as made:
         made.do("flavor", "create", "--id", "1", "--ram", "64", "--disk", "1", "--property", "a:b=c", "m1.nano")
         made.do("flavor", "create", "--ram", "9000000", "m1.huge")
+        made.do("quota", "set", "--ram", "-1", "admin")
         made.do("network", "create", "--share", "private")
         made.do("subnet", "create", "--network", "private", "--cidr", "10.9.0.0/24", "private-v4")
         made.do("image", "create", "--public", "--file", "-", "tiny", stdin=b"\0" * 100_000)

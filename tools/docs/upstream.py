@@ -21,7 +21,7 @@ RESOURCES: dict[str, dict[str, str]] = {
     },
     "/compute": {
         "attaching interfaces": "POST /v2.1/servers/{server_id}/os-interface",
-        "attached volumes": "/v2.1/servers/{server_id}/os-volume_attachments",
+        "attached volumes": "POST /v2.1/servers/{server_id}/os-volume_attachments",
         "server groups": "/v2.1/os-server-groups",
         "quota sets": "/v2.1/os-quota-sets",
         "making aggregates": "POST /v2.1/os-aggregates",

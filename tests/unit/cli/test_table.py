@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from nova_lite.cli.app import NovaLite
 from nova_lite.cli.command import Lister, ShowOne
+from nova_lite.cli.examples import EXAMPLES
 from nova_lite.cli.table import COMMANDS, OLD_NAMES, CommandTable
 
 
@@ -21,6 +23,42 @@ def test_every_command_can_be_loaded_and_explains_itself(name: str) -> None:
     assert command.get_description() in " ".join(text.split())
     if isinstance(command, Lister | ShowOne):
         assert "--format" in text
+
+
+NOUNS_WITH_EXAMPLES = (
+    "aggregate",
+    "compute",
+    "flavor",
+    "image",
+    "keypair",
+    "project",
+    "quota",
+    "role",
+    "server",
+    "user",
+)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_an_example_is_one_of_its_command(name: str) -> None:
+    program, *words = shlex.split(EXAMPLES[name])
+    found, known, rest = CommandTable().find_command(words)
+    assert (program, known) == ("nova-lite", name)
+    command = found(NovaLite(), None, cmd_name=name)
+    parser = command.get_parser(f"nova-lite {name}")
+    parser.parse_args(rest)
+    assert EXAMPLES[name].split()[-1] in parser.format_help()
+
+
+def test_server_commands_and_the_like_have_examples() -> None:
+    missing = [
+        name
+        for name in COMMANDS
+        if name.startswith(NOUNS_WITH_EXAMPLES)
+        and name not in EXAMPLES
+        and not name.startswith(("server add", "server rem"))
+    ]
+    assert set(missing) <= {"server adopt", "server console"}
 
 
 @pytest.mark.parametrize("name", sorted(OLD_NAMES))

@@ -1,0 +1,115 @@
+"""One example of each command, shown below its help. Each is read by the command's own parser in a test."""
+
+from __future__ import annotations
+
+_EXAMPLES = """
+aggregate add host: aggregate add host rack-1 host-7
+aggregate cache image: aggregate cache image rack-1 tiny busybox
+aggregate create: aggregate create --zone east --property ssd=true rack-1
+aggregate delete: aggregate delete rack-1
+aggregate list: aggregate list
+aggregate remove host: aggregate remove host rack-1 host-7
+aggregate set: aggregate set --zone west rack-1
+aggregate show: aggregate show rack-1
+aggregate unset: aggregate unset --property ssd rack-1
+availability zone list: availability zone list
+catalog list: catalog list
+compute service delete: compute service delete host-7
+compute service list: compute service list --service nova-compute
+compute service set: compute service set --disable --disable-reason 'new memory' host-7
+domain list: domain list
+extension list: extension list -f value -c Alias
+flavor access list: flavor access list own.small
+flavor create: flavor create --ram 512 --disk 1 --vcpus 1 --property nova_lite:live=true m1.live
+flavor delete: flavor delete m1.live
+flavor list: flavor list --all --long
+flavor set: flavor set --project demo own.small
+flavor show: flavor show m1.live
+flavor unset: flavor unset --property nova_lite:live m1.live
+host list: host list
+host show: host show host-7
+hypervisor list: hypervisor list
+hypervisor show: hypervisor show host-7
+hypervisor stats show: hypervisor stats show
+image create: image create --disk-format qcow2 --file disk.qcow2 my-disk
+image delete: image delete my-disk
+image list: image list --property os_distro=debian
+image save: image save --file disk.qcow2 my-disk
+image set: image set --property hw_qemu_guest_agent=yes my-disk
+image show: image show my-disk
+image unset: image unset --property hw_qemu_guest_agent my-disk
+keypair create: keypair create --private-key my-key.pem my-key
+keypair delete: keypair delete my-key
+keypair list: keypair list
+keypair show: keypair show --public-key my-key
+limits show: limits show
+operation list: operation list web
+project create: project create --description 'the shop' shop
+project delete: project delete shop
+project list: project list --long
+project set: project set --disable shop
+project show: project show shop
+quota delete: quota delete shop
+quota list: quota list
+quota set: quota set --instances 50 --cores 100 --ram -1 shop
+quota show: quota show shop
+role add: role add --user ann --project shop member
+role assignment list: role assignment list --project shop --names
+role create: role create auditor
+role delete: role delete auditor
+role list: role list
+role remove: role remove --user ann --project shop member
+role show: role show member
+server backup create: server backup create --type daily --rotate 7 --name web-daily web
+server create: server create --image tiny --flavor m1.nano --network private --wait web
+server delete: server delete --wait web db
+server dump create: server dump create web
+server event list: server event list web
+server event show: server event show web req-e7da4ff4-c9dc-4f3b-8d9a-fd0be2a0b2d5
+server group create: server group create --policy anti-affinity --rule max_server_per_host=2 apart
+server group delete: server group delete apart
+server group list: server group list
+server group show: server group show apart
+server image create: server image create --name web-golden --wait web
+server list: server list --status ERROR --sort created_at:desc
+server lock: server lock --reason 'it counts the votes' web
+server migration list: server migration list --server web
+server password set: server password set web
+server pause: server pause web
+server reboot: server reboot --hard --wait web
+server rebuild: server rebuild --image debian --wait web
+server rename: server rename web www
+server rescue: server rescue --image tiny --wait web
+server resize: server resize --flavor m1.small --wait web
+server resize confirm: server resize confirm web
+server resize revert: server resize revert --wait web
+server restore: server restore web
+server resume: server resume web
+server set: server set --property role=db --tag blue --description 'the shop' web
+server shelve: server shelve --offload web
+server show: server show --diagnostics web
+server start: server start --wait web db
+server stop: server stop --wait web db
+server suspend: server suspend web
+server unlock: server unlock web
+server unpause: server unpause web
+server unrescue: server unrescue --wait web
+server unset: server unset --property role --tag blue web
+server unshelve: server unshelve --availability-zone east --wait web
+service list: service list
+token issue: token issue -f value -c ID
+usage list: usage list --start 2026-01-01 --end 2026-01-31
+usage show: usage show
+user create: user create --password-prompt --project shop ann
+user delete: user delete ann
+user list: user list --project shop
+user password set: user password set
+user set: user set --disable ann
+user show: user show ann
+versions show: versions show --service compute
+"""
+
+EXAMPLES = {
+    name: f"nova-lite {words}" for name, _, words in (row.partition(": ") for row in _EXAMPLES.strip().splitlines())
+}
+"""By the command's name, as it is typed."""
