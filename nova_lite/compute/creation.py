@@ -15,7 +15,16 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import flavors, hosts, images, interfaces, keypairs, quotas, server_groups
+from nova_lite.compute import (
+    flavors,
+    hosts,
+    images,
+    interfaces,
+    keypairs,
+    quotas,
+    server_groups,
+    server_security_groups,
+)
 from nova_lite.compute.interfaces import PlannedNic, WantedNic
 from nova_lite.compute.kinds import VM
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
@@ -25,7 +34,7 @@ from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound, OverLimit
-from nova_lite.network import ports
+from nova_lite.network import ports, security_groups
 
 _LONGEST_LABEL = 63
 _SERVERS: Any = Server.__table__
@@ -35,7 +44,8 @@ _SERVERS: Any = Server.__table__
 class NewServer:
     """What was asked for. Nothing in it decides where the server runs but ``host``, which only admins may name.
 
-    ``nics``: as :func:`nova_lite.compute.interfaces.plan` takes them. ``user_data`` is base64.
+    ``nics``: as :func:`nova_lite.compute.interfaces.plan` takes them. ``security_groups``, by name or id, are for the ports that are made for
+    it; none: the project's default one. ``user_data`` is base64.
     """
 
     project_id: str
@@ -52,6 +62,7 @@ class NewServer:
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Sequence[str] = ()
     nics: Sequence[WantedNic] | str | None = None
+    security_groups: Sequence[str] = ()
     availability_zone: str | None = None
     host: str | None = None
     min_count: int = 1
@@ -242,8 +253,9 @@ def host_label(name: str) -> str:
 
 
 def _give_ports(session: Session, conf: cfg.ConfigOpts, new: NewServer, plan: _Plan, server_ids: Sequence[str]) -> None:
+    groups = _security_groups(session, new)
     wanted = [
-        ports.ServerPort(server_id, new.project_id, nic.network_id, position, nic.fixed_ip)
+        ports.ServerPort(server_id, new.project_id, nic.network_id, position, nic.fixed_ip, groups)
         for server_id in server_ids
         for position, nic in enumerate(plan.nics)
         if nic.port_id is None
@@ -263,6 +275,15 @@ def _give_ports(session: Session, conf: cfg.ConfigOpts, new: NewServer, plan: _P
             ports.bind_to_server(session, nic.port_id, server_ids[0], scope, position)
         if nic.tag is not None:
             _tag(session, server_ids, position, nic.tag)
+
+
+def _security_groups(session: Session, new: NewServer) -> tuple[str, ...] | None:
+    if set(new.security_groups) <= {security_groups.DEFAULT}:
+        return None
+    try:
+        return tuple(server_security_groups.resolve(session, new.project_id, new.security_groups))
+    except NotFound as error:
+        raise Invalid(error.message, error.code) from error
 
 
 def _tag(session: Session, server_ids: Sequence[str], position: int, tag: str) -> None:

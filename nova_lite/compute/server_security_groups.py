@@ -12,7 +12,7 @@ from nova_lite.compute.servers import to_act_on
 from nova_lite.db.models import Port, PortSecurityGroup, SecurityGroup
 from nova_lite.db.store import Store
 from nova_lite.errors import Conflict, Invalid, NotFound
-from nova_lite.network import rows, security_groups, touch
+from nova_lite.network import port_rules, rows, security_groups, touch
 from nova_lite.network.addresses import insert_absent
 from nova_lite.network.queries import Listing
 
@@ -73,26 +73,11 @@ def add(store: Store, server_id: str, name: str, *, override_lock: bool) -> list
         group = session.scalar(select(SecurityGroup).where(SecurityGroup.id == group_id).with_for_update(read=True))
         if group is None:
             raise security_groups.not_found(group_id)
-        _check_states(session, secured, group)
+        port_rules.check_states(session, [{*groups, group_id} for groups in _groups(session, secured).values()])
         insert_absent(session, _MEMBERS, [{"port_id": port_id, "group_id": group_id} for port_id in secured])
         return _touched(session, secured)
 
     return store.transact(work)
-
-
-def _check_states(session: Session, port_ids: Sequence[str], group: SecurityGroup) -> None:
-    """Refuse to mix groups that track connections with such as do not."""
-    other = (
-        select(SecurityGroup.id)
-        .join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroup.id)
-        .where(PortSecurityGroup.port_id.in_(port_ids), SecurityGroup.stateful.is_not(group.stateful))
-    )
-    if session.scalar(other.limit(1)) is not None:
-        raise Conflict(
-            "Error Cannot apply both stateful and stateless security groups on the same port at the same time while "
-            "attempting the operation.",
-            "network.security_group_conflict",
-        )
 
 
 def remove(store: Store, server_id: str, name: str, *, override_lock: bool) -> list[str]:
@@ -123,6 +108,14 @@ def remove(store: Store, server_id: str, name: str, *, override_lock: bool) -> l
 
 def _ports(session: Session, server_id: str) -> Sequence[Port]:
     return session.scalars(select(Port).where(Port.device_id == server_id).order_by(Port.id).with_for_update()).all()
+
+
+def _groups(session: Session, port_ids: Sequence[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    query = select(PortSecurityGroup.port_id, PortSecurityGroup.group_id)
+    for port_id, group_id in session.execute(query.where(PortSecurityGroup.port_id.in_(port_ids))):
+        found.setdefault(port_id, set()).add(group_id)
+    return found
 
 
 def _touched(session: Session, port_ids: Sequence[str]) -> list[str]:

@@ -13,11 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 
-from nova_lite.db.models import AutoTopology, Network, Port, QosPolicy, RbacPolicy, Subnet
+from nova_lite.db.models import AutoTopology, Network, Port, RbacPolicy, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound
-from nova_lite.network import port_removal, quotas, rbac, rows, segments, tags, touch
+from nova_lite.network import port_removal, qos_policies, quotas, rbac, rows, segments, tags, touch
 from nova_lite.network.queries import Listing, apply
 from nova_lite.network.segments import Segment
 
@@ -93,6 +93,7 @@ def _add(session: Session, new: NewNetwork, conf: cfg.ConfigOpts | None) -> Netw
     if segment is None:
         segment = segments.choose_external(conf, session) if new.external and conf is not None else Segment()
     check_qos(session, new.qos_policy_id, new.project_id)
+    qos_policy_id = new.qos_policy_id or qos_policies.default_of(session, new.project_id)
     if new.is_default:
         _check_default(session, new.external, None)
     row = segments.insert(
@@ -110,7 +111,7 @@ def _add(session: Session, new: NewNetwork, conf: cfg.ConfigOpts | None) -> Netw
             "mtu": mtu(conf, segment, new.mtu),
             "port_security_enabled": new.port_security_enabled,
             "dns_domain": new.dns_domain,
-            "qos_policy_id": new.qos_policy_id,
+            "qos_policy_id": qos_policy_id,
             "revision": 0,
             "created_at": now(),
             "updated_at": now(),
@@ -136,14 +137,8 @@ def mtu(conf: cfg.ConfigOpts | None, segment: Segment, wanted: int | None) -> in
 
 def check_qos(session: Session, policy_id: str | None, project_id: str | None) -> None:
     """Refuse a QoS policy that *project_id* (None: an admin) may not use. :raises NotFound: there is none such."""
-    if policy_id is None:
-        return
-    query = select(QosPolicy.id).where(QosPolicy.id == policy_id)
-    if project_id is not None:
-        lent = rbac.lent("qos_policy", project_id)
-        query = query.where(or_(QosPolicy.project_id == project_id, QosPolicy.shared.is_(True), QosPolicy.id.in_(lent)))
-    if session.scalar(query) is None:
-        raise NotFound(f"QoS policy {policy_id} could not be found.", "network.qos_policy_not_found")
+    if policy_id is not None:
+        qos_policies.require(session, policy_id, project_id)
 
 
 def _check_default(session: Session, external: bool, network_id: str | None) -> None:

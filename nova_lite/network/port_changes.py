@@ -134,6 +134,7 @@ def _set_security(
     if group_ids is None or set(group_ids) == set(current):
         return
     port_rules.check_groups(session, set(group_ids) - set(current), scope)
+    port_rules.check_states(session, [group_ids])
     gone = set(current) - set(group_ids)
     if gone:
         session.execute(

@@ -237,6 +237,7 @@ def _join(
 ) -> None:
     """Put the ports into their security groups."""
     port_rules.check_groups(session, {group for new in by_id.values() for group in new.security_groups or ()}, scope)
+    port_rules.check_states(session, [new.security_groups or () for new in by_id.values()])
     defaults: dict[str, str] = {}
     members = []
     for identifier, new in by_id.items():

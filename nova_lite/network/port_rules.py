@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -95,7 +95,10 @@ def check_security(secured: bool, group_ids: Sequence[str] | None, address_pairs
 
 
 def check_groups(session: Session, group_ids: Iterable[str], project_id: str | None) -> None:
-    """Refuse groups that *project_id* (None: an admin) may not use. :raises NotFound: one is not there, or not theirs."""
+    """Refuse groups that *project_id* (None: an admin) may not use; hold the others, so that none goes meanwhile.
+
+    :raises NotFound: one is not there, or not theirs.
+    """
     wanted = set(group_ids)
     if not wanted:
         return
@@ -103,10 +106,25 @@ def check_groups(session: Session, group_ids: Iterable[str], project_id: str | N
     if project_id is not None:
         lent = rbac.lent("security_group", project_id)
         query = query.where(or_(SecurityGroup.project_id == project_id, SecurityGroup.id.in_(lent)))
-    missing = wanted - set(session.scalars(query))
+    missing = wanted - set(session.scalars(query.order_by(SecurityGroup.id).with_for_update(read=True)))
     if missing:
         raise NotFound(
             f"Security group {', '.join(sorted(missing))} does not exist.", "network.security_group_not_found"
+        )
+
+
+def check_states(session: Session, sets: Iterable[Collection[str]]) -> None:
+    """Refuse a port's set of groups of which some track connections and some do not. :raises Conflict: one of *sets* is such."""
+    mixed = [set(group_ids) for group_ids in sets if len(set(group_ids)) > 1]
+    if not mixed:
+        return
+    query = select(SecurityGroup.id).where(SecurityGroup.id.in_(set().union(*mixed)), SecurityGroup.stateful.is_(True))
+    stateful = set(session.scalars(query))
+    if any(group_ids & stateful and group_ids - stateful for group_ids in mixed):
+        raise Conflict(
+            "Error Cannot apply both stateful and stateless security groups on the same port at the same time while "
+            "attempting the operation.",
+            "network.security_group_conflict",
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from oslo_config import cfg
 from sqlalchemy import or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 
@@ -78,7 +79,14 @@ def create_many(
         found = {row.id: row for row in session.scalars(select(Port).where(Port.id.in_(identifiers)))}
         return _shown(session, [found[identifier] for identifier in identifiers])
 
-    return store.transact(work)
+    try:
+        return store.transact(work)
+    except IntegrityError as error:
+        # Not MAC or address, whose keys are tried first: what the port refers to.
+        raise Conflict(
+            "The network, a subnet or a group that the port was to have is being deleted.",
+            "network.port_bindings_error",
+        ) from error
 
 
 def _check_networks(session: Session, identifiers: set[str], project_id: str | None) -> None:

@@ -54,7 +54,7 @@ REFUSED = [
     ({"user_data": "not base64!"}, "2.1", 400, "user_data"),
     ({"metadata": {"k" * 256: "v"}}, "2.1", 400, "metadata"),
     ({"metadata": {"a": 1}}, "2.1", 400, "is not of type 'string'"),
-    ({"security_groups": [{"name": "web"}]}, "2.1", 400, "Security group web not found."),
+    ({"security_groups": [{"name": "web"}]}, "2.1", 400, "Security group web not found"),
     ({"personality": [{"path": "/x", "contents": ""}]}, "2.1", 400, "Files can't be injected"),
     ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": GONE, "boot_index": 0}]}, "2.1", 400, "no volumes"),
     (

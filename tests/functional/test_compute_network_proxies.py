@@ -195,3 +195,30 @@ def test_a_floating_ip_of_a_server(door, cloud):
     lonely = make(door, "network", name="lonely")
     make_subnet(door, lonely["id"], "10.1.0.0/24")
     assert act(door, boot(door, lonely["id"]), "addFloatingIp", {"address": second["ip"]}).status_int == 400
+
+
+def test_a_new_servers_ports_are_in_the_groups_that_are_named(door, cloud):
+    def names(server_id):
+        shown = ask(door, "GET", f"/servers/{server_id}").json["server"]["security_groups"]
+        return sorted(item["name"] for item in shown)
+
+    web, stateless = group(door), group(door, "raw")
+    path = f"/security-groups/{stateless['id']}"
+    assert ask_network(door, "PUT", path, {"security_group": {"stateful": False}}).status_int == 200
+    assert names(boot(door, cloud["network"])) == ["default"]
+    assert names(boot(door, cloud["network"], security_groups=[{"name": "default"}])) == ["default"]
+    both = boot(door, cloud["network"], security_groups=[{"name": web["id"]}, {"name": "default"}])
+    assert names(both) == ["default", "web"]
+    server = {"name": "s", "flavorRef": "1", "imageRef": IMAGE, "networks": [{"uuid": cloud["network"]}]}
+    for named, status in ((["missing"], 400), (["web", "raw"], 409)):
+        asked = {**server, "security_groups": [{"name": name} for name in named]}
+        assert ask(door, "POST", "/servers", {"server": asked}).status_int == status, named
+    group(door)
+    asked = {**server, "security_groups": [{"name": "web"}]}
+    assert ask(door, "POST", "/servers", {"server": asked}).status_int == 409
+    assert act(door, both, "addSecurityGroup", {"name": "raw"}).status_int == 409
+    # A port that its user brought keeps its own groups.
+    port = make(door, "port", network_id=cloud["network"], security_groups=[stateless["id"]])
+    brought = {**server, "networks": [{"port": port["id"]}], "security_groups": [{"name": web["id"]}]}
+    made = ask(door, "POST", "/servers", {"server": brought}).json["server"]["id"]
+    assert names(made) == ["raw"]

@@ -81,6 +81,7 @@ def _new_server(call: Call, wanted: Mapping[str, Any]) -> NewServer:
         metadata=wanted.get("metadata") or {},
         tags=wanted.get("tags") or (),
         nics=_nics(wanted),
+        security_groups=tuple(group["name"] for group in wanted.get("security_groups") or ()),
         availability_zone=zone,
         host=host,
         min_count=least,
@@ -171,9 +172,6 @@ def _refuse_unoffered(wanted: Mapping[str, Any]) -> None:
         raise Invalid("Image signatures are not verified here; leave trusted_image_certificates out.", "server.trusted")
     if any(device.get("tag") for device in wanted.get("block_device_mapping_v2") or ()):
         raise Invalid("Tags of block devices are not offered here; leave 'tag' out.", "server.device_tag")
-    for group in wanted.get("security_groups") or ():
-        if group.get("name") != "default":
-            raise Invalid(f"Security group {group.get('name')} not found.", "server.security_group_not_found")
 
 
 _COLUMNS = {
