@@ -71,6 +71,6 @@ def test_it_is_a_debian(debian_cloud: Cloud, archive: Path) -> None:
     cloud.await_status(server_id, "ACTIVE", 120)
     console = cloud.await_console(server_id, "the look is over")
     assert "packages: " in console
-    assert reach(cloud, server_id) in console
+    assert cloud.fixed_address(server_id) in console
     assert "(somebody)" in console
     cloud.delete([server_id])

@@ -28,6 +28,7 @@ from driver_fixtures import (  # noqa: E402, F401
     until,
 )
 
+from nova_lite.compute.transitions import PowerState  # noqa: E402
 from nova_lite.virt.abilities import ConsoleTarget  # noqa: E402
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, DriverError  # noqa: E402
 
@@ -52,6 +53,21 @@ def test_a_container_is_resized_at_once(driver, make_spec) -> None:
     driver.stop(spec.server_id, 0)
     with pytest.raises(DriverError, match="running"):
         driver.resize_live(spec)
+
+
+def test_a_container_keeps_the_memory_that_it_holds(driver, make_spec) -> None:
+    # A shell's variable of 48 MB, which nothing can be made of but memory.
+    command = "held=$(head -c 48000000 /dev/zero | tr '\\0' x); echo hol''ds; sleep 1000"
+    image = make_spec.container_image(command)
+    for applet in ("head", "tr"):
+        (image.rootfs / "bin" / applet).symlink_to("/bin/busybox")
+    spec = make_spec(CONTAINER, memory_mb=256, image=image)
+    driver.spawn(spec)
+    until(lambda: b"holds" in says(driver, spec), 60)
+    with pytest.raises(DriverError, match="hold more"):
+        driver.resize_live(replace(spec, memory_mb=24))
+    driver.resize_live(replace(spec, memory_mb=224))
+    assert driver.power(spec.server_id) == PowerState.RUNNING
 
 
 class Seat:

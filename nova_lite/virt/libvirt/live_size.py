@@ -69,8 +69,14 @@ def _set_balloon(domain: Any, memory_mb: int) -> None:
 
 
 def set_container(domain: Any, spec: GuestSpec) -> None:
-    """Set a container's limits of memory and CPU time. :raises libvirt.libvirtError: it holds more memory than that."""
-    domain.setMemoryParameters({"hard_limit": spec.memory_mb * 1024}, _LIVE)
+    """Set a container's limits of memory and CPU time. :raises DriverError: it holds more memory than that; nothing changed."""
+    try:
+        domain.setMemoryParameters({"hard_limit": spec.memory_mb * 1024}, _LIVE)
+    except libvirt.libvirtError as error:
+        raise DriverError(
+            f"the container's memory could not be limited to {spec.memory_mb} MiB, most likely because its processes hold more: "
+            f"{error.get_error_message()}"
+        ) from error
     domain.setSchedulerParametersFlags({"vcpu_quota": spec.vcpus * _PERIOD_US, "cpu_shares": _shares(spec)}, _LIVE)
 
 
