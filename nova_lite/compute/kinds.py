@@ -67,7 +67,8 @@ ROWS: tuple[Row, ...] = (
     Row("os-start", "booted from the disk that it has", _ANEW, _STARTED, names=("os-start",), transition="start"),
     Row(
         "os-stop",
-        "ACPI power button, again every 3 s; ended after the grace time",
+        "by its guest agent, if one is connected, else by the ACPI power button, which is pressed again every 3 s; ended after the "
+        "grace time",
         "ended at once: nobody in it hears the button",
         "SIGTERM to its first process, SIGKILL after the grace time",
         names=("os-stop",),
@@ -241,6 +242,9 @@ ROWS: tuple[Row, ...] = (
         "floating IPs",
         "translated on the guest's host; the guest does not notice",
         "addFloatingIp removeFloatingIp",
+    ),
+    _same(
+        "injectNetworkInfo", "its host applies its networks again; nothing is put into the guest", "injectNetworkInfo"
     ),
     Row(
         "trigger_crash_dump",

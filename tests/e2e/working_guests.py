@@ -25,7 +25,7 @@ cp /mnt/own/srv/www/boots /srv/www/own-boots 2>/dev/null
 echo boot >>/srv/www/boots
 exec /sbin/start
 """
-# The last lines stand in for qemu-ga: what libvirt asks of it to set a password, in the same protocol.
+# The last lines stand in for qemu-ga: what libvirt asks of it to set a password and to shut down, in the same protocol.
 VM_PROGRAM = r"""#!/bin/sh
 modprobe -a virtio_balloon virtio_console 2>/dev/null
 mkdir -p /own
@@ -49,6 +49,7 @@ member() { printf %s "$line" | sed -n "s/.*\"$1\": *\"*\([^\",}]*\).*/\1/p"; }
                 echo "$(member username):$(member password | base64 -d)" | chpasswd >/dev/null 2>&1
                 grep '^root:' /etc/shadow >/mnt/shadow
                 echo '{"return": {}}' ;;
+            guest-shutdown) poweroff ;;
             *) echo '{"return": {}}' ;;
         esac
     done

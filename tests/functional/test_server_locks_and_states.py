@@ -10,7 +10,7 @@ from compute_cloud import ADMIN, IMAGE, OTHER, READER, ask
 from sqlalchemy import func, select, update
 from whole_cloud import LATEST, WholeCloud
 
-from nova_lite.db.models import Allocation, Server
+from nova_lite.db.models import Allocation, HostNetworkState, Server
 from nova_lite.virt.driver import GuestNotFound
 
 
@@ -200,3 +200,15 @@ def test_a_failed_restore_leaves_it_where_it_was(cloud: WholeCloud) -> None:
     server = cloud.do(server_id, {"restore": None})
     assert server.vm_state == "soft-delete"
     assert server.fault is not None and server.fault["message"] == "it will not"
+
+
+def test_networks_are_applied_again_and_are_not_reset(cloud: WholeCloud) -> None:
+    server_id = cloud.boot()
+    cloud.act(server_id, {"injectNetworkInfo": None}, status=403)
+    cloud.act(server_id, {"injectNetworkInfo": None}, token=ADMIN)
+    with cloud.store.read() as session:
+        before = session.get_one(HostNetworkState, "host1").wanted
+    cloud.act(server_id, {"injectNetworkInfo": None}, token=ADMIN)
+    with cloud.store.read() as session:
+        assert session.get_one(HostNetworkState, "host1").wanted == before + 1
+    cloud.act(server_id, {"resetNetwork": None}, token=ADMIN, status=410)

@@ -71,6 +71,12 @@ RULES = (
         ("POST", ACTION + " (unlock)"),
     ),
     rule(PREFIX + "os-admin-actions:reset_state", ADMIN, "Set its state.", ("POST", ACTION + " (os-resetState)")),
+    rule(
+        PREFIX + "os-admin-actions:inject_network_info",
+        ADMIN,
+        "Have its host apply its networks again.",
+        ("POST", ACTION + " (injectNetworkInfo)"),
+    ),
     rule(PREFIX + "os-deferred-delete:restore", MEMBER, "Restore a server.", ("POST", ACTION + " (restore)")),
     rule(PREFIX + "os-deferred-delete:force", MEMBER, "Delete for good.", ("POST", ACTION + " (forceDelete)")),
     rule(PREFIX + "os-admin-password", MEMBER, "Change a password.", ("POST", ACTION + " (changePassword)")),

@@ -1,4 +1,4 @@
-"""Lock, reset of the state, forced deletion, restore, crash dump, password."""
+"""Lock, reset of the state, networks applied again, forced deletion, restore, crash dump, password."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from nova_lite.api.compute.parameters import by_minor
 from nova_lite.api.compute.server_action import ACCEPTED, Action, closed, plain, wake
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
-from nova_lite.compute import admin_passwords, server_locks, server_states
+from nova_lite.compute import admin_passwords, server_locks, server_states, servers
 from nova_lite.compute.servers import ServerRecord
 from nova_lite.compute.transitions import VmState
+from nova_lite.errors import Gone
+from nova_lite.network import touch
 
 _P = policies.PREFIX
 _REASON: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
@@ -43,6 +45,18 @@ def _unlock(call: Call, record: ServerRecord, _argument: Any) -> Reply:
 def _reset_state(call: Call, record: ServerRecord, argument: Any) -> Reply:
     server_states.reset(call.store, call.caller, record.id, VmState(argument["state"]))
     return ACCEPTED
+
+
+def _inject_network_info(call: Call, record: ServerRecord, _argument: Any) -> Reply:
+    """Have the server's host apply its networks once more, which is all that there is to be injected."""
+    if record.locked and not call.principal.is_admin:
+        raise servers.locked(record.id)
+    call.wake_hosts(call.store.transact(lambda session: touch.hosts(session, [record.host])))
+    return ACCEPTED
+
+
+def _reset_network(_call: Call, _record: ServerRecord, _argument: Any) -> Reply:
+    raise Gone("The action resetNetwork was for a hypervisor that upstream has no more.", "request.gone")
 
 
 def _force_delete(call: Call, record: ServerRecord, _argument: Any) -> Reply:
@@ -78,6 +92,8 @@ ACTIONS = (
         _reset_state,
         closed({"state": {"type": "string", "enum": ["active", "error"]}}, "state"),
     ),
+    Action("injectNetworkInfo", _P + "os-admin-actions:inject_network_info", _inject_network_info, {}),
+    Action("resetNetwork", _P + "os-admin-actions:inject_network_info", _reset_network, {}),
     Action("forceDelete", _P + "os-deferred-delete:force", _force_delete, {}),
     plain("restore", "os-deferred-delete:restore", "restore"),
     plain(

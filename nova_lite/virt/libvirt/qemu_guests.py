@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import libvirt
 
@@ -84,10 +87,13 @@ class QemuGuests:
         """Press the ACPI power button; a unikernel has nobody who would hear it, a paused guest can't."""
         if view.active and view.kind != UNIKERNEL and view.power == PowerState.RUNNING and grace_s > 0:
             deadline = time.monotonic() + grace_s
+            # The first time libvirt chooses: a guest agent, if one is connected.
+            ways = itertools.chain([0], itertools.repeat(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN))
             while (left := deadline - time.monotonic()) > 0:
-                # Again and again: a guest that is still booting has missed the first.
+                # Again and again: a guest that is still booting has missed the first, and an agent may promise and not do it.
+                press = partial(_press, flags=next(ways))
                 try:
-                    self.domains.on(view.server_id, "shut down", lambda domain: domain.shutdown(), timeout=max(left, 1))
+                    self.domains.on(view.server_id, "shut down", press, timeout=max(left, 1))
                 except DriverTimeout:
                     break  # QEMU itself hangs: it will hear nothing
                 except DriverError:
@@ -201,3 +207,7 @@ class QemuGuests:
         """virtlogd has the console of a guest that is our own; an adopted one's is read here."""
         if view.adopted and view.active:
             self.follow(view)
+
+
+def _press(domain: Any, flags: int) -> None:
+    domain.shutdownFlags(flags)

@@ -12,8 +12,8 @@ from nova_lite.compute.kinds import CONTAINER, KINDS, ROWS, UNIKERNEL, VM
 from nova_lite.compute.transitions import TRANSITIONS
 from nova_lite.virt import abilities
 
-GONE = {"os-getRDPConsole"}
-"""A console that nothing of ours has."""
+GONE = {"os-getRDPConsole", "resetNetwork"}
+"""What no kind has, here or upstream."""
 
 
 def test_each_action_of_the_api_has_a_row() -> None:
