@@ -125,6 +125,35 @@ def test_out_through_snat(served: tuple[Cloud, list[str]]) -> None:
     assert asks(cloud.box, cloud.box.host, "10.0.2.10", timeout=1) == ""
 
 
+ANSWER = (
+    "import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(('0.0.0.0',53))\nprint('ready')\n"
+    "while True:\n q,a=s.recvfrom(512)\n"
+    " s.sendto(q[:2]+b'\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0'+q[12:q.index(b'\\0',12)+5]"
+    "+b'\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4'+bytes([192,0,2,99]),a)"
+)
+"""Answers every question for an address with 192.0.2.99."""
+
+
+def test_dns_of_the_outside_by_the_networks_own_way_out(box: Sandbox) -> None:
+    box.overrides["network.dns_servers"] = OUTSIDE
+    box.conf = box.configured()
+    box.restart()
+    network, out = a_network(5, "10.0.1"), an_outside()
+    port = a_port(network, 10, "a")
+    box.networks.apply(a_state([network, out], [port], [a_router([network], out)]))
+    guest = box.settled(port, network)
+    server = box.python(box.outside, ANSWER)
+    assert server.stdout is not None and server.stdout.readline() == "ready\n"
+    try:
+        said = box.inside(guest, "busybox", "nslookup", "-type=a", "www.example.test", "10.0.1.2", check=False)
+        assert "192.0.2.99" in said
+        said = box.inside(guest, "busybox", "nslookup", "-type=a", "nobody.openstacklocal", "10.0.1.2", check=False)
+        assert "192.0.2.99" not in said, "our own domain is nobody else's to answer for"
+    finally:
+        server.kill()
+        server.wait()
+
+
 def test_in_through_a_floating_ip(served: tuple[Cloud, list[str]]) -> None:
     cloud, (one, two, other) = served
     box = cloud.box
