@@ -150,7 +150,7 @@ class HostNetworks:
         failed = dict(plans.refused)
         if plans.networks:
             self._service.prepare()
-        present = self._host.device_names()
+        present = set(self._host.devices())
         self._doubt_what_is_missing(present)
         changed = {key: each for key, each in plans.networks.items() if self._applied.get(key) != each}
         self._link_layer(state, plans, changed, failed)

@@ -68,9 +68,9 @@ class Namespace:
         """Open a UDP socket in the namespace; it stays there, whatever thread uses it."""
         return self._programs.submit(socket.socket, socket.AF_INET, socket.SOCK_DGRAM).result()
 
-    def device_names(self) -> set[str]:
-        """Return the names of all devices."""
-        return {name for _, name in self._programs.submit(socket.if_nameindex).result()}
+    def devices(self) -> dict[str, int]:
+        """Return the indices of all devices by name, in some milliseconds where there are thousands."""
+        return {name: index for index, name in self._programs.submit(socket.if_nameindex).result()}
 
     def read_sysctl(self, *path: str) -> str:
         """Read ``/proc/sys/net/<path>``. :raises OSError: there is no such setting."""

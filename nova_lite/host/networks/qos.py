@@ -33,7 +33,8 @@ class Qos:
         ports, legs = bandwidth.ports(state), bandwidth.legs(state)
         if not ports and not legs and not self._is_used:
             return
-        present = {link.name: link.index for link in self._namespace.netlink(links.ours)}
+        every = self._namespace.devices()
+        present = {name: index for name, index in every.items() if name.startswith(devices.PREFIX)}
         queues = self._queues()
         fresh = self._namespace.netlink(_ensure_ifbs, {each.ifb for each in ports.values() if each.sends}, present)
         lines: list[str] = []

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 BRIDGE = "bridge nova_lite"
 INET = "inet nova_lite_sg"
@@ -16,9 +17,8 @@ _BATCH = 500
 """Elements in one command: nft's parser slows down on very long lines."""
 
 
-@dataclass(frozen=True)
-class Name:
-    """A chain's, set's or map's name in its table."""
+class Name(NamedTuple):
+    """A chain's, set's or map's name in its table. A tuple: a pass looks names up some 30,000 times on a host of 1,000 ports."""
 
     table: str
     name: str

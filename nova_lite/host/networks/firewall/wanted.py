@@ -48,10 +48,12 @@ class Compiler:
     def __init__(self) -> None:
         self._ports: dict[str, tuple[_PortInput, dict[Name, Chain]]] = {}
         self._groups: dict[str, tuple[GroupSpec, dict[Name, Chain]]] = {}
+        self._resolvers: dict[str, tuple[str, ...]] = {}
 
     def ruleset(self, state: HostState, numbers: Numbers, hosted: Collection[int] = ()) -> Wanted:
         """Return the ruleset for *state*. *hosted*: numbers of the networks whose outside is the host, by an address on the bridge."""
         troubles: list[str] = []
+        self._resolvers = {key: _resolvers(network) for key, network in state.networks.items()}
         chains = self._group_chains(state, troubles)
         sets: dict[Name, Elements] = {}
         sound = [each for each in state.groups.values() if groups.chain_name(each.group_id, "ingress") in chains]
@@ -118,7 +120,7 @@ class Compiler:
             numbers.ports[port.port_id],
             known,
             not known or any(state.groups[each].stateful for each in known),
-            _resolvers(state.networks.get(port.network_id)),
+            self._resolvers.get(port.network_id, ()),
         )
         try:
             chains = self._port_chains(given)
@@ -180,6 +182,6 @@ class _Places:
         self.ingress[inspected] = f"goto {guards.port_chain(port_id, 'ingress').name}"
 
 
-def _resolvers(network: NetworkSpec | None) -> tuple[str, ...]:
-    leg = network.dhcp if network is not None else None
+def _resolvers(network: NetworkSpec) -> tuple[str, ...]:
+    leg = network.dhcp
     return tuple(str(ipaddress.ip_address(address)) for _, address in leg.addresses) if leg else ()
