@@ -21,6 +21,7 @@ from nova_lite.db import migrate
 from nova_lite.db.models import Host
 from nova_lite.db.types import epoch
 from nova_lite.errors import NovaLiteError
+from nova_lite.virt.abilities import Adopts
 from nova_lite.virt.driver import Driver, GuestNotFound
 
 DRIVERS = {"libvirt": "nova_lite.virt.libvirt.driver:LibvirtDriver"}
@@ -114,14 +115,32 @@ def _end_guests(conf: cfg.ConfigOpts, failures: list[str], *, keep_disks: bool) 
     module, _, name = DRIVERS[conf.compute.driver].partition(":")
     driver = cast(Driver, getattr(importlib.import_module(module), name)(conf))
     ours, others = _guests(driver, state_path(conf, "instances"))
+    adopted = _adopted(driver)
     for server_id in ours:
-        print(f"guest {server_id}")
-        _try(failures, f"guest {server_id}", partial(_end_guest, driver, server_id, keep_disks))
+        print(f"guest {server_id}" + (" (adopted: it goes on as its maker's)" if server_id in adopted else ""))
+        _try(
+            failures,
+            f"guest {server_id}",
+            partial(_end_guest, driver, server_id, keep_disks, is_adopted=server_id in adopted),
+        )
     for server_id in others:
         print(f"left alone: guest {server_id} has no files below {conf.state_path}: another installation's")
 
 
-def _end_guest(driver: Driver, server_id: str, keep_disks: bool) -> None:
+def _adopted(driver: Driver) -> set[str]:
+    """Return the ids of the guests that somebody else has made."""
+    if not isinstance(driver, Adopts):
+        return set()
+    names = [(guest.server_id, guest.name) for guest in driver.observe() if guest.server_id is not None]
+    return {server_id for server_id, name in names if driver.describe(name)["adopted"]}
+
+
+def _end_guest(driver: Driver, server_id: str, keep_disks: bool, *, is_adopted: bool) -> None:
+    """End a guest; one that was adopted was there before us, and is there after us."""
+    if is_adopted and isinstance(driver, Adopts):
+        if not keep_disks:
+            driver.disown(server_id)
+        return
     if not keep_disks:
         driver.destroy(server_id)
         return

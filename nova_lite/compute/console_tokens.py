@@ -25,6 +25,8 @@ MOST_OF_A_SERVER = 32
 
 _QUIET: dict[str, Any] = {"synchronize_session": False}
 _PURGED_AT_ONCE = 1000
+_LONGEST = 128
+"""Characters of what may be a token; ours have 43."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +64,31 @@ def issue(store: Store, server_id: str, console_type: str, lifetime_s: float) ->
     return token
 
 
+def purge(store: Store) -> int:
+    """Remove tokens that have expired, a bounded number at once; return how many."""
+    return store.transact(lambda session: _remove(session, _expired(session)))
+
+
+def _expired(session: Session) -> set[int]:
+    query = select(ConsoleAuthToken.id).where(ConsoleAuthToken.expires_at < epoch())
+    return set(session.scalars(query.limit(_PURGED_AT_ONCE)))
+
+
+def _remove(session: Session, rows: set[int]) -> int:
+    if rows:
+        session.execute(delete(ConsoleAuthToken).where(ConsoleAuthToken.id.in_(rows)).execution_options(**_QUIET))
+    return len(rows)
+
+
 def _drop_old(session: Session, server_id: str) -> None:
     """Remove what has expired, of any server, and of this one what is too much."""
-    expired = list(
-        session.scalars(select(ConsoleAuthToken.id).where(ConsoleAuthToken.expires_at < epoch()).limit(_PURGED_AT_ONCE))
-    )
     mine = session.scalars(
         select(ConsoleAuthToken.id)
         .where(ConsoleAuthToken.server_id == server_id)
         .order_by(ConsoleAuthToken.id.desc())
         .offset(MOST_OF_A_SERVER - 1)
     )
-    unwanted = {*expired, *mine}
-    if unwanted:
-        session.execute(delete(ConsoleAuthToken).where(ConsoleAuthToken.id.in_(unwanted)).execution_options(**_QUIET))
+    _remove(session, _expired(session) | set(mine))
 
 
 def look_at(store: Store, token: str) -> Ticket:
@@ -90,6 +103,8 @@ def use(store: Store, token: str) -> Ticket:
     :raises NotFound: it is unknown, used or expired, or its server is gone or elsewhere.
     """
 
+    look_at(store, token)  # whoever made one up does not get as far as a transaction that writes
+
     def work(session: Session) -> Ticket:
         row_id, ticket = _read(session, token)
         gone: Any = session.execute(
@@ -103,6 +118,8 @@ def use(store: Store, token: str) -> Ticket:
 
 
 def _read(session: Session, token: str) -> tuple[int, Ticket]:
+    if len(token) > _LONGEST:
+        raise _unknown()
     row = session.execute(
         select(ConsoleAuthToken)
         .join(Server, Server.id == ConsoleAuthToken.server_id)

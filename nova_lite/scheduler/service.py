@@ -11,7 +11,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite.bus import AGENT, SCHEDULER, Bus, Listener, Waker
-from nova_lite.compute import due, purge
+from nova_lite.compute import console_tokens, due, purge
 from nova_lite.db import operations
 from nova_lite.db.operations import LEASE_S, Work
 from nova_lite.db.store import Store
@@ -125,6 +125,7 @@ class Scheduler:
         if time.monotonic() < self._purge_at:
             return
         self._purge_at = time.monotonic() + PURGE_EVERY_S
+        console_tokens.purge(self._store)
         went = purge.purge(self._store, purge.limits(self._conf), most=PURGE_MOST)
         if went != purge.Purged():
             LOG.info(

@@ -123,7 +123,7 @@ class Adopts(Protocol):
         """Return what a guest of that libvirt name has, as plain data.
 
         ``name``, ``uuid``, ``kind``, ``vcpus``, ``memory_mb``, ``power`` (PowerState's number), ``persistent``, ``server_id`` (None: it is
-        none of ours), ``disks`` (device, path, format) and ``nics`` (mac, device, bridge).
+        none of ours), ``adopted``, ``disks`` (device, path, format) and ``nics`` (mac, device, bridge).
 
         :raises nova_lite.virt.driver.GuestNotFound: there is none of that name.
         """

@@ -190,6 +190,7 @@ class FakeAbilities(FakeGuests):
                 "power": int(row["power"]),
                 "persistent": True,
                 "server_id": row["id"] if row["ours"] else None,
+                "adopted": bool(self._extra(row["id"], "adopted")),
                 "disks": [{"device": "vda", "path": f"/srv/{name}.qcow2", "format": "qcow2"}],
                 "nics": [{"mac": "52:54:00:00:00:01", "device": "vnet0", "bridge": "br0"}],
             }

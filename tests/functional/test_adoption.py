@@ -18,6 +18,7 @@ from nova_lite.virt.driver import GuestNotFound
 from nova_lite.virt.fake_abilities import foreign_uuid
 
 UUID = foreign_uuid("old-web")
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 class Died(BaseException):

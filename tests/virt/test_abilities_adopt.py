@@ -28,6 +28,8 @@ from driver_fixtures import (  # noqa: E402, F401
     until,
 )
 
+import nova_lite.conf  # noqa: E402
+from nova_lite.cmd import manage_host  # noqa: E402
 from nova_lite.compute.transitions import PowerState  # noqa: E402
 from nova_lite.virt.driver import CONTAINER, VM, DriverError, GuestNotFound  # noqa: E402
 
@@ -112,6 +114,23 @@ def test_an_adopted_guest_is_let_go_and_goes_on(driver, stranger, state: Path) -
     assert driver.power(ident) == PowerState.RUNNING
     driver.destroy(ident)
     driver.disown(ident)
+
+
+def test_a_cleaned_host_has_its_strangers_again(driver, stranger, make_spec, state: Path) -> None:
+    name, ident = stranger
+    driver.adopt(name, ident)
+    spec = make_spec(VM)
+    driver.spawn(spec)
+    number = libvirt.open("qemu:///system").lookupByName(name).ID()
+    conf = nova_lite.conf.load([], {"state_path": str(state), "libvirt.virt_type": "qemu"})
+    failures: list[str] = []
+    for keep_disks in (True, False):
+        manage_host._end_guests(conf, failures, keep_disks=keep_disks)
+        assert failures == []
+        domain = libvirt.open("qemu:///system").lookupByName(name)
+        assert (domain.isActive(), domain.ID()) == (1, number)
+    assert driver.describe(name)["server_id"] is None
+    assert [guest for guest in driver.observe() if guest.server_id == spec.server_id] == []
 
 
 def test_what_was_made_here_is_not_let_go(driver, make_spec) -> None:

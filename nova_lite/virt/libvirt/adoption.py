@@ -30,6 +30,7 @@ def describe(domain: Any) -> Mapping[str, object]:
         "name": domain.name(),
         "uuid": domain.UUIDString(),
         "server_id": who.server_id if who else None,
+        "adopted": who is not None and who.adopted,
         "kind": who.kind if who else _kind(root),
         "vcpus": int((vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1),
         "memory_mb": int(memory) // 1024,
