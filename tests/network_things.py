@@ -17,6 +17,10 @@ MAKE: dict[str, tuple[str, dict[str, Any]]] = {
     "security-group-rules": ("security_group_rule", {"security_group_id": "{security-groups}", "direction": "ingress"}),
     "address-groups": ("address_group", {"name": "addresses"}),
     "routers": ("router", {"name": "router"}),
+    "rbac-policies": (
+        "rbac_policy",
+        {"object_type": "network", "object_id": "{networks}", "action": "access_as_shared", "target_tenant": "third"},
+    ),
     "floatingips": ("floatingip", {"floating_network_id": "{outside}"}),
     "qos/policies": ("policy", {"name": "policy", "project_id": "demo"}),
 }
@@ -30,6 +34,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v2.0/qos/policies/{policy_id}/bandwidth_limit_rules": {"bandwidth_limit_rule": {"max_kbps": 1000}},
     "/v2.0/qos/policies/{policy_id}/bandwidth_limit_rules/{rule_id}": {"bandwidth_limit_rule": {"max_kbps": 1000}},
     "/v2.0/qos/alias-bandwidth-limit-rules/{rule_id}": {"alias_bandwidth_limit_rule": {"max_kbps": 1000}},
+    "/v2.0/rbac-policies/{id}": {"rbac_policy": {"target_tenant": "fourth"}},
+    "/v2.0/quotas/{project_id}": {"quota": {}},
     "/v2.0/floatingips/{id}": {"floatingip": {"description": "x"}},
 }
 """Bodies of routes that are no plain change of a thing and not of its tags, by path."""
@@ -52,6 +58,7 @@ def make(door: Any) -> dict[str, str]:
         reply = door.ask("POST", f"{ROOT}/{collection}", {noun: body}, token=ADMIN if collection in _ADMINS else DEMO)
         assert reply.status_int == 201, (collection, reply.text)
         found[collection] = reply.json[noun]["id"]
+    found["policies"] = found["qos/policies"]
     limits = f"{ROOT}/qos/policies/{found['qos/policies']}/bandwidth_limit_rules"
     limit = door.ask("POST", limits, {"bandwidth_limit_rule": {"max_kbps": 1000}}, token=ADMIN)
     found["rule_id"] = limit.json["bandwidth_limit_rule"]["id"]

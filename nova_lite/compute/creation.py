@@ -34,7 +34,7 @@ from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound, OverLimit
-from nova_lite.network import ports, security_groups
+from nova_lite.network import auto_topology, networks, ports, security_groups
 
 _LONGEST_LABEL = 63
 _SERVERS: Any = Server.__table__
@@ -103,6 +103,8 @@ def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -
             f"Quota exceeded for instances: Requested {new.max_count}, but at most {max_count} are made by one request",
             "server.max_count",
         )
+    if new.nics == interfaces.AUTO:
+        _ensure_network(store, conf, new.project_id)
     with store.read() as session:
         plan = _prepare(session, conf, new)
     server_ids = [new_id() for _ in range(new.max_count)]
@@ -132,6 +134,21 @@ def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -
             "A network that the server was to be on has gone meanwhile; please try again.", "server.network_gone"
         ) from error
     return Created(tuple(server_ids), reservation_id)
+
+
+def _ensure_network(store: Store, conf: cfg.ConfigOpts, project_id: str) -> None:
+    """Have a network made for a project that has none, as ``networks: auto`` promises. :raises Invalid: none can be made."""
+    with store.read() as session:
+        if networks.usable(session, project_id):
+            return
+    try:
+        auto_topology.ensure(store, conf, project_id)
+    except Conflict as error:
+        raise Invalid(
+            f"Unable to automatically allocate a network for project {project_id}: {error.message} "
+            "Make a network, or ask for 'none'.",
+            "server.no_network",
+        ) from error
 
 
 def _group(new: NewServer) -> str:

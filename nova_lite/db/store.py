@@ -133,8 +133,16 @@ class Store:
 
         What *work* returned is given to *last* and returned. *work* may run more than once, as :meth:`transact` says; it
         must ask nobody else who writes, as SQLite's one writer is held all the while. Joins what runs in the same
-        context only: other threads have their own transactions.
+        context only: other threads have their own transactions. Within another such transaction it is a part of that.
         """
+        if self._joined() is not None:
+
+            def part(session: Session) -> T:
+                result = work()
+                last(session, result)
+                return result
+
+            return self.transact(part)
 
         def whole(session: Session) -> T:
             mark = _JOINED.set((self, session.connection()))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from nova_lite.api.network import (
+    auto_topologies,
     extensions,
+    hosts,
+    ip_availabilities,
     networks,
     ports,
     qos_routes,
+    quotas,
+    rbac_policies,
     router_routes,
     security_routes,
     subnetpools,
@@ -40,6 +45,11 @@ ROUTES = (
     *crud("subnet", subnets),
     *crud("subnetpool", subnetpools),
     *crud("port", ports),
+    *crud("rbac_policy", rbac_policies, "rbac-policies"),
+    *quotas.ROUTES,
+    *hosts.ROUTES,
+    *ip_availabilities.ROUTES,
+    *auto_topologies.ROUTES,
     *security_routes.ROUTES,
     *router_routes.ROUTES,
     *qos_routes.ROUTES,

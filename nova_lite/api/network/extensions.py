@@ -10,20 +10,38 @@ from nova_lite.errors import NotFound
 
 _EXTENSIONS = {
     "address-group": ("Address group", "Support address group"),
+    "agent": ("agent", "The agent management extension."),
+    "allowed-address-pairs": ("Allowed Address Pairs", "Provides allowed address pairs"),
+    "auto-allocated-topology": ("Auto Allocated Topology Services", "Auto Allocated Topology Services."),
+    "availability_zone": ("Availability Zone", "The availability zone extension."),
     "binding": ("Port Binding", "Expose port bindings of a virtual port to external application"),
+    "default-subnetpools": ("Default Subnetpools", "Provides ability to mark and use a subnetpool as the default."),
+    "dns-integration": ("DNS Integration", "Provides integration with DNS."),
     "ext-gw-mode": (
         "Neutron L3 Configurable external gateway mode",
         "Extension of the router abstraction for specifying whether SNAT should occur.",
     ),
     "external-net": ("Neutron external network", "Adds external network attribute to network resource."),
+    "extra_dhcp_opt": ("Neutron Extra DHCP options", "Extra options configuration for DHCP."),
     "extraroute": ("Neutron Extra Route", "Extra routes configuration for L3 router"),
     "extraroute-atomic": (
         "Atomically add/remove extra routes",
         "Edit extra routes of a router on server side by atomically adding/removing",
     ),
     "fip-port-details": ("Floating IP Port Details Extension", "Add port_details attribute to Floating IP resource"),
+    "ip-substring-filtering": (
+        "IP address substring filtering",
+        "Provides IP address substring filtering when listing ports",
+    ),
+    "ip_allocation": ("IP Allocation", "IP allocation extension."),
     "net-mtu": ("Network MTU", "Provides MTU attribute for a network resource."),
+    "net-mtu-writable": ("Network MTU (writable)", "Provides a writable MTU attribute for a network resource."),
+    "network-ip-availability": (
+        "Network IP Availability",
+        "Provides IP availability data for each network and subnet.",
+    ),
     "pagination": ("Pagination support", "Extension that indicates that pagination is enabled."),
+    "port-security": ("Port Security", "Provides port security"),
     "project-id": ("project_id field enabled", "Extension that indicates that project_id field is enabled."),
     "provider": ("Provider Network", "Expose mapping of virtual networks to physical networks"),
     "qos": ("Quality of Service", "The Quality of Service extension."),
@@ -41,8 +59,19 @@ _EXTENSIONS = {
         "Ability to issue QoS rule commands without specifying policy ID",
         "QoS rules by their own id alone",
     ),
+    "quota_details": ("Quota details management support", "Expose functions for quotas usage statistics per project"),
+    "quotas": ("Quota management support", "Expose functions for quotas management per project"),
     "rbac-address-group": ("Add address_group type to RBAC", "Add address_group type to network RBAC"),
+    "rbac-policies": (
+        "RBAC Policies",
+        "Allows creation and modification of policies that control project access to resources.",
+    ),
     "rbac-security-groups": ("Add security_group type to network RBAC", "Add security_group type to network RBAC"),
+    "rbac-subnetpool": ("Add subnetpool type to RBAC", "Add subnetpool type to network RBAC"),
+    "revision-if-match": (
+        "If-Match constraints based on revision_number",
+        "Constrain requests by the revision number of what they change.",
+    ),
     "router": (
         "Neutron L3 Router",
         "Router abstraction for basic L3 forwarding between networks and access to external ones.",
@@ -55,8 +84,11 @@ _EXTENSIONS = {
     "sorting": ("Sorting support", "Extension that indicates that sorting is enabled."),
     "standard-attr-description": ("standard-attr-description", "Extension to add descriptions to standard attributes"),
     "standard-attr-revisions": ("Resource revision numbers", "This extension will display the revision number."),
+    "standard-attr-tag": ("Tag support for resources with standard attribute", "Enables to set tag on resources."),
     "standard-attr-timestamp": ("Resource timestamps", "Adds created_at and updated_at fields to all resources."),
     "stateful-security-group": ("Stateful security group", "Indicates if the security group is stateful or not"),
+    "subnet_allocation": ("Subnet Allocation", "Enables allocation of subnets from a subnet pool"),
+    "tag-ports-during-bulk-creation": ("Tag Ports During Bulk Creation", "Allow to tag ports during bulk creation"),
 }
 
 

@@ -14,6 +14,9 @@ _NETWORKS, _NETWORK = "/networks", "/networks/{id}"
 _SUBNETS, _SUBNET = "/subnets", "/subnets/{id}"
 _POOLS, _POOL = "/subnetpools", "/subnetpools/{id}"
 _PORTS, _PORT = "/ports", "/ports/{id}"
+_POLICIES, _POLICY = "/rbac-policies", "/rbac-policies/{id}"
+_QUOTA = "/quotas/{project_id}"
+_AUTO = "/auto-allocated-topology/{project_id}"
 _PROVIDER = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
 _BINDING = ("binding:host_id", "binding:profile", "binding:vif_type", "binding:vif_details")
 
@@ -78,6 +81,22 @@ RULES = (
     rule("update_port:binding:profile", ADMIN, "Change a binding profile.", ("PUT", _PORT)),
     rule("delete_port", _ADMINS_OR_OWNER, "Delete a port.", ("DELETE", _PORT)),
     *tag_rules("ports", "port"),
+    rule("get_rbac_policy", READER, "See RBAC policies.", ("GET", _POLICIES), ("GET", _POLICY)),
+    rule("create_rbac_policy", MEMBER, "Lend a thing to a project.", ("POST", _POLICIES)),
+    rule("create_rbac_policy:owner", ADMIN, "Make an RBAC policy for another project.", ("POST", _POLICIES)),
+    rule("create_rbac_policy:target_tenant", ADMIN, "Lend a thing to every project.", ("POST", _POLICIES)),
+    rule("update_rbac_policy", MEMBER, "Lend a thing to another project.", ("PUT", _POLICY)),
+    rule("update_rbac_policy:target_tenant", ADMIN, "Lend a thing to every project.", ("PUT", _POLICY)),
+    rule("delete_rbac_policy", MEMBER, "Take a thing back.", ("DELETE", _POLICY)),
+    rule("get_quota", READER, "See quotas.", ("GET", "/quotas"), ("GET", _QUOTA)),
+    rule("update_quota", ADMIN, "Set quotas.", ("PUT", _QUOTA)),
+    rule("delete_quota", ADMIN, "Set quotas back.", ("DELETE", _QUOTA)),
+    rule("get_agents", ANYBODY, "List agents; who may not see them (get_agent) sees none.", ("GET", "/agents")),
+    rule("get_agent", ADMIN, "See agents.", ("GET", "/agents"), ("GET", "/agents/{agent_id}")),
+    rule("get_availability_zone", ANYBODY, "See availability zones.", ("GET", "/availability_zones")),
+    rule("get_network_ip_availability", ADMIN, "Count addresses.", ("GET", "/network-ip-availabilities")),
+    rule("get_auto_allocated_topology", MEMBER, "Have a topology made.", ("GET", _AUTO)),
+    rule("delete_auto_allocated_topology", MEMBER, "Delete a topology that was made.", ("DELETE", _AUTO)),
     *security_access.RULES,
     *router_access.RULES,
     *qos_access.RULES,
