@@ -100,6 +100,7 @@ def bodies(route: Route, things: dict[str, Any]) -> Any:
         "/v2.1/servers/{server_id}/action": {"os-stop": None},
         "/v2.1/servers/{server_id}/remote-consoles": {"remote_console": {"protocol": "rdp", "type": "rdp-html5"}},
         "/v2.1/servers/{server_id}/migrations/{migration_id}/action": {"force_complete": None},
+        "/v2.1/os-security-groups/{group_id}": {"security_group": {"name": "x", "description": "x"}},
         "/v2.1/servers/{server_id}/metadata": {"metadata": {}},
         "/v2.1/servers/{server_id}/metadata/{key}": {"meta": {"k": "x"}},
         "/v2.1/servers/{server_id}/tags": {"tags": []},
