@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 
-from nova_lite.db.models import AutoTopology, Network, Port, RbacPolicy, Subnet
+from nova_lite.db.models import AutoTopology, FloatingIp, Network, Port, RbacPolicy, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound
@@ -333,6 +333,7 @@ def delete(store: Store, network_id: str, expected: int | None = None) -> list[s
 
 def drop(session: Session, network_id: str) -> list[str]:
     """Delete a network in the caller's transaction, which has locked it; see :func:`delete`."""
+    _drop_idle_floating_ips(session, network_id)
     ports = session.execute(select(Port.id, Port.device_owner).where(Port.network_id == network_id)).all()
     if any(port.device_owner not in port_removal.SILENT for port in ports):
         raise _in_use(network_id)
@@ -348,6 +349,20 @@ def drop(session: Session, network_id: str) -> list[str]:
     ):
         session.execute(statement.execution_options(**_QUIET))
     return hosts
+
+
+def _drop_idle_floating_ips(session: Session, network_id: str) -> None:
+    """Give back the floating IPs of an external network that lead nowhere; others keep it from being deleted."""
+    idle = select(FloatingIp.id, FloatingIp.floating_port_id).where(
+        FloatingIp.floating_network_id == network_id, FloatingIp.port_id.is_(None)
+    )
+    found = session.execute(idle.with_for_update()).all()
+    if not found:
+        return
+    identifiers = [row.id for row in found]
+    tags.forget(session, identifiers)
+    session.execute(sql_delete(FloatingIp).where(FloatingIp.id.in_(identifiers)).execution_options(**_QUIET))
+    port_removal.drop(session, [row.floating_port_id for row in found])
 
 
 def _in_use(network_id: str) -> Conflict:

@@ -185,3 +185,12 @@ def test_what_the_body_may_not_say(door, cloud):
         assert create(door, **members).status_int == 400
     limited = create(door, floating_network_id=cloud["external"], qos_policy_id=new_id())
     assert limited.status_int == 404 and kind(limited) == "QosPolicyNotFound"
+
+
+def test_an_external_network_goes_with_the_floating_ips_that_lead_nowhere(door, cloud):
+    other, _ = make_external(door, "198.51.100.0/24")
+    idle = make(door, "floatingip", floating_network_id=other["id"])
+    assert ask(door, "DELETE", f"/networks/{other['id']}", token=ADMIN).status_int == 204
+    assert ask(door, "GET", f"/floatingips/{idle['id']}").status_int == 404
+    make(door, "floatingip", floating_network_id=cloud["external"], port_id=cloud["port"])
+    assert ask(door, "DELETE", f"/networks/{cloud['external']}", token=ADMIN).status_int == 409

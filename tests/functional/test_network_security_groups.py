@@ -209,7 +209,7 @@ def test_rules_that_can_be(door, members, shown):
         ({"direction": "sideways"}, "HTTPBadRequest"),
         ({"description": "a\nb"}, "HTTPBadRequest"),
         ({"unknown": 1}, "HTTPBadRequest"),
-        ({"remote_group_id": "no-uuid"}, "HTTPBadRequest"),
+        ({"remote_address_group_id": "no-uuid"}, "HTTPBadRequest"),
     ],
 )
 def test_rules_that_can_not_be(door, members, type_name):
@@ -227,7 +227,8 @@ def test_remotes_must_be_there_and_only_one(door):
     both = add_rule(door, one["id"], remote_group_id=two["id"], remote_ip_prefix="10.0.0.0/8")
     assert both.status_int == 400 and kind(both) == "SecurityGroupMultipleRemoteEntites"
     assert add_rule(door, one["id"], remote_group_id=foreign["id"]).status_int == 404
-    assert add_rule(door, one["id"], remote_group_id=new_id()).status_int == 404
+    for missing in (new_id(), "no-uuid"):
+        assert add_rule(door, one["id"], remote_group_id=missing).status_int == 404
     assert add_rule(door, one["id"], remote_address_group_id=new_id()).status_int == 404
     assert add_rule(door, new_id()).status_int == 404
     # A group that goes takes with it the rules that name it.

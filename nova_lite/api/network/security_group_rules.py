@@ -44,7 +44,8 @@ CREATE = collections.creation(
         "port_range_min": _NUMBER,
         "port_range_max": _NUMBER,
         "remote_ip_prefix": {"type": ["string", "null"], "maxLength": 64},
-        "remote_group_id": _UUID_OR_NONE,
+        # What is no id is not found, as upstream has it.
+        "remote_group_id": {"type": ["string", "null"], "maxLength": 64},
         "remote_address_group_id": _UUID_OR_NONE,
         "description": {**TEXT, "type": ["string", "null"]},
         "project_id": PROJECT,
