@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
-import re
 import select
 import socket
 import ssl
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 from nova_lite import websocket
 from nova_lite.cli.faults import CommandError
 from nova_lite.cli.hostile import clean
+from nova_lite.cli.terminal_filter import LineFilter, TerminalFilter
 from nova_lite.websocket import Decoder, Opcode, ProtocolError
 
 LEAVE = b"\x1d"
@@ -32,11 +32,6 @@ LEAVE = b"\x1d"
 _TIMEOUT_S = 30.0
 _PIECE = 32_768
 _LONGEST_ANSWER = 16_384
-_STRING = re.compile(
-    rb"\x1b[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|[\x90\x98\x9d-\x9f][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
-)
-_OPEN_STRING = re.compile(rb"\x1b(?:[\]PX^_][^\x07\x1b\x9c]*\x1b?)?$")
-_LONGEST_STRING = 65_536
 _RESET = b"\x1b[0m\x1b[?25h\x1b[?1l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?1049l\x1b>"
 """Colours, cursor, key and mouse modes, the other screen: as they were before."""
 
@@ -142,45 +137,6 @@ def _secured(plain: socket.socket, host: str, verify: Any) -> socket.socket:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context.wrap_socket(plain, server_hostname=host)
-
-
-class TerminalFilter:
-    """Leaves out of a stream the strings that a terminal obeys beyond its screen, wherever the pieces are cut."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, piece: bytes) -> bytes:
-        """Return what may be shown of *piece*."""
-        data = self._rest + piece
-        self._rest = b""
-        cut = _OPEN_STRING.search(data)
-        if cut is not None and len(data) - cut.start() <= _LONGEST_STRING:
-            data, self._rest = data[: cut.start()], data[cut.start() :]
-        return _STRING.sub(b"", data)
-
-
-class LineFilter:
-    """Makes a stream's lines harmless, one whole line at a time."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, piece: bytes) -> bytes:
-        """Return the lines that are whole now."""
-        whole, newline, self._rest = (self._rest + piece).rpartition(b"\n")
-        if len(self._rest) > _LONGEST_STRING:
-            whole, newline, self._rest = whole + newline + self._rest, b"", b""
-        return _cleaned(whole + newline)
-
-    def end(self) -> bytes:
-        """Return what is left."""
-        left, self._rest = self._rest, b""
-        return _cleaned(left)
-
-
-def _cleaned(data: bytes) -> bytes:
-    return clean(data.decode("utf-8", "replace")).encode()
 
 
 def sit(line: Line, quiet_s: float) -> str:
