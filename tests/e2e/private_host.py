@@ -130,13 +130,8 @@ class PrivateHost:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Let the calling thread, and what it starts meanwhile, be in this host's network."""
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            enter(Path("/run/netns", self.name))
+        with within(Path("/run/netns", self.name)):
             yield
-        finally:
-            _set_network(before)
-            os.close(before)
 
     def remove(self) -> None:
         """End every process of this host (they are known by its network) and remove its files."""
@@ -169,6 +164,18 @@ def descendants(pids: Iterable[int]) -> list[int]:
             with suppress(OSError):
                 found += [int(word) for word in children.read_text().split() if int(word) not in found]
     return found
+
+
+@contextmanager
+def within(path: Path) -> Iterator[None]:
+    """Let the calling thread, and what it starts meanwhile, be in the network namespace *path*."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter(path)
+        yield
+    finally:
+        _set_network(before)
+        os.close(before)
 
 
 def enter(path: Path) -> None:
