@@ -78,9 +78,10 @@ def two(images: Path) -> Iterator[TwoHosts]:
             stack.callback(_remove, cloud, second)
             cloud.prepare(images)
         file = second.directory / "nova-lite.conf"
-        text = cloud.file.read_text().replace(str(first.state), str(second.state)).replace(first.name, second.name)
-        file.write_text(text.replace(more_options(0, url, store), more_options(1, url, store)))
-        file.write_text(file.read_text().replace(f"store_path = {second.state}/images", f"store_path = {store}"))
+        text = (
+            cloud.file.read_text().replace(more_options(0, url, store), "").replace(str(first.state), str(second.state))
+        )
+        file.write_text(text.replace(first.name, second.name) + more_options(1, url, store))
         line = [str(PROGRAMS / "nova-lite-compute"), "--config-file", str(file)]
         with (second.directory / "log").open("ab") as log:
             agent = subprocess.Popen(second.line(line), stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -6,16 +6,28 @@ import ipaddress
 import os
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from nova_lite.virt.driver import DriverError, Nic
 
 
-def set_mtu(first_process: int, nics: Sequence[Nic]) -> None:
-    """Set both ends of each veth pair: the host's by its name, the container's as ``eth<n>`` in its namespace."""
+def settle(first_process: int, nics: Sequence[Nic]) -> None:
+    """Set the MTU of both ends of each veth pair: the host's by its name, the container's as ``eth<n>`` in its namespace.
+
+    And keep the host from speaking IPv6 of its own at its end.
+    """
     for index, nic in enumerate(nics):
+        silence_ipv6(nic.device)
         _run(first_process, ["ip", "link", "set", "dev", nic.device, "mtu", str(nic.mtu)])
         inner = ["ip", "link", "set", "dev", f"eth{index}", "mtu", str(nic.mtu)]
         _run(first_process, ["nsenter", "--net", f"--target={first_process}", "--", *inner])
+
+
+def silence_ipv6(device: str) -> None:
+    """Keep the host from sending IPv6 of its own (router solicitations, MLD) into a guest's network."""
+    setting = Path("/proc/sys/net/ipv6/conf", device, "disable_ipv6")
+    if setting.exists():
+        setting.write_text("1")
 
 
 def attach(first_process: int, nic: Nic, index: int) -> None:
@@ -28,6 +40,7 @@ def attach(first_process: int, nic: Nic, index: int) -> None:
     if not os.path.exists(f"/sys/class/net/{nic.device}"):
         pair = ["ip", "link", "add", nic.device, "mtu", str(nic.mtu), "type", "veth", "peer", "name", name]
         _run(first_process, [*pair, "address", nic.mac, "mtu", str(nic.mtu), "netns", str(first_process)])
+    silence_ipv6(nic.device)
     for address in nic.addresses:
         _run(first_process, [*inner, "address", "replace", address, "dev", name])
     _run(first_process, [*inner, "link", "set", name, "up"])

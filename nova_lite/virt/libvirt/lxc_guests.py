@@ -82,7 +82,7 @@ class LxcGuests:
         first = None if view.adopted else container_limits.first_process(view.pid)
         if first is not None:
             container_limits.apply(first, self._limits.pids)
-            container_network.set_mtu(first, spec.nics)
+            container_network.settle(first, spec.nics)
         self._reader.follow(spec.server_id, view.pid, self._instances.at(spec.server_id).console_log)
 
     def kill(self, view: DomainView) -> None:
