@@ -28,6 +28,7 @@ from host_sandbox import (
 
 from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec, RouterSpec
 from nova_lite.host.networks import HostNetworks, devices
+from nova_lite.host.networks.namespace import Namespace
 from nova_lite.host.networks.place import Place
 from nova_lite.host.ports import NetworksFailed
 
@@ -89,8 +90,15 @@ def test_twice_is_once(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         Place, "run", lambda self, argv, stdin=None: programs.append(" ".join(argv)) or run_before(self, argv, stdin)
     )
+    on_host: list[str] = []
+    host_before = Namespace.run
+    monkeypatch.setattr(
+        Namespace,
+        "run",
+        lambda self, argv, stdin=None: on_host.append(" ".join(argv)) or host_before(self, argv, stdin),
+    )
     box.networks.apply(cloud.state)
-    assert programs == [] and everything(box) == before
+    assert programs == on_host == [] and everything(box) == before
     box.restart()
     monitor = subprocess.Popen(
         ["ip", "netns", "exec", box.host, "ip", "monitor", "link", "address", "route", "neigh"],
@@ -104,6 +112,7 @@ def test_twice_is_once(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     told = [line for line in monitor.communicate()[0].splitlines() if "nl-" in line]
     assert told == [], "no change was sent to anybody who listens"
     assert programs and all(line.startswith("nft --terse list table") for line in programs)
+    assert on_host and not any(line == "nft -f -" or "-batch" in line for line in on_host)
     assert everything(box) == before
 
 
@@ -195,6 +204,10 @@ def test_what_somebody_broke_is_mended(box: Sandbox) -> None:
     box.restart()
     box.networks.apply(cloud.state)
     assert box.pings(guest, OUTSIDE) and "master nl-br6" in box.ip(box.host, "link", "show", tap)
+    box.inside(router, "nft", "flush", "ruleset")
+    box.inside(box.host, "nft", "delete", "table", "inet", "nova_lite")
+    box.networks.tend()
+    assert box.pings(guest, OUTSIDE)
 
 
 def test_a_bridge_that_is_made_anew_gets_its_ports(box: Sandbox) -> None:

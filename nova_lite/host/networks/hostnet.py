@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,8 +43,8 @@ LOG = logging.getLogger(__name__)
 OVERLAY = "bridge nova_lite_overlay"
 MANY = 20
 """So many networks that all devices are read at once rather than each by name."""
-VERIFY_S = 300.0
-"""Seconds between two looks at all that the kernel has, whatever was applied last."""
+VERIFIED_AT_ONCE = 20
+"""So many networks and routers are compared with the kernel each time the host is tended, whatever was applied last: 20 ms each."""
 
 
 class HostNetworks:
@@ -74,7 +73,8 @@ class HostNetworks:
         self._state: HostState | None = None
         self._applied: dict[str, Plan] = {}
         self._rules: dict[str, str] = {}
-        self._verified = time.monotonic()
+        self._unverified: list[str] = []
+        self._was_warned = False
         self._warned: set[int] = set()
 
     def apply(self, state: HostState) -> None:
@@ -100,7 +100,7 @@ class HostNetworks:
             self._guards.tell_guests(source)
 
     def tend(self) -> int:
-        """Start every dnsmasq that has died, and now and then compare all with the kernel; return how many had died."""
+        """Start every dnsmasq that has died, and return how many had; compare some of what was applied with the kernel, in turn."""
         with self._lock:
             dead = {
                 key: each
@@ -110,9 +110,7 @@ class HostNetworks:
             for key in dead:
                 LOG.warning("dnsmasq had died and is started again network=%s", key)
                 del self._applied[key]
-            if time.monotonic() - self._verified > VERIFY_S:
-                self._verified = time.monotonic()
-                self._applied, self._rules = {}, {}
+            self._doubt_some()
             failed = self._apply(self._state) if self._state is not None else {}
             with _noted(failed, "firewall"):
                 self._guards.tend()
@@ -126,6 +124,7 @@ class HostNetworks:
         :raises HostError: with all that failed, after everything else was done.
         """
         with self._lock:
+            self._applied = {}
             failed = self._apply(HostState())
             with _noted(failed, "guards"):
                 self._guards.clean()
@@ -150,6 +149,7 @@ class HostNetworks:
         failed = dict(plans.refused)
         if plans.networks:
             self._service.prepare()
+            self._look_at_iptables()
         present = set(self._host.devices())
         self._doubt_what_is_missing(present)
         changed = {key: each for key, each in plans.networks.items() if self._applied.get(key) != each}
@@ -174,6 +174,15 @@ class HostNetworks:
             self._here = Here(self._physical, end, self._prefix, self._root, settings)
             self._planner = Planner(self._here)
         return self._here, self._planner
+
+    def _doubt_some(self) -> None:
+        """Forget that some things were applied, so that the next pass asks the kernel for them: each in its turn."""
+        if not self._unverified:
+            self._unverified = list(self._applied)
+        for key in self._unverified[:VERIFIED_AT_ONCE]:
+            self._applied.pop(key, None)
+        del self._unverified[:VERIFIED_AT_ONCE]
+        self._rules = {}
 
     def _doubt_what_is_missing(self, present: set[str]) -> None:
         """Forget that something was applied where a device or namespace of it is not there."""
@@ -280,8 +289,12 @@ class HostNetworks:
             return
         uplinks = self._conf.network.uplinks or self._host.netlink(links.default_interfaces)
         forwarding.enable(self._host, [*bridges, *uplinks], self._root / "forwarding.json")
-        if outside.forward_policy_drops(self._host):
-            LOG.warning("the host's iptables drop forwarded packets: guests will not reach the outside")
+
+    def _look_at_iptables(self) -> None:
+        """Say once what no rule of ours can overrule; br_netfilter lets it see what passes a bridge, too."""
+        if not self._was_warned and outside.forward_policy_drops(self._host):
+            LOG.warning("the host's iptables drop forwarded packets: guests will not reach each other or the outside")
+        self._was_warned = True
 
     def _remove_others(self, state: HostState, present: set[str], plans: Plans, failed: dict[str, str]) -> None:
         """Remove devices, namespaces and processes of ours that no plan has."""
