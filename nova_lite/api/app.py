@@ -172,6 +172,11 @@ class Application:
             raise errors.NotFound("The resource could not be found.", "request.no_route")
         route = present.get(method) or (present.get("GET") if method == "HEAD" else None)
         if route is None:
+            if method in match.methods:
+                # Another microversion has it; upstream says 404 then, too.
+                raise errors.NotFound(
+                    f"API version {version} is not supported on this method.", "request.no_route_in_version"
+                )
             if request.path_info.endswith("/"):
                 # One thing's path with its id left out: what is there is the collection, which is not what was meant.
                 raise errors.NotFound("The resource could not be found.", "request.no_route")

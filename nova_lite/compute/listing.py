@@ -53,7 +53,7 @@ SORT: Mapping[str, Any] = {
     "launch_index": Server.launch_index,
     "launched_at": Server.launched_at,
     "locked": Server.locked,
-    "locked_by": Server.locked,
+    "locked_by": Server.locked_by,
     "node": Server.host,
     "power_state": Server.power_state,
     "project_id": Server.project_id,
@@ -80,6 +80,7 @@ EQUAL: Mapping[str, Any] = {
     "launch_index": Server.launch_index,
     "launched_at": Server.launched_at,
     "locked": Server.locked,
+    "locked_by": Server.locked_by,
     "power_state": Server.power_state,
     "project_id": Server.project_id,
     "ramdisk_id": _IMAGE["ramdisk_id"].as_string(),
@@ -171,18 +172,25 @@ def _conditions(listing: Listing, backend: str) -> list[ColumnElement[bool]]:
         found.append(Server.project_id == listing.project_id)
     if listing.statuses:
         found.append(_has_status(listing.statuses))
-    found.extend(EQUAL[name].in_(list(values)) for name, values in listing.equal.items())
+    found.extend(_is_one_of(EQUAL[name], values) for name, values in listing.equal.items())
     found.extend(MATCHING[name].regexp_match(safe_pattern(text)) for name, text in listing.matching.items())
+    # What was never changed was changed when it was made.
+    changed = func.coalesce(Server.updated_at, Server.created_at)
     if listing.changes_since is not None:
-        found.append(Server.updated_at >= listing.changes_since)
+        found.append(changed >= listing.changes_since)
     if listing.changes_before is not None:
-        found.append(Server.updated_at <= listing.changes_before)
+        found.append(changed <= listing.changes_before)
     for pattern, separator in ((listing.ip, "."), (listing.ip6, ":")):
         if pattern is not None:
             found.append(_has_address(pattern, separator))
     for kind, names in listing.tags.items():
         found.append(_has_tags(kind, names, backend))
     return found
+
+
+def _is_one_of(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = column.in_([value for value in values if value is not None])
+    return or_(condition, column.is_(None)) if None in values else condition
 
 
 def _has_status(statuses: Sequence[str]) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from nova_lite.db import paging
 from nova_lite.db.models import Migration
@@ -33,10 +33,11 @@ def find(store: Store, listing: MigrationListing) -> list[Migration]:
         query = query.where(getattr(Migration, name) == value)
     if listing.host is not None:
         query = query.where(or_(Migration.source == listing.host, Migration.destination == listing.host))
+    changed = func.coalesce(Migration.updated_at, Migration.created_at)
     if listing.changes_since is not None:
-        query = query.where(Migration.updated_at >= listing.changes_since)
+        query = query.where(changed >= listing.changes_since)
     if listing.changes_before is not None:
-        query = query.where(Migration.updated_at <= listing.changes_before)
+        query = query.where(changed <= listing.changes_before)
     keys = [paging.order(Migration.created_at, descending=True), paging.order(Migration.id, descending=True)]
     with store.read() as session:
         position = None

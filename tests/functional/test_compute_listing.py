@@ -7,7 +7,7 @@ import random
 from urllib.parse import urlsplit
 
 import pytest
-from compute_cloud import ADMIN, DEMO, ask, boot, build, rows, seed
+from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, build, rows, seed
 from sqlalchemy import insert
 
 from nova_lite.db.models import Server
@@ -128,9 +128,20 @@ def test_filters(door):
         "user_id=somebody": set(),
         "config_drive=True": {web, data},
         "config_drive=False": set(),
+        "availability_zone=nova": {web, data},
+        "availability_zone=elsewhere": set(),
+        "reservation_id=r-none": set(),
+        "key_name=none": set(),
+        "task_state=None": {web, data},
     }.items():
         assert ids(door, query) == wanted, query
     assert ids(door, "host=host1&all_tenants=1", token=ADMIN) == {web, data}
+    locked = {"lock": None}
+    assert ask(door, "POST", f"/servers/{web}/action", locked).status_int == 202
+    assert ask(door, "POST", f"/servers/{data}/action", locked, token=ADMIN).status_int == 202
+    assert ids(door, "locked_by=owner&all_tenants=1", token=ADMIN) == {web}
+    assert ids(door, "locked_by=admin&all_tenants=1", token=ADMIN) == {data}
+    assert ids(door, "all_tenants=1&sort_key=locked_by", token=ADMIN, version="2.1") == {web, data}
     assert ids(door, f"uuid={web}&all_tenants=1", token=ADMIN) == {web}
     assert ids(door, "ip6=10", version="2.1") == {web, data}
 
@@ -149,3 +160,29 @@ def test_deleted_servers_are_for_admins_and_for_those_who_follow_changes(door):
     assert ask(door, "GET", history, version="2.20").status_int == 404
     actions = ask(door, "GET", history, version="2.21").json["instanceActions"]
     assert [action["action"] for action in actions] == ["delete", "create"]
+
+
+def test_servers_that_can_be_restored_are_for_admins_who_ask(door):
+    server_id = boot(door).json["server"]["id"]
+    other = boot(door).json["server"]["id"]
+    build(door, server_id, vm_state="soft-delete")
+    assert ids(door, "") == {other}
+    assert ids(door, "soft_deleted=true") == {other}  # a filter for admins, as upstream has it
+    assert ids(door, "status=SOFT_DELETED&all_tenants=1", token=ADMIN) == {server_id}
+    assert ids(door, "soft_deleted=true&all_tenants=1", token=ADMIN) == {server_id, other}
+    assert ids(door, "deleted=true&all_tenants=1", token=ADMIN) == {server_id}
+    assert ids(door, "deleted=true&soft_deleted=false&all_tenants=1", token=ADMIN) == set()
+
+
+def test_all_projects_are_for_admins(door):
+    mine = boot(door).json["server"]["id"]
+    theirs = boot(door, token=OTHER).json["server"]["id"]
+    assert ids(door, "all_tenants=1", token=ADMIN) == ids(door, "all_tenants=", token=ADMIN) == {mine, theirs}
+    assert ids(door, "all_tenants=0", token=ADMIN) == set()
+    assert ids(door, "all_tenants=1&project_id=other", token=ADMIN) == {theirs}
+    assert ids(door, "all_tenants=1&tenant_id=demo", token=ADMIN) == {mine}
+    assert ids(door, "project_id=other", token=ADMIN) == set()
+    assert ids(door, "project_id=other") == {mine}
+    for path in ("/servers?all_tenants=1", "/servers/detail?all_tenants=1"):
+        assert ask(door, "GET", path).status_int == 403
+    assert ask(door, "GET", "/servers?all_tenants=perhaps", token=ADMIN).status_int == 400

@@ -14,7 +14,7 @@ from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
 from nova_lite.compute import hosts
 from nova_lite.db.models import Host
-from nova_lite.errors import Invalid, NotFound
+from nova_lite.errors import Invalid, NotFound, Unavailable
 
 Servers = dict[str, list[tuple[str, str]]]
 
@@ -59,7 +59,18 @@ def show(call: Call) -> dict[str, Any]:
         host = hosts.get(call.store, identifier)
     except NotFound:
         raise not_there from None
-    return {"hypervisor": _view(call, host, detailed=True, servers=_servers(call, [host]))}
+    shown = _view(call, host, detailed=True, servers=_servers(call, [host]))
+    if call.version.minor >= 88 and shown["state"] == "up":
+        shown["uptime"] = _uptime(call, host.name)
+    return {"hypervisor": shown}
+
+
+def _uptime(call: Call, name: str) -> str | None:
+    """Ask a host how long it has been up; None: it does not answer."""
+    try:
+        return str(call.services.offload(functools.partial(call.services.agents.call, name, "host_uptime")))
+    except Unavailable:
+        return None
 
 
 def _named(call: Call) -> list[Host]:

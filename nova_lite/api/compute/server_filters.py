@@ -122,12 +122,11 @@ _ALIASES = {
     "node": "host",
     "tenant_id": "project_id",
     "uuid": "id",
-    "locked_by": "locked",
 }
 _PATTERNS = {"access_ip_v4", "access_ip_v6", "availability_zone", "description", "hostname", "name"}
 _TEXTS = {
-    *("flavor", "host", "id", "image", "kernel_id", "key_name", "project_id", "ramdisk_id", "reservation_id"),
-    *("task_state", "user_id", "vm_state"),
+    *("flavor", "host", "id", "image", "kernel_id", "key_name", "locked_by", "project_id", "ramdisk_id"),
+    *("reservation_id", "task_state", "user_id", "vm_state"),
 }
 _NUMBERS = {"launch_index", "power_state"}
 _TRUTHS = {"config_drive", "locked"}
