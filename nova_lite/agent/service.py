@@ -16,6 +16,7 @@ from nova_lite.agent.job import Tools
 from nova_lite.agent.lock import HostLock
 from nova_lite.agent.metadata_source import MetadataSource
 from nova_lite.agent.network_keeper import NetworkKeeper, NetworkWatch
+from nova_lite.agent.packet_trace import PacketTrace
 from nova_lite.agent.precache import Precache
 from nova_lite.agent.questions import Questions
 from nova_lite.agent.report import Reporter
@@ -101,6 +102,7 @@ class Agent:
                 "wake": self.wake,
                 "cache_images": self._precache.cache_images,
                 **Questions(self._tools, self._relay).answers(),
+                **PacketTrace(self._tools).answers(),
             }
             self._listener = self._bus.listen(AGENT, self.host, answers)
         self._spawn("taker", self._take)

@@ -98,6 +98,20 @@ MESSAGES: dict[tuple[str, str], Message] = {
             "Nothing → what each guest of the host has that is no server, as describe_guest says it; a hundred at most.",
         ),
         Message(
+            "trace_packet",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "server_id, destination, protocol (number), port → hops of a packet's way, and what goes on on another host.",
+        ),
+        Message(
+            "trace_arrival",
+            AGENT,
+            Kind.CALL,
+            Patience.SHORT,
+            "network_id, source, destination, protocol, port → hops of what comes to this host by that network's tunnel.",
+        ),
+        Message(
             "set_password",
             AGENT,
             Kind.CALL,

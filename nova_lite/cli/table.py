@@ -81,6 +81,8 @@ COMMANDS = {
     "network qos rule show": "qos:ShowRule",
     "network qos rule type list": "qos:ListRuleTypes",
     "network show": "networks:ShowNetwork",
+    "network topology": "network_views:ShowTopology",
+    "network trace": "network_views:TracePacket",
     "operation list": "events:ListEvents",
     "port list": "networks:ListPorts",
     "port show": "networks:ShowPort",

@@ -18,6 +18,7 @@ from nova_lite.virt.driver import LocalImage, Nic
 if TYPE_CHECKING:
     from nova_lite.host.metadata_http import Request
     from nova_lite.host.metadata_tree import Answer
+    from nova_lite.host.trace import Sight
 
 
 class HostError(NovaLiteError):
@@ -86,6 +87,14 @@ GoOn = Callable[[], None]
 
 def go_on() -> None:
     """Let it go on to its end."""
+
+
+@runtime_checkable
+class HasSight(Protocol):
+    """Networks that can say what the kernel has, for a trace."""
+
+    def sight(self) -> Sight:
+        """Return the names of what is there now."""
 
 
 @runtime_checkable

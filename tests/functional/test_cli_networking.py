@@ -149,3 +149,29 @@ def test_the_real_client_on_groups_and_policies(running: Cloud) -> None:
     assert client.read("network", "qos", "policy", "show", "theirs")["id"] == policy["id"]
     client.do("network", "qos", "rule", "delete", "theirs", limit["id"])
     client.do("network", "qos", "policy", "delete", "theirs")
+
+
+def test_the_tree_of_networks(running: Cloud) -> None:
+    drawn = running.do("network", "topology").splitlines()
+    assert drawn[0].startswith("network public  203.0.113.0/24")
+    assert any("router edge" in line for line in drawn)
+    (private,) = (line for line in drawn if "network private" in line)
+    assert "10.9.0.0/24" in private and "by 10.9.0.1" in private
+    (guest,) = (line for line in drawn if "server guest" in line)
+    assert drawn.index(guest) > drawn.index(private) and "ACTIVE" in guest
+
+
+def test_the_way_of_a_packet(running: Cloud) -> None:
+    (port,) = running.read("port", "list", "--server", "guest")
+    own = port["Fixed IPs"] if isinstance(port["Fixed IPs"], str) else port["Fixed IPs"][0]
+    hops = running.read("network", "trace", "guest", "9.9.9.9", "--port", "443")
+    assert [hop["Step"] for hop in hops] == list(range(1, len(hops) + 1))
+    assert hops[0]["What"] == f"tcp/443 {own} → 9.9.9.9, by 10.9.0.1"
+    assert any("of group" in hop["What"] and "lets it pass" in hop["What"] for hop in hops)
+    assert hops[-1]["Verdict"] == "leaves"
+    dropped = running.read("network", "trace", "guest", "10.9.0.77")
+    assert dropped[-1]["Verdict"] == "DROPPED" and "nobody" in dropped[-1]["What"]
+    metadata = running.read("network", "trace", "guest", "169.254.169.254", "--port", "80")
+    assert metadata[-1]["Verdict"] == "arrives"
+    wrong = running.run("network", "trace", "guest", "nowhere")
+    assert wrong.code == 1 and "address" in wrong.err

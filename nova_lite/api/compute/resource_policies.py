@@ -72,6 +72,13 @@ ADOPTION = (
 
 INSIGHT = (
     rule(_P + "os-server-diagnostics", ADMIN, "Measure a server.", ("GET", "/servers/{server_id}/diagnostics")),
+    rule(_P + "nova-lite-trace", READER, "Follow a server's packet.", ("GET", "/servers/{server_id}/nova-lite-trace")),
+    rule(
+        _P + "nova-lite-trace:all",
+        ADMIN,
+        "See hosts and other projects' rules on a packet's way.",
+        ("GET", "/servers/{server_id}/nova-lite-trace"),
+    ),
     rule("compute:server:topology:index", READER, "Show NUMA cells.", ("GET", "/servers/{server_id}/topology")),
     rule(_P + "os-volumes-attachments:index", READER, "List a server's volumes.", ("GET", _VOLUMES)),
     rule(_P + "os-volumes-attachments:show", READER, "Show one of them.", ("GET", _VOLUMES + "/{volume_id}")),

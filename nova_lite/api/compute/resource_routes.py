@@ -13,6 +13,7 @@ from nova_lite.api.compute import (
     image_proxy,
     network_proxy,
     os_hosts,
+    packet_trace,
     quota_sets,
     server_groups,
     server_insight,
@@ -148,6 +149,14 @@ _SNAPSHOTS = "/v2.1/os-assisted-volume-snapshots"
 INSIGHT = (
     Route(
         "GET", f"{_SERVER}/diagnostics", server_insight.diagnostics, P + "os-server-diagnostics", late=True, query=ANY
+    ),
+    Route(
+        "GET",
+        f"{_SERVER}/nova-lite-trace",
+        packet_trace.show,
+        P + "nova-lite-trace",
+        late=True,
+        query=packet_trace.QUERY,
     ),
     Route(
         "GET",

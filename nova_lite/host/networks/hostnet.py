@@ -36,6 +36,7 @@ from nova_lite.host.networks.planner import Planner, Plans
 from nova_lite.host.networks.service import Service
 from nova_lite.host.networks.tunnels import tunnel, underlay_mtu
 from nova_lite.host.ports import HostError, MetadataSource, NetworksFailed, TellsGuests
+from nova_lite.host.trace import Sight
 from nova_lite.virt.driver import Nic
 
 LOG = logging.getLogger(__name__)
@@ -93,6 +94,11 @@ class HostNetworks:
     def nic(self, state: HostState, port_id: str) -> Nic:
         """Return the guest's interface of a port in *state*."""
         return nics.of_state(state, port_id)
+
+    def sight(self) -> Sight:
+        """Return what the kernel has now, for whoever follows a packet."""
+        spaces = {name for name in netns.present(self._prefix) if netns.exists(name)}
+        return Sight(frozenset(self._host.device_names()), frozenset(spaces), self._guards.is_closed(), self._prefix)
 
     def tell_guests(self, source: MetadataSource) -> None:
         """Let *source* answer guests that ask about themselves, from the next :meth:`apply` on."""
