@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from host_sandbox import Sandbox, a_network, a_port, a_router, a_state, an_outside, sandbox, with_v6
+from host_sandbox import OUTSIDE, Sandbox, a_network, a_port, a_router, a_state, an_outside, run, sandbox, with_v6
 
+from nova_lite.host import trace
 from nova_lite.host.metadata_http import Request
 from nova_lite.host.metadata_tree import Answer
 from nova_lite.host.network_state import GroupSpec, HostState, NetworkSpec, PortSpec, QosSpec, RuleSpec
@@ -132,3 +133,34 @@ def test_a_host_that_is_cleaned_has_no_rules_left(box: Sandbox) -> None:
     box.networks.clean()
     assert "nova_lite_sg" not in box.rules()
     assert box.links() == set()
+
+
+def test_a_trace_says_what_the_kernel_does(box: Sandbox) -> None:
+    """What the trace says of each packet, real packets do; and a device or namespace that is missing is named."""
+    network, other, external = a_network(), a_network(6, "10.11.13"), an_outside()
+    ports = [guarded(network, 10, "alpha"), guarded(network, 11, "beta"), guarded(other, 10, "gamma")]
+    router = a_router([network, other], external)
+    state = with_group(a_state([network, other, external], ports, [router]))
+    box.networks.apply(state)
+    guest, *_ = [box.settled(port, n) for port, n in zip(ports, (network, network, other), strict=True)]
+    ways = ("10.11.12.11", "10.11.13.10", "10.11.12.1", "10.11.12.2", "10.11.12.200", OUTSIDE)
+    for current in (state, with_group(state, PING)):
+        box.networks.apply(current)
+        for address in ways:
+            said = trace.depart(current, ports[0].server_id, address, 1, None, box.networks.sight())
+            assert (said.verdict in ("arrives", "leaves")) is box.pings(guest, address, wait=1), (address, said.hops)
+    current = with_group(state, PING)
+    for name, namespace in (
+        (devices.device_name(ports[2].port_id), ""),
+        ("nl-br6", ""),
+        ("", f"nl-rtr-{router.router_id[:8]}"),
+    ):
+        if name:
+            box.ip(box.host, "link", "del", name)
+        else:
+            box.inside(box.host, "true")
+            run("ip", "netns", "del", box.room(namespace))
+        said = trace.depart(current, ports[0].server_id, "10.11.13.10", 1, None, box.networks.sight())
+        assert said.verdict == "dropped"
+        assert said.hops[-1].where in (name, box.room(namespace))
+        assert "is not on the host" in said.hops[-1].what

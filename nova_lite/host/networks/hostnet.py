@@ -98,7 +98,7 @@ class HostNetworks:
     def sight(self) -> Sight:
         """Return what the kernel has now, for whoever follows a packet."""
         spaces = {name for name in netns.present(self._prefix) if netns.exists(name)}
-        return Sight(frozenset(self._host.device_names()), frozenset(spaces), self._guards.is_closed(), self._prefix)
+        return Sight(frozenset(self._host.devices()), frozenset(spaces), self._guards.is_closed(), self._prefix)
 
     def tell_guests(self, source: MetadataSource) -> None:
         """Let *source* answer guests that ask about themselves, from the next :meth:`apply` on."""
