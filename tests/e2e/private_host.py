@@ -102,6 +102,30 @@ class PrivateHost:
         assert self._daemon.poll() is None, (self.directory / "libvirtd.log").read_text()[-2000:]
         return self.run("virsh", "-q", "-c", uri, "uri", check=False).returncode == 0
 
+    @property
+    def libvirtd(self) -> int:
+        """Return libvirtd's pid."""
+        return int((self.directory / "libvirtd.pid").read_text())
+
+    def kill_libvirtd(self) -> None:
+        """``kill -9`` libvirtd and start it again in the same namespaces; its guests go on."""
+        assert self._daemon is not None
+        keeper = (self.directory / "virtlogd.pid").read_text().strip()
+        os.kill(self.libvirtd, signal.SIGKILL)
+        self._daemon.wait(20)
+        line = ["nsenter", f"--target={keeper}", "--mount", "--net", "--wd=/", "--", "tini", "-s", "--"]
+        with (self.directory / "libvirtd.log").open("ab") as log:
+            self._daemon = subprocess.Popen(
+                [*line, "libvirtd", "--pid-file", str(self.directory / "libvirtd.pid")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            )
+        for uri in ("qemu:///system", "lxc:///system"):
+            wait_for(f"libvirtd ({uri})", lambda uri=uri: self._answers(uri), 40)  # type: ignore[misc]
+
     def line(self, argv: Sequence[str]) -> list[str]:
         """Return *argv* as it is run on this host."""
         assert self._daemon is not None
