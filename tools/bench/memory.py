@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Watch the memory of an embedded cloud (fake driver) while servers are booted and deleted by the thousand.
 
-Usage: ``.venv/bin/python tools/bench/memory.py [--servers 10000] [--batch 50] [--every 500]``. Prints JSON: resident and proportional
+Usage: ``.venv/bin/python tools/bench/memory.py [--servers 10000] [--batch 100] [--every 500]``. Prints JSON: resident and proportional
 set size, threads and open files after each so many boots and deletes, and how much the second half of the run added. 10,000 take
 about ten minutes.
 """
@@ -9,16 +9,17 @@ about ten minutes.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import cloud
 import embedded
+import load
 from control_plane import COMPUTE, Bench
 
 CONNECTIONS = 4
@@ -28,7 +29,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--servers", type=int, default=10_000)
-    parser.add_argument("--batch", type=int, default=50, help="servers that are there at once")
+    parser.add_argument("--batch", type=int, default=100, help="servers that are there at once")
     parser.add_argument("--every", type=int, default=500, help="boots between two samples")
     asked = parser.parse_args()
     with cloud.report("memory") as figures, embedded.Embedded() as own:
@@ -37,12 +38,11 @@ def main() -> None:
         doors = [own.connect() for _ in range(CONNECTIONS)]
         samples = [sample(own, 0)]
         began = time.perf_counter()
-        with ThreadPoolExecutor(CONNECTIONS) as pool:
-            for done in range(asked.batch, asked.servers + 1, asked.batch):
-                boot_and_delete(bench, pool, doors, asked.batch)
-                if done % asked.every == 0:
-                    samples.append(sample(own, done))
-                    print(json.dumps(samples[-1]), file=sys.stderr, flush=True)
+        for done in range(asked.batch, asked.servers + 1, asked.batch):
+            boot_and_delete(bench, doors, asked.batch)
+            if done % asked.every == 0:
+                samples.append(sample(own, done))
+                print(json.dumps(samples[-1]), file=sys.stderr, flush=True)
         seconds = time.perf_counter() - began
         figures |= {
             "servers": asked.servers,
@@ -53,25 +53,24 @@ def main() -> None:
         }
 
 
-def boot_and_delete(bench: Bench, pool: ThreadPoolExecutor, doors: list[cloud.Cloud], count: int) -> None:
-    """Boot *count* servers with a port each, wait until all are ACTIVE, delete them, wait until all are gone."""
-    shares = [count // len(doors) + (number < count % len(doors)) for number in range(len(doors))]
+def boot_and_delete(bench: Bench, doors: list[cloud.Cloud], count: int) -> None:
+    """Boot *count* servers with a port each by one request, wait until all are
+    ACTIVE, delete them, wait until all are gone."""
+    bench.door.ask("POST", f"{COMPUTE}/servers", bench.body(port=True, count=count))
+    bench.await_all_active(count)
+    identifiers = bench.servers()
 
-    def boot(door: cloud.Cloud, share: int) -> list[str]:
-        return [bench.post(door, port=True) for _ in range(share)]
-
-    def remove(door: cloud.Cloud, identifiers: list[str]) -> None:
-        for identifier in identifiers:
-            bench.await_active(door, identifier, 0.05)
+    def remove(door: cloud.Cloud, share: list[str]) -> None:
+        for identifier in share:
             door.ask("DELETE", f"{COMPUTE}/servers/{identifier}")
 
-    made = list(pool.map(boot, doors, shares))
-    list(pool.map(remove, doors, made))
-    deadline = time.perf_counter() + 60
+    shares = [identifiers[number :: len(doors)] for number in range(len(doors))]
+    load.together([functools.partial(remove, door, share) for door, share in zip(doors, shares, strict=True)])
+    deadline = time.perf_counter() + 120
     while bench.servers():
         if time.perf_counter() > deadline:
             raise cloud.Failed("the servers are not all gone")
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def sample(own: embedded.Embedded, done: int) -> dict[str, Any]:
