@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import options
+from sqlalchemy import select
 from template import FLAVORS, IMAGES
 
+from nova_lite.compute import kinds
 from nova_lite.compute.transitions import TRANSITIONS
-from nova_lite.db.models import Server
+from nova_lite.db.models import Port, Server
 from nova_lite.db.store import Store
 from nova_lite.virt import refusals
 from nova_lite.virt.fake import FakeDriver
@@ -123,7 +125,9 @@ class User:
         elif drawn < 0.11:
             self.asked["soft-delete"] += 1
             self._ask("DELETE", f"/compute/v2.1/servers/{row.id}")
-        elif drawn < 0.14 and row.vm_state == "active" and row.task_state is None:
+        elif drawn < 0.20 and row.vm_state in TRANSITIONS["attach_interface"].allowed_from and row.task_state is None:
+            self._change_interfaces(row, chance)
+        elif drawn < 0.23 and row.vm_state == "active" and row.task_state is None:
             self._crash(row.id)
         else:
             fit = [name for name in BODIES if self._fits(row, name)]
@@ -148,6 +152,20 @@ class User:
             self.driver.crash(server_id)
         except Exception:  # it went meanwhile
             return
+
+    def _change_interfaces(self, row: Server, chance: random.Random) -> None:
+        """Attach another interface, or detach one."""
+        with self.store.read() as session:
+            ports = sorted(session.scalars(select(Port.id).where(Port.device_id == row.id)))
+        action = "detach_interface" if len(ports) > 1 and chance.random() < 0.6 else "attach_interface"
+        if row.vm_state != "stopped" and kinds.BY_TRANSITION[action].refusal(row.kind):
+            return
+        self.asked[action] += 1
+        path = f"/compute/v2.1/servers/{row.id}/os-interface"
+        if action == "attach_interface":
+            self._ask("POST", path, {"interfaceAttachment": {}})
+        else:
+            self._ask("DELETE", f"{path}/{chance.choice(ports)}")
 
     def _create(self, chance: random.Random) -> None:
         name = f"s{next(self._number)}"

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import random
 import signal
+import tempfile
 import threading
 import time
 from multiprocessing.connection import Connection
@@ -21,9 +22,10 @@ from faults import Chances, KeptNetworks, MortalDriver
 from nova_lite.agent import service as agent_service
 from nova_lite.agent.service import Agent
 from nova_lite.api.server import wsgi
-from nova_lite.bus import Bus, Waker
+from nova_lite.bus import Bus, Waker, transport
 from nova_lite.cmd import logs, parts, up
 from nova_lite.db import idempotency, migrate, operations
+from nova_lite.db.store import Store, connect
 from nova_lite.host.fake import FakeImages
 from nova_lite.scheduler.service import Scheduler
 
@@ -33,7 +35,17 @@ LEASE_S = 1.5
 """What a death costs at most is a lease; the product's are 30 and 120 s long."""
 
 _CONTEXT: Any = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["victims"])
+_CONTEXT.set_forkserver_preload(["victims", "warm"])
+
+
+def warm_up() -> None:
+    """Import all that a cloud imports when it is needed, once, for all that are forked from here; starts no thread."""
+    transport.load_messaging()
+    with tempfile.TemporaryDirectory() as directory:
+        conf = options.load(Path(directory))
+        store = Store(connect("sqlite://"))
+        parts.make_application(conf, store, Waker(_nobody), None, wsgi.offload)  # type: ignore[arg-type]
+        store.close()
 
 
 class Victim:
