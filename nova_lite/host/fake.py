@@ -14,6 +14,8 @@ from nova_lite.host.networks import devices, nics
 from nova_lite.host.ports import GoOn, HostError, ImageSpec, NetworksFailed, go_on
 from nova_lite.virt.driver import LocalImage, Nic
 
+_DRIVES = 100
+
 
 class FakeNetworks:
     """Networks in memory. ``refuse``: ids of ports whose plugging fails, with the sentence to fail with."""
@@ -69,7 +71,7 @@ class FakeImages:
     def __init__(self, root: Path = Path("/nonexistent/nova-lite")) -> None:
         self.refuse: dict[str, str] = {}
         self.drives: dict[str, dict[str, bytes]] = {}
-        """server id → files of its config drive, as last written"""
+        """server id → files of its config drive, as last written; of the last servers only"""
         self._root = root
 
     def fetch(self, image: ImageSpec, go_on: GoOn = go_on) -> LocalImage:
@@ -93,4 +95,6 @@ class FakeImages:
     def config_drive(self, server_id: str, files: dict[str, bytes]) -> Path:
         """Keep the files; nothing is written."""
         self.drives[server_id] = dict(files)
+        while len(self.drives) > _DRIVES:
+            self.drives.pop(next(iter(self.drives)), None)
         return self._root / "instances" / server_id / "config.iso"

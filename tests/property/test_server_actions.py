@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from compute_cloud import ADMIN, CONTAINER, IMAGE, UNIKERNEL, ask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from whole_cloud import WholeCloud
 
 from nova_lite.compute import kinds
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
-from nova_lite.db.models import Allocation, Flavor, Image
+from nova_lite.db.models import Allocation, Flavor, Image, Port, Server
 from nova_lite.virt.driver import Observed
 
 BODIES: dict[str, Any] = {
@@ -30,6 +31,8 @@ BODIES: dict[str, Any] = {
     "resize": None,
     "resize-live": {"resize": {"flavorRef": "live"}},
     "restart": None,
+    "attach_interface": {"interfaceAttachment": {}},
+    "detach_interface": None,
     "rebuild": None,
     "confirmResize": {"confirmResize": None},
     "revertResize": {"revertResize": None},
@@ -50,12 +53,12 @@ RUNS = {VmState.ACTIVE: PowerState.RUNNING, VmState.STOPPED: PowerState.SHUTDOWN
 FAULTS = ("", "", "before", "after", "mixed", "hang", "away")
 """What goes wrong during an action: nothing, calls fail before or after their work (or either), get no answer, the hypervisor is away."""
 
-steps = st.lists(st.tuples(st.sampled_from(sorted(BODIES)), st.sampled_from(FAULTS)), min_size=1, max_size=14)
+steps = st.lists(st.tuples(st.sampled_from(sorted(BODIES)), st.sampled_from(FAULTS)), min_size=1, max_size=24)
 
 
 def test_every_action_is_tried() -> None:
-    # A password is changed by the API's asking the host, not by an agent's operation.
-    assert set(BODIES) | {"create", "delete", "changePassword"} == set(TRANSITIONS)
+    # A password is changed by the API's asking the host, not by an agent's operation; an adoption begins a server's life.
+    assert set(BODIES) | {"create", "adopt", "delete", "changePassword"} == set(TRANSITIONS)
 
 
 def disturb(cloud: WholeCloud, fault: str) -> None:
@@ -86,6 +89,8 @@ def begin(cloud: WholeCloud, server_id: str, action: str, image: str) -> bool:
         return True
     if action == "resize-live" and (server.vm_state != VmState.ACTIVE or server.flavor["id"] == "live"):
         return False  # it would be an ordinary resize, or none
+    if action in ("attach_interface", "detach_interface"):
+        return change_interfaces(cloud, server, action)
     if action == "soft-delete":
         if server.vm_state not in TRANSITIONS[action].allowed_from:
             return False  # a delete of such a server is a delete for good
@@ -102,6 +107,28 @@ def begin(cloud: WholeCloud, server_id: str, action: str, image: str) -> bool:
     assert reply.status_int == 409, reply.text
     assert "it is possible from" in reply.json["conflictingRequest"]["message"]
     return False
+
+
+def change_interfaces(cloud: WholeCloud, server: Server, action: str) -> bool:
+    """Attach another interface, or detach the last one."""
+    with cloud.store.read() as session:
+        ports = session.scalars(select(Port.id).where(Port.device_id == server.id).order_by(Port.position)).all()
+    path = f"/servers/{server.id}/os-interface"
+    if action == "attach_interface":
+        reply = ask(cloud, "POST", path, BODIES[action], version="2.96", token=ADMIN)
+    elif ports:
+        reply = ask(cloud, "DELETE", f"{path}/{ports[-1]}", version="2.96", token=ADMIN)
+    else:
+        return False
+    if server.vm_state not in TRANSITIONS[action].allowed_from:
+        assert reply.status_int == 409, reply.text
+        return False
+    if server.vm_state != VmState.STOPPED and kinds.BY_TRANSITION[action].refusal(server.kind):
+        assert reply.status_int == 400, reply.text
+        return False
+    # The answer waits for the guest, so it may tell of a failure.
+    assert reply.status_int in (200, 202, 500), reply.text
+    return True
 
 
 def check(cloud: WholeCloud, server_id: str, action: str, was: VmState, faulty: bool) -> None:
@@ -151,7 +178,8 @@ def add_flavors(session: Any) -> None:
     session.add(Flavor(flavorid="live", name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs=live))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.timeout(900)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([IMAGE, UNIKERNEL, CONTAINER]), steps)
 def test_random_sequences_hold_to_the_table(image: str, sequence: list[tuple[str, str]]) -> None:
     options: dict[str, Any] = {
