@@ -49,6 +49,8 @@ class CreateServer(ShowOne):
             help="where; ZONE:HOST names the host (admins)",
         )
         parser.add_argument("--host", metavar="HOST", help="the host (admins)")
+        parser.add_argument("--hostname", metavar="NAME", help="its host name (default: made of its name)")
+        parser.add_argument("--server-group", metavar="GROUP", help="the server group that it joins: name or id")
         parser.add_argument("--tag", action="append", default=[], metavar="TAG", help="a tag; may be repeated")
         parser.add_argument(
             "--hint",
@@ -113,6 +115,7 @@ class CreateServer(ShowOne):
             "flavorRef": flavor["id"],
             "networks": self._networks(wanted),
             "key_name": wanted.key_name,
+            "hostname": wanted.hostname,
             "description": wanted.description,
             "availability_zone": wanted.availability_zone,
             "host": wanted.host,
@@ -124,8 +127,11 @@ class CreateServer(ShowOne):
             "user_data": self._user_data(wanted.user_data) if wanted.user_data else None,
         }
         body: dict[str, Any] = {"server": {key: value for key, value in server.items() if value is not None}}
-        if wanted.hint:
-            body["os:scheduler_hints"] = dict(wanted.hint)
+        hints = dict(wanted.hint)
+        if wanted.server_group:
+            hints["group"] = names.server_group(self.connection, wanted.server_group)["id"]
+        if hints:
+            body["os:scheduler_hints"] = hints
         return body
 
     def _networks(self, wanted: argparse.Namespace) -> Any:

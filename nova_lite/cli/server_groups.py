@@ -67,7 +67,7 @@ class ShowServerGroup(ShowOne):
 
 
 class CreateServerGroup(ShowOne):
-    """Make a server group; servers join it when they are made: `server create --hint group=ID`."""
+    """Make a server group; servers join it when they are made: `server create --server-group GROUP`."""
 
     def get_parser(self, prog_name: str) -> Any:
         """Take its name and policy."""

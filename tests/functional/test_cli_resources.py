@@ -26,10 +26,8 @@ def test_server_groups(running: Cloud) -> None:
     )
     assert (made["Policy"], made["Rules"], made["Members"]) == ("anti-affinity", {"max_server_per_host": 2}, [])
     for name in ("a", "b"):
-        hint = f"group={made['ID']}"
-        running.do(
-            "server", "create", "--image", "tiny", "--flavor", "1", "--network", "none", "--hint", hint, "--wait", name
-        )
+        group = ("--server-group", "apart", "--hostname", f"host-{name}")
+        running.do("server", "create", "--image", "tiny", "--flavor", "1", "--network", "none", *group, "--wait", name)
     assert len(running.read("server", "group", "show", "apart")["Members"]) == 2
     assert [row["Name"] for row in running.read("server", "group", "list", "--all-projects", "--long")] == ["apart"]
     assert running.read("server", "group", "list", "--offset", "1") == []

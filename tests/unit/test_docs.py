@@ -156,7 +156,7 @@ def test_every_command_that_is_named_is_there(page: Path) -> None:
     from nova_lite.cli.table import COMMANDS as ENTRIES
     from nova_lite.cli.table import OLD_NAMES
 
-    known = {*ENTRIES, *OLD_NAMES, "up"}
+    known = {*ENTRIES, *OLD_NAMES, "up", "help", "complete"}
     text = page.read_text(encoding="utf-8")
     for words in re.findall(r"(?:^ {4}(?:# )?|``)nova-lite ((?:[a-z]+ ?)+)", text, re.MULTILINE):
         parts = words.split()
