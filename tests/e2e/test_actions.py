@@ -191,6 +191,33 @@ def test_rescue(walk: Walk, guest: Guest) -> None:
     guest.works(booted=1)
 
 
+@pytest.mark.parametrize(("name", "status"), [("pause", "PAUSED"), ("suspend", "SUSPENDED"), ("os-stop", "SHUTOFF")])
+def test_a_guest_that_does_not_run(guest: Guest, name: str, status: str) -> None:
+    guest.do(name, None, status)
+    guest.images.append(guest.do("createImage", {"name": f"while-{status}"}, status)["image_id"])
+    assert guest.is_silent()
+    if status == "SUSPENDED":
+        guest.do("shelve", None, "SHELVED")
+        guest.do("unshelve")
+    else:
+        guest.do("reboot", {"type": "HARD"})
+    guest.works(booted=1)
+
+
+def test_a_stopped_guest_stays_stopped(guest: Guest) -> None:
+    guest.do("os-stop", None, "SHUTOFF")
+    guest.do("resize", {"flavorRef": f"{guest.kind}-large"}, "VERIFY_RESIZE")
+    guest.do("revertResize", None, "SHUTOFF")
+    assert guest.is_silent()
+    if guest.kind == "unikernel":
+        guest.do("os-start")
+    else:
+        guest.do("rescue", None, "RESCUE")
+        wait_for("the own disk in the rescue", lambda: guest.counted("own-boots") == guest.boots, 40)
+        guest.do("unrescue")
+    guest.works(booted=1)
+
+
 def test_resize(guest: Guest) -> None:
     large = f"{guest.kind}-large"
     guest.do("resize", {"flavorRef": large}, "VERIFY_RESIZE")

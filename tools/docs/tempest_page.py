@@ -1,0 +1,110 @@
+"""Write ``doc/tempest.rst`` from a run of Tempest: what passed, failed and was skipped, by name and with the reason.
+
+Run it with the Python of Tempest's environment, which has python-subunit and testtools::
+
+    python tools/docs/tempest_page.py results.subunit > doc/tempest.rst
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import subunit
+import testtools
+
+HEAD = """Tempest
+=======
+
+Tempest 47.0.0 against one embedded cloud with the fake driver on SQLite. The tests of the Compute API run twice:
+
+- profile ``compute``: identity, image and compute only, as ``run_tempest.sh -p compute`` has it;
+- profile ``network``: the same tests with the Network API there, so that those run which make a network of their own.
+
+.. code-block:: console
+
+   $ nova-lite up --config-file nova-lite.conf     # [compute] driver = fake, [quota] as high as the tests go
+   $ prepare_cloud.py
+   $ run_tempest.sh -c 2 -p network -r '^tempest\\.(api\\.compute|serial_tests\\.api\\.compute)' \\
+         -S validation.connect_method=fixed -S compute-feature-enabled.change_password=true \\
+         -S compute-feature-enabled.vnc_console=true -S compute-feature-enabled.serial_console=true
+
+Images have ``hw_qemu_guest_agent=yes`` (for the change of a password) and ``hw_video_model=vga`` (for the VNC console). Features that are not
+there are off: cold and live migration and whatever needs a second host, volumes, stable rescue, file injection (personality), certificates of
+images. ``tools/docs/tempest_page.py`` wrote this page from the result of the profile ``network``.
+
+"""
+
+REASONS: tuple[tuple[str, str], ...] = (
+    (r"[Cc]inder|[Vv]olume", "Needs volumes, which come with an issue of their own"),
+    (r"certified_image_ref", "Certificates of images are not checked"),
+    (r"[Ll]ive.?[Mm]igration|Cold migration|2 compute nodes", "Needs a second host"),
+    (r"[Vv]alidation", "Logs in to the guest; the fake driver has none"),
+    (r"microversion range", "Outside the microversions that are offered"),
+    (r"bugs?/\d+", "Upstream skips it because of a bug of its own"),
+    (r"Neutron (allows|does not)", "Only for nova-network, which upstream has no more"),
+    (r"personality", "Files are not injected into guests; user data does more"),
+    (r"[Ss]table rescue", "The rescue disk comes before the server's own; Nova's stable rescue is not there"),
+    (r"auto-allocated", "The Network API has no auto-allocated topology"),
+    (r"known-for-sure", "Names a network that the administrator made beforehand; none was named"),
+    (r"VNC|SPICE|[Ss]erial", "The console is not turned on for the run"),
+)
+
+
+def read(path: Path) -> dict[str, tuple[str, str]]:
+    """Return each test's (or class's) status and reason by name; ids in brackets are left out."""
+    found: dict[str, tuple[str, str]] = {}
+
+    def note(test: dict[str, Any]) -> None:
+        details = test.get("details") or {}
+        reason = details["reason"].as_text().strip() if "reason" in details else ""
+        if test["id"] and test["status"] in ("success", "fail", "skip"):
+            name = re.sub(r"\[[^\]]*\]$", "", test["id"])
+            found[re.sub(r"^(?:setUp|tearDown)Class \((.*)\)$", r"\1", name)] = (test["status"], reason)
+
+    with path.open("rb") as file:
+        result = testtools.StreamToDict(note)
+        result.startTestRun()
+        subunit.ByteStreamToStreamResult(file, non_subunit_name="stdout").run(result)
+        result.stopTestRun()
+    return found
+
+
+def why(reason: str) -> str:
+    """Return the heading under which a skip is listed."""
+    return next((ours for pattern, ours in REASONS if re.search(pattern, reason)), reason or "No reason given")
+
+
+def listed(names: list[str]) -> str:
+    """Return a list of names."""
+    return "".join(f"- ``{name}``\n" for name in sorted(names))
+
+
+def heading(text: str, line: str) -> str:
+    """Return a heading."""
+    return f"{text}\n{line * len(text)}\n\n"
+
+
+def page(found: dict[str, tuple[str, str]], note: str) -> str:
+    """Return the page; *note* says what is to be said of the counts."""
+    by_status: dict[str, list[str]] = defaultdict(list)
+    for name, (status, _) in found.items():
+        by_status[status].append(name)
+    counts = ", ".join(f"{word} {len(by_status[key])}" for word, key in (("passed", "success"), ("failed", "fail")))
+    text = (
+        HEAD + f"Profile ``network``: {counts}, skipped {len(by_status['skip'])} (a class that is skipped as a whole "
+    )
+    text += f"counts once).{' ' if note else ''}{note}\n\n"
+    text += heading("Failed", "-") + (listed(by_status["fail"]) or "None.\n") + "\n" + heading("Skipped", "-")
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in by_status["skip"]:
+        groups[why(found[name][1])].append(name)
+    text += "".join(f"{reason}:\n\n{listed(groups[reason])}\n" for reason in sorted(groups))
+    return text + heading("Passed", "-") + listed(by_status["success"])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page(read(Path(sys.argv[1])), " ".join(sys.argv[2:])))
