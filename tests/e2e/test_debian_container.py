@@ -38,7 +38,8 @@ def archive(machine: None) -> Path:
 
 
 @pytest.fixture(scope="module")
-def debian_cloud(images: Path) -> Iterator[Cloud]:
+def debian_cloud(images: Path, archive: Path) -> Iterator[Cloud]:
+    # The archive first: from inside the host no package mirror can be reached.
     with cloud_on_a_host(images) as made:
         yield made
 
