@@ -29,9 +29,11 @@ def make_subnet(door: Any, network_id: str, cidr: str, token: str = DEMO, **memb
 
 
 def make_external(door: Any, cidr: str = "203.0.113.0/24") -> tuple[dict[str, Any], dict[str, Any]]:
-    """Make an external network with a subnet, as an admin; return both."""
+    """Make an external network with a subnet, as an admin; return both. What is given out begins at .100: lower ones can be named."""
     network = make(door, "network", ADMIN, name="public", **{"router:external": True})
-    return network, make_subnet(door, network["id"], cidr, ADMIN, enable_dhcp=False)
+    base = cidr.rpartition(".")[0]
+    pools = [{"start": f"{base}.100", "end": f"{base}.200"}]
+    return network, make_subnet(door, network["id"], cidr, ADMIN, enable_dhcp=False, allocation_pools=pools)
 
 
 def join(door: Any, router_id: str, token: str = DEMO, **members: str) -> Any:

@@ -71,7 +71,14 @@ ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvYQ4o0eO5hZkD2Gx2nYw4uTzVJq9m3r
 
 def fill(route: Route, things: dict[str, Any]) -> str:
     path = route.path.replace("{server_id}", things["server_id"])
-    path = network_things.path(path, things["of_network"])
+    of_network = things["of_network"]
+    for proxy, collection in {
+        "/os-security-groups/{group_id}": "security-groups",
+        "/os-security-group-rules/{rule_id}": "security-group-rules",
+        "/os-floating-ips/{id}": "floatingips",
+    }.items():
+        path = path.replace(proxy, f"{proxy.rpartition('/')[0]}/{of_network[collection]}")
+    path = network_things.path(path, of_network)
     for name, value in {
         "key}": "k",
         "tag}": "t",
@@ -101,6 +108,9 @@ def bodies(route: Route, things: dict[str, Any]) -> Any:
         "/v2.1/servers/{server_id}/remote-consoles": {"remote_console": {"protocol": "rdp", "type": "rdp-html5"}},
         "/v2.1/servers/{server_id}/migrations/{migration_id}/action": {"force_complete": None},
         "/v2.1/os-security-groups/{group_id}": {"security_group": {"name": "x", "description": "x"}},
+        "/v2.1/os-security-group-rules": {
+            "security_group_rule": {"parent_group_id": things["of_network"]["security-groups"], "ip_protocol": "tcp"}
+        },
         "/v2.1/servers/{server_id}/metadata": {"metadata": {}},
         "/v2.1/servers/{server_id}/metadata/{key}": {"meta": {"k": "x"}},
         "/v2.1/servers/{server_id}/tags": {"tags": []},
