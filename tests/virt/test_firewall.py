@@ -427,6 +427,29 @@ def test_a_network_whose_outside_is_the_host(host: Station) -> None:
             assert (made.connect_ex(("10.0.0.5", port)) == 0) is wanted
 
 
+def test_who_gets_an_address_next_does_not_inherit_connections(host: Station) -> None:
+    """A peer whose connection to a guest was open may not send into the next guest with that address."""
+    network = host.network(7)
+    web = group(*OUT, rule("ingress", protocol=UDP, port_min=100, port_max=100))
+    closed = group(*OUT)
+    old = host.port(network, 6, [web])
+    a, b, c = host.boot(host.port(network, 5, [web]), old, host.port(network, 7, [web]), groups=[web, closed])
+    for guest in (b, c):
+        assert hears_udp(a, guest, 100)
+        token = secrets.token_bytes(12)
+        guest.send(ethernet(a.mac, guest.mac, 0x0800, ipv4(address(guest), address(a), UDP, udp(100, 1000, token))))
+        assert a.hears(token, 0.3)
+    # The same device and address under another port, and with it another guest's groups.
+    host.change(ports={key: port for key, port in host.state.ports.items() if key != old.port_id})
+    host.change(ports={**host.state.ports, old.port_id: replace(old, group_ids=(closed.group_id,))})
+    assert not hears_udp(a, b, 100)
+    host.change(groups={**host.state.groups, web.group_id: closed})
+    assert hears_udp(a, c, 100)  # This one is still open.
+    # With the last port of a network its whole zone goes.
+    host.change(ports={})
+    assert "dport=100" not in run("ip", "netns", "exec", host.host, "conntrack", "-L", check=False)
+
+
 def test_rules_that_somebody_took_away_come_back(host: Station) -> None:
     network = host.network(7)
     default = group(*OUT)

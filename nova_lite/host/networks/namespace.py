@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pyroute2 import IPRoute
 
 from nova_lite.host.networks import netns
+from nova_lite.host.networks.place import PROGRAM_TIMEOUT_S
 from nova_lite.host.networks.place import run as run_here
 from nova_lite.host.ports import HostError
 
@@ -55,14 +56,16 @@ class Namespace:
             self._netlink = IPRoute()
         return work(self._netlink, *args)
 
-    def run(self, argv: Sequence[str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end in the namespace, 10 s at the most.
+    def run(
+        self, argv: Sequence[str], stdin: str | None = None, timeout_s: float = PROGRAM_TIMEOUT_S
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end in the namespace, *timeout_s* seconds at the most.
 
         :raises HostError: it is not there or does not end. A status other than 0 is the caller's to judge.
         """
         if self._path is None:
-            return run_here(argv, stdin)
-        return self._programs.submit(run_here, argv, stdin).result()
+            return run_here(argv, stdin, timeout_s)
+        return self._programs.submit(run_here, argv, stdin, timeout_s).result()
 
     def udp_socket(self) -> socket.socket:
         """Open a UDP socket in the namespace; it stays there, whatever thread uses it."""

@@ -66,8 +66,10 @@ def inside(name: str) -> Iterator[Place]:
         place.close()
 
 
-def run(argv: Sequence[str], stdin: str | None) -> subprocess.CompletedProcess[str]:
-    """Run a program in this thread's namespace. :raises HostError: it is not there or does not end within 10 s."""
+def run(
+    argv: Sequence[str], stdin: str | None, timeout_s: float = PROGRAM_TIMEOUT_S
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in this thread's namespace. :raises HostError: it is not there or does not end in time."""
     try:
         return subprocess.run(
             list(argv),
@@ -75,11 +77,11 @@ def run(argv: Sequence[str], stdin: str | None) -> subprocess.CompletedProcess[s
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
             text=True,
-            timeout=PROGRAM_TIMEOUT_S,
+            timeout=timeout_s,
             check=False,
             cwd="/",
         )
     except FileNotFoundError as error:
         raise HostError(f"{argv[0]} is not installed on this host") from error
     except subprocess.TimeoutExpired as error:
-        raise HostError(f"{argv[0]} did not end within {PROGRAM_TIMEOUT_S:.0f} s") from error
+        raise HostError(f"{argv[0]} did not end within {timeout_s:.0f} s") from error
