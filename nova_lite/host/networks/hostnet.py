@@ -42,10 +42,10 @@ from nova_lite.virt.driver import Nic
 LOG = logging.getLogger(__name__)
 
 OVERLAY = "bridge nova_lite_overlay"
-MANY = 20
-"""So many networks that all devices are read at once rather than each by name."""
-VERIFIED_AT_ONCE = 20
-"""So many networks and routers are compared with the kernel each time the host is tended, whatever was applied last: 20 ms each."""
+READ_ALL = 0.25
+"""The part of all devices from which on reading all at once is cheaper than each by its name."""
+VERIFIED_AT_ONCE = 5
+"""So many networks and routers are compared with the kernel each time the host is tended, whatever was applied last."""
 
 
 class HostNetworks:
@@ -159,7 +159,7 @@ class HostNetworks:
         present = set(self._host.devices())
         self._doubt_what_is_missing(present)
         changed = {key: each for key, each in plans.networks.items() if self._applied.get(key) != each}
-        self._link_layer(state, plans, changed, failed)
+        self._link_layer(state, plans, changed, len(present), failed)
         self._rooms({**changed, **_changed(plans.routers, self._applied)}, failed)
         self._host_rules(state, plans, here, failed)
         with _noted(failed, "qos"):
@@ -199,10 +199,10 @@ class HostNetworks:
                 del self._applied[key]
 
     def _link_layer(
-        self, state: HostState, plans: Plans, changed: Mapping[str, NetworkPlan], failed: dict[str, str]
+        self, state: HostState, plans: Plans, changed: Mapping[str, NetworkPlan], every: int, failed: dict[str, str]
     ) -> None:
-        """Have bridges, taps and tunnels, and every device in its bridge."""
-        new = self._new_taps(changed)
+        """Have bridges, taps and tunnels, and every device in its bridge. *every*: how many devices the host has."""
+        new = self._new_taps(changed, every)
         for key, each in changed.items():
             with _noted(failed, key):
                 self._host.netlink(_make_bridge, each, new[key])
@@ -213,19 +213,20 @@ class HostNetworks:
             # Nothing joins a bridge unguarded.
             failed.update({key: failed["firewall"] for key in changed if key not in failed})
             return
+        tables = overlay.Tables()
         for key, each in changed.items():
             if key in failed:
                 continue
             before = self._applied.get(key)
             vxlan = before.vxlan if isinstance(before, NetworkPlan) else None
             with _noted(failed, key):
-                self._host.netlink(_join, each, new[key], vxlan)
+                self._host.netlink(_join, each, new[key], vxlan, tables)
                 self._look_at_mtu(each)
 
-    def _new_taps(self, changed: Mapping[str, NetworkPlan]) -> dict[str, list[links.Tap]]:
+    def _new_taps(self, changed: Mapping[str, NetworkPlan], every: int) -> dict[str, list[links.Tap]]:
         """Return the taps that are not yet as they shall be, as far as is known."""
         known: Mapping[str, links.Link] = {}
-        if sum(len(each.taps) for key, each in changed.items() if key not in self._applied) > MANY:
+        if sum(len(each.taps) for key, each in changed.items() if key not in self._applied) > every * READ_ALL:
             known = {link.name: link for link in self._host.netlink(links.ours)}
         found = {}
         for key, each in changed.items():
@@ -338,12 +339,14 @@ def _make_bridge(ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap]) -> No
         links.ensure_tap(ip, tap)
 
 
-def _join(ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap], before: Vxlan | None) -> None:
+def _join(
+    ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap], before: Vxlan | None, tables: overlay.Tables
+) -> None:
     """Have a network's devices in its bridge."""
     for tap in new:
         links.attach(ip, tap.name, tap.bridge, tap.mtu, up=tap.up)
     if each.vxlan is not None:
-        overlay.ensure(ip, each.vxlan, before)
+        overlay.ensure(ip, each.vxlan, before, tables)
     elif before is not None:
         overlay.forget(ip, before)
     if each.uplink is not None:

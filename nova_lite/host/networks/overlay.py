@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -75,7 +76,38 @@ def wanted(network: NetworkSpec, tunnel: Tunnel | None, local_macs: frozenset[st
     )
 
 
-def ensure(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None) -> None:
+class Tables:
+    """What the kernel has for all bridges together, asked for once in a pass: it gives no part of it."""
+
+    def __init__(self) -> None:
+        self._ends: dict[int, set[tuple[str, str]]] | None = None
+        self._macs: dict[int, set[str]] = {}
+        self._neighbours: dict[int, set[tuple[str, str]]] | None = None
+
+    def entries(self, ip: IPRoute, index: int) -> tuple[frozenset[tuple[str, str]], frozenset[str]]:
+        """Return (MAC, tunnel end) of a vxlan device, and the MACs that its bridge knows to be behind it."""
+        if self._ends is None:
+            self._ends = defaultdict(set)
+            self._macs = defaultdict(set)
+            for raw in ip.fdb("dump"):
+                mac, host = raw.get_attr("NDA_LLADDR"), raw.get_attr("NDA_DST")
+                if host is not None:
+                    self._ends[raw["ifindex"]].add((mac, host))
+                elif raw["state"] & STATIC and raw.get_attr("NDA_MASTER"):
+                    self._macs[raw["ifindex"]].add(mac)
+        return frozenset(self._ends[index]), frozenset(self._macs[index])
+
+    def neighbours(self, ip: IPRoute, index: int) -> set[tuple[str, str]]:
+        """Return (address, MAC) of a bridge's neighbours that were set."""
+        if self._neighbours is None:
+            self._neighbours = defaultdict(set)
+            for raw in ip.get_neighbours():
+                if raw["state"] & PERMANENT:
+                    self._neighbours[raw["ifindex"]].add((raw.get_attr("NDA_DST"), raw.get_attr("NDA_LLADDR")))
+        return self._neighbours[index]
+
+
+def ensure(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None, tables: Tables | None = None) -> None:
     """Have the device on its bridge and exactly its entries there.
 
     :param before: what was applied last, and is still so but for what has changed; None: the kernel is asked.
@@ -106,8 +138,9 @@ def ensure(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None) -> None:
         raise HostError(f"The device {vxlan.name} was removed while it was being made")
     if is_new or before is None:
         ip.brport("set", index=found.index, neigh_suppress=1, learning=0)
-    _entries(ip, vxlan, before, found.index)
-    _neighbours(ip, vxlan, before, bridge.index)
+    tables = tables or Tables()
+    _entries(ip, vxlan, before, found.index, tables)
+    _neighbours(ip, vxlan, before, bridge.index, tables)
     links.attach(ip, vxlan.name, vxlan.bridge, vxlan.mtu, up=True)
 
 
@@ -115,7 +148,7 @@ def forget(ip: IPRoute, before: Vxlan) -> None:
     """Take what was answered for ports on other hosts from the bridge, whose device for tunnels goes."""
     bridge = links.find(ip, before.bridge)
     if bridge is not None:
-        _neighbours(ip, replace(before, neighbours=frozenset()), before, bridge.index)
+        _neighbours(ip, replace(before, neighbours=frozenset()), before, bridge.index, Tables())
 
 
 def _is_like(ip: IPRoute, index: int, vxlan: Vxlan) -> bool:
@@ -129,15 +162,14 @@ def _is_like(ip: IPRoute, index: int, vxlan: Vxlan) -> bool:
     ) == (vxlan.vni, vxlan.tunnel.local, vxlan.tunnel.port, 0)
 
 
-def _entries(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None, index: int) -> None:
+def _entries(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None, index: int, tables: Tables) -> None:
     ends = vxlan.places | {(EVERYBODY, host) for host in vxlan.everybody}
     macs = {mac for mac, _ in vxlan.places}
     if before is not None:
         has_ends = before.places | {(EVERYBODY, host) for host in before.everybody}
-        has_macs = {mac for mac, _ in before.places}
+        has_macs = frozenset(mac for mac, _ in before.places)
     else:
-        found = _present(ip, index)
-        has_ends, has_macs = frozenset(found[0]), found[1]
+        has_ends, has_macs = tables.entries(ip, index)
     for mac, host in ends - has_ends:
         # A port has one place: a new one takes the old one's, with no moment between.
         command = "append" if mac == EVERYBODY else "replace"
@@ -151,19 +183,6 @@ def _entries(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None, index: int) -> Non
         _fdb(ip, "replace", ifindex=index, lladdr=mac, flags=MASTER, state=STATIC)
 
 
-def _present(ip: IPRoute, index: int) -> tuple[set[tuple[str, str]], set[str]]:
-    ends, macs = set(), set()
-    for raw in ip.fdb("dump", ifindex=index):
-        if raw["ifindex"] != index:
-            continue
-        mac, host = raw.get_attr("NDA_LLADDR"), raw.get_attr("NDA_DST")
-        if host is not None:
-            ends.add((mac, host))
-        elif raw["state"] & STATIC and raw.get_attr("NDA_MASTER"):
-            macs.add(mac)
-    return ends, macs
-
-
 def _fdb(ip: IPRoute, command: str, **entry: Any) -> None:
     try:
         ip.fdb(command, **entry)
@@ -173,16 +192,12 @@ def _fdb(ip: IPRoute, command: str, **entry: Any) -> None:
             raise
 
 
-def _neighbours(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None, bridge: int) -> None:
+def _neighbours(ip: IPRoute, vxlan: Vxlan, before: Vxlan | None, bridge: int, tables: Tables) -> None:
     wanted = {(str(ipaddress.ip_address(address)), mac) for address, mac in vxlan.neighbours}
     if before is not None:
         has = {(str(ipaddress.ip_address(address)), mac) for address, mac in before.neighbours}
     else:
-        has = {
-            (raw.get_attr("NDA_DST"), raw.get_attr("NDA_LLADDR"))
-            for raw in ip.get_neighbours(ifindex=bridge)
-            if raw["ifindex"] == bridge and raw["state"] & PERMANENT
-        }
+        has = tables.neighbours(ip, bridge)
     kept = {address for address, _ in wanted}
     for address, mac in has - wanted:
         if address not in kept:
