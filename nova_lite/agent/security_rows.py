@@ -76,7 +76,8 @@ def _rule(row: Any) -> RuleSpec:
         rule_id=row.id,
         direction=row.direction,
         version=version,
-        protocol=None if row.protocol is None else protocol_number(row.protocol, version),
+        # Protocol 0 (ip, hopopt) is nothing that a packet carries as its own: upstream reads it as "any".
+        protocol=None if row.protocol is None else protocol_number(row.protocol, version) or None,
         port_min=row.port_min,
         port_max=row.port_max,
         remote_cidr=row.remote_ip_prefix,
