@@ -59,7 +59,7 @@ class Line:
         key = base64.b64encode(os.urandom(16)).decode()
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         lines = [
-            f"GET {parts.path}?{parts.query} HTTP/1.1",
+            f"GET {parts.path or '/'}{f'?{parts.query}' if parts.query else ''} HTTP/1.1",
             f"Host: {host}:{port}",
             "Upgrade: websocket",
             "Connection: Upgrade",
