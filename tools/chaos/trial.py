@@ -25,7 +25,7 @@ from nova_lite.virt.fake import FakeDriver
 
 SETTLED_S = 60.0
 """Within this, after the last kill, nothing may be under way any more."""
-PATIENCE_S = 1.0
+PATIENCE_S = 1.5
 """How long a process that is to kill itself at a point is given to come by there; then it is killed."""
 
 
@@ -182,7 +182,7 @@ def _draw(chance: random.Random, victims: tuple[str, ...]) -> Strike:
     # The agent does most of the work, so most is to be learnt from its deaths.
     victim = chance.choice((*victims, "agent") if "agent" in victims else victims)
     point = "time" if chance.random() < 0.35 else chance.choice(POINTS[victim])
-    return Strike(victim, point, chance.randint(1, 10), chance.uniform(0.02, 0.4))
+    return Strike(victim, point, chance.randint(1, 10), chance.uniform(0.02, 0.8))
 
 
 def _chances(chance: random.Random) -> Chances:

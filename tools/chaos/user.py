@@ -115,24 +115,46 @@ class User:
     def _do_something(self, chance: random.Random) -> None:
         with self.store.read() as session:
             rows = {row.id: row for row in session.query(Server).filter(Server.deleted.is_(False))}
-        if not rows or chance.random() < (0.5 if len(rows) < MOST_SERVERS else 0.0):
-            self._create(chance)
+        idle = sorted(one.id for one in rows.values() if one.task_state is None and one.vm_state != "building")
+        if len(idle) < 4 or (len(rows) < MOST_SERVERS and chance.random() < 0.1):
+            if len(rows) < MOST_SERVERS:
+                self._create(chance)
             return
-        row = rows[chance.choice(sorted(rows))]
+        # Most of what is asked of a busy server is refused; what interrupts is not.
+        row = rows[chance.choice(idle if chance.random() < 0.9 else sorted(rows))]
+        if row.id not in idle:
+            self._interrupt(row, chance)
+        else:
+            self._do(row, chance)
+
+    def _interrupt(self, row: Server, chance: random.Random) -> None:
+        """Ask something of a server that is busy: a delete ends what is under way, a reboot is refused."""
         drawn = chance.random()
-        if drawn < 0.08:
+        if drawn < 0.4:
             self._act(row, "delete")
-        elif drawn < 0.11:
-            self.asked["soft-delete"] += 1
-            self._ask("DELETE", f"/compute/v2.1/servers/{row.id}")
-        elif drawn < 0.20 and row.vm_state in TRANSITIONS["attach_interface"].allowed_from and row.task_state is None:
-            self._change_interfaces(row, chance)
-        elif drawn < 0.23 and row.vm_state == "active" and row.task_state is None:
+        elif drawn < 0.7:
+            self._soft_delete(row)
+        else:
+            self._act(row, "reboot-hard")
+
+    def _do(self, row: Server, chance: random.Random) -> None:
+        drawn = chance.random()
+        if drawn < 0.04:
+            self._act(row, "delete")
+        elif drawn < 0.08:
+            self._soft_delete(row)
+        elif drawn < 0.11 and row.vm_state == "active":
             self._crash(row.id)
+        elif drawn < 0.18 and row.vm_state in TRANSITIONS["attach_interface"].allowed_from:
+            self._change_interfaces(row, chance)
         else:
             fit = [name for name in BODIES if self._fits(row, name)]
-            if fit or chance.random() < 0.2:
-                self._act(row, chance.choice(fit or ["reboot-hard"]))
+            if fit:
+                self._act(row, chance.choice(fit))
+
+    def _soft_delete(self, row: Server) -> None:
+        self.asked["soft-delete"] += 1
+        self._ask("DELETE", f"/compute/v2.1/servers/{row.id}")
 
     def _fits(self, row: Server, action: str) -> bool:
         if action == "delete" or row.task_state is not None:
