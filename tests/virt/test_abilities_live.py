@@ -57,7 +57,7 @@ def test_a_container_is_resized_at_once(driver, make_spec) -> None:
 
 def test_a_container_keeps_the_memory_that_it_holds(driver, make_spec) -> None:
     # A shell's variable of 48 MB, which nothing can be made of but memory.
-    command = "held=$(head -c 48000000 /dev/zero | tr '\\0' x); echo hol''ds; sleep 1000"
+    command = "held=$(head -c 48000000 /dev/zero | tr '\\0' x); echo hol''ds; sleep 1000; echo $held"
     image = make_spec.container_image(command)
     for applet in ("head", "tr"):
         (image.rootfs / "bin" / applet).symlink_to("/bin/busybox")
