@@ -124,8 +124,8 @@ def detach(store: Store, caller: Caller, server_id: str, port_id: str, *, overri
 
 def _check_kind(server: Server, transition: str) -> None:
     """Refuse at once what this kind of guest can't have while it runs."""
-    why = "" if server.vm_state == VmState.STOPPED else kinds.BY_TRANSITION[transition].refusal(server.kind)
-    if why:
+    runs = server.vm_state in (VmState.ACTIVE, VmState.PAUSED)
+    if runs and (why := kinds.BY_TRANSITION[transition].refusal(server.kind)):
         raise Invalid(f"Instance {server.id} runs: {why}", "server.kind_cannot")
 
 

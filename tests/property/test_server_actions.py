@@ -98,7 +98,7 @@ def begin(cloud: WholeCloud, server_id: str, action: str, image: str) -> bool:
     else:
         path, body = f"/servers/{server_id}/action", body_of(cloud, server_id, action, image)
         reply = ask(cloud, "POST", path, body, version="2.96", token=ADMIN)
-    if kinds.refusal(action, server.kind, server.image_properties):
+    if kinds.BY_TRANSITION[action].refusal(server.kind):
         assert reply.status_int == 400, reply.text
         return False
     if server.vm_state in TRANSITIONS[action].allowed_from:
