@@ -10,7 +10,7 @@ from typing import Any
 
 import network_things
 import pytest
-from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, READER, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, READER, ask, boot, build, lift_quotas, seed
 from functional.conftest import open_door
 from sqlalchemy import select
 
@@ -269,7 +269,8 @@ def test_an_expression_that_could_run_away_is_refused(text):
 
 
 def test_the_slowest_expression_that_is_taken_is_quick_enough(door):
-    boot(door, name="a" * 245, min_count=20)
+    lift_quotas(door)
+    assert boot(door, name="a" * 245, min_count=20).status_int == 202
     begun = time.monotonic()
     assert ask(door, "GET", "/servers?name=a*a*b$").status_int == 200
     assert time.monotonic() - begun < 2
