@@ -13,7 +13,7 @@ from nova_lite.cli.command import ShowOne, pair, positive
 from nova_lite.cli.faults import CommandError
 from nova_lite.cli.progress import Progress
 
-MOST_USER_DATA = 49_149
+_MOST_USER_DATA = 49_149
 """Bytes; what base64 makes of more is longer than the 65,535 characters that the API takes."""
 
 
@@ -124,7 +124,7 @@ class CreateServer(ShowOne):
             "max_count": wanted.most or wanted.least,
             "metadata": dict(wanted.property) or None,
             "tags": wanted.tag or None,
-            "user_data": self._user_data(wanted.user_data) if wanted.user_data else None,
+            "user_data": read_user_data(self.app, wanted.user_data) if wanted.user_data else None,
         }
         body: dict[str, Any] = {"server": {key: value for key, value in server.items() if value is not None}}
         hints = dict(wanted.hint)
@@ -164,14 +164,16 @@ class CreateServer(ShowOne):
             item["tag"] = parts["tag"]
         return item
 
-    def _user_data(self, name: str) -> str:
-        try:
-            data = self.app.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        except OSError as error:
-            raise CommandError(f"The user data can't be read: {error.strerror}: {name}") from None
-        if len(data) > MOST_USER_DATA:
-            raise CommandError(f"{name} has {len(data)} bytes; user data has {MOST_USER_DATA} at most.")
-        return base64.b64encode(data).decode()
+
+def read_user_data(app: Any, name: str) -> str:
+    """Read a file of user data (``-``: stdin) as the API takes it. :raises CommandError: it can't be, or is too long."""
+    try:
+        data = app.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise CommandError(f"The user data can't be read: {error.strerror}: {name}") from None
+    if len(data) > _MOST_USER_DATA:
+        raise CommandError(f"{name} has {len(data)} bytes; user data has {_MOST_USER_DATA} at most.")
+    return base64.b64encode(data).decode()
 
 
 def _place(server: dict[str, Any]) -> tuple[int, str]:

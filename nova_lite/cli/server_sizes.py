@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import base64
-from pathlib import Path
 from typing import Any
 
 from nova_lite.cli import names, servers, waiting
@@ -12,7 +10,7 @@ from nova_lite.cli.command import Command, ShowOne, pair
 from nova_lite.cli.connection import Connection
 from nova_lite.cli.faults import CommandError
 from nova_lite.cli.server_actions import Action
-from nova_lite.cli.server_create import MOST_USER_DATA
+from nova_lite.cli.server_create import read_user_data
 
 LIVE = "nova_lite:live"
 _ENDS = ("VERIFY_RESIZE", "ACTIVE", "SHUTOFF")
@@ -105,7 +103,7 @@ class Rebuild(ShowOne):
         key.add_argument("--key-name", metavar="KEYPAIR", help="the public key that it gets")
         key.add_argument("--no-key-name", "--key-unset", dest="no_key", action="store_true", help="it gets none")
         data = parser.add_mutually_exclusive_group()
-        data.add_argument("--user-data", metavar="FILE", help="what it gets as user data")
+        data.add_argument("--user-data", metavar="FILE", help="what it gets as user data; - is stdin")
         data.add_argument("--no-user-data", action="store_true", help="it gets none")
         parser.add_argument("--password", metavar="TEXT", help="the password that it gets, if it takes one")
         waiting.add_options(parser, "until it is rebuilt")
@@ -129,7 +127,7 @@ class Rebuild(ShowOne):
         if wanted.no_key:
             found["key_name"] = None
         if wanted.user_data:
-            found["user_data"] = read_user_data(wanted.user_data)
+            found["user_data"] = read_user_data(self.app, wanted.user_data)
         if wanted.no_user_data:
             found["user_data"] = None
         if wanted.password:
@@ -144,14 +142,3 @@ def image_of(connection: Connection, server: dict[str, Any], named: str | None) 
     if not server.get("image"):
         raise CommandError(f"{server['name']} was booted from no image; name one with --image.")
     return str(server["image"]["id"])
-
-
-def read_user_data(name: str) -> str:
-    """Read a file of user data as the API takes it. :raises CommandError: it can't be read, or is too long."""
-    try:
-        data = Path(name).read_bytes()
-    except OSError as error:
-        raise CommandError(f"The user data can't be read: {error.strerror}: {name}") from None
-    if len(data) > MOST_USER_DATA:
-        raise CommandError(f"{name} has {len(data)} bytes; user data has {MOST_USER_DATA} at most.")
-    return base64.b64encode(data).decode()
