@@ -40,7 +40,7 @@ def find(store: Store, listing: Listing, versions: Sequence[int] = ()) -> list[N
             rows = rows.where(Subnet.ip_version.in_(list(versions)))
         subnets = list(session.scalars(rows))
         counts = select(FixedIp.subnet_id, func.count()).where(FixedIp.subnet_id.in_([row.id for row in subnets]))
-        used: Mapping[str, int] = dict(session.execute(counts.group_by(FixedIp.subnet_id)).tuples())
+        used: Mapping[str, int] = {row[0]: row[1] for row in session.execute(counts.group_by(FixedIp.subnet_id))}
     by_network: dict[str, list[SubnetUse]] = {}
     for row in subnets:
         by_network.setdefault(row.network_id, []).append(SubnetUse(row, size(row), used.get(row.id, 0)))

@@ -16,7 +16,7 @@ from nova_lite.db.models import FixedIp, Network, Port, PortSecurityGroup, Route
 from nova_lite.db.store import Store
 from nova_lite.db.types import now
 from nova_lite.errors import Conflict, NotFound
-from nova_lite.network import networks, port_addresses, port_removal, rbac, rows, tags, touch
+from nova_lite.network import networks, port_addresses, port_removal, port_rules, rbac, rows, tags, touch
 from nova_lite.network.port_addresses import WantedAddress
 from nova_lite.network.port_creation import (
     DEVICE_OWNER,
@@ -75,6 +75,8 @@ def create_many(
 
     def work(session: Session) -> list[Shown]:
         _check_networks(session, {new.network_id for new in news}, visible_to)
+        for new in news:
+            port_rules.check_device(session, new.device_id)
         identifiers = create_in(session, news, mac_prefix, conf, scope=visible_to)
         found = {row.id: row for row in session.scalars(select(Port).where(Port.id.in_(identifiers)))}
         return _shown(session, [found[identifier] for identifier in identifiers])
