@@ -66,6 +66,12 @@ def _lent(project_id: str) -> Any:
     return rbac.lent("network", project_id)
 
 
+def shared_with(project_id: str) -> ColumnElement[bool]:
+    """Give the condition under which a project may use a network as its own: not if it is only external."""
+    lent = rbac.lent("network", project_id, rbac.SHARED)
+    return or_(Network.project_id == project_id, Network.shared.is_(True), Network.id.in_(lent))
+
+
 def create(store: Store, new: NewNetwork, conf: cfg.ConfigOpts | None = None) -> Shown:
     """Make one network; see :func:`create_many`."""
     return create_many(store, [new], conf)[0]
@@ -374,7 +380,5 @@ def _in_use(network_id: str) -> Conflict:
 
 def usable(session: Session, project_id: str) -> list[Network]:
     """List the networks that a server of *project_id* gets a port on when it names none: its own and those shared with it."""
-    shared = rbac.lent("network", project_id, rbac.SHARED)
-    mine = or_(Network.project_id == project_id, Network.shared.is_(True), Network.id.in_(shared))
-    query = select(Network).where(mine, Network.external.is_(False))
+    query = select(Network).where(shared_with(project_id), Network.external.is_(False))
     return list(session.scalars(query.order_by(Network.created_at, Network.id)))

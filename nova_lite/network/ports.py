@@ -16,7 +16,7 @@ from nova_lite.db.models import FixedIp, Network, Port, PortSecurityGroup, Route
 from nova_lite.db.store import Store
 from nova_lite.db.types import now
 from nova_lite.errors import Conflict, NotFound
-from nova_lite.network import networks, port_addresses, port_removal, port_rules, rbac, rows, tags, touch
+from nova_lite.network import networks, port_addresses, port_removal, port_rules, rows, tags, touch
 from nova_lite.network.port_addresses import WantedAddress
 from nova_lite.network.port_creation import (
     DEVICE_OWNER,
@@ -94,8 +94,7 @@ def create_many(
 def _check_networks(session: Session, identifiers: set[str], project_id: str | None) -> None:
     if project_id is None:
         return  # that they are there is seen when the ports are made
-    shared = rbac.lent("network", project_id, rbac.SHARED)
-    usable = or_(Network.project_id == project_id, Network.shared.is_(True), Network.id.in_(shared))
+    usable = networks.shared_with(project_id)
     found = set(session.scalars(select(Network.id).where(Network.id.in_(identifiers), usable)))
     for identifier in sorted(identifiers - found):
         raise networks.not_found(identifier)

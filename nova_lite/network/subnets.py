@@ -144,10 +144,10 @@ def _address_ports(session: Session, subnet: Subnet) -> None:
 
 
 def _visible(project_id: str | None) -> list[ColumnElement[bool]]:
-    """A subnet is seen by whoever sees its network."""
+    """A subnet is seen by whoever shares its network; those of an external one are nobody else's concern."""
     if project_id is None:
         return []
-    seen = select(Network.id).where(*networks.visible_to(project_id))
+    seen = select(Network.id).where(networks.shared_with(project_id))
     return [or_(Subnet.project_id == project_id, Subnet.network_id.in_(seen))]
 
 

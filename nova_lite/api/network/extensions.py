@@ -88,6 +88,8 @@ _EXTENSIONS = {
     "standard-attr-timestamp": ("Resource timestamps", "Adds created_at and updated_at fields to all resources."),
     "stateful-security-group": ("Stateful security group", "Indicates if the security group is stateful or not"),
     "subnet_allocation": ("Subnet Allocation", "Enables allocation of subnets from a subnet pool"),
+    "tag": ("Tag support", "Enables to set tag on networks."),
+    "tag-ext": ("Tag support for subnets, ports, routers and pools", "Enables to set tag on resources."),
     "tag-ports-during-bulk-creation": ("Tag Ports During Bulk Creation", "Allow to tag ports during bulk creation"),
 }
 
