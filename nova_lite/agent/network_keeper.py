@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +27,10 @@ from nova_lite.network import dhcp_ports, router_hosts
 from nova_lite.virt.driver import Nic
 
 LOG = logging.getLogger(__name__)
+
+LONGEST_S = 60.0
+"""The longest time between two passes. Whoever changes a rule finds the hosts that it concerns before its commit; a port that is bound to
+this host just then is seen by neither, and the next pass brings the rule to it."""
 
 
 @dataclass(frozen=True)
@@ -195,13 +200,15 @@ class NetworkWatch:
 
     def run(self) -> None:
         """Look until stopped."""
+        due = time.monotonic() + LONGEST_S
         while not self._stopping.is_set():
             self._hint.wait(self._interval)
             self._hint.clear()
             if self._stopping.is_set():
                 return
             try:
-                if self._keeper.is_behind():
+                if self._keeper.is_behind() or time.monotonic() >= due:
+                    due = time.monotonic() + LONGEST_S
                     self._keeper.ensure()
             except NovaLiteError as error:
                 LOG.error("event=networks-not-watched reason=%r", error.message)

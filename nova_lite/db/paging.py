@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Boolean, DateTime, Numeric, and_, case, func, or_, select
+from sqlalchemy import Boolean, DateTime, Integer, Numeric, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement, Select
 
@@ -34,7 +34,7 @@ def order(column: Any, *, descending: bool) -> Order:
         return Order(column, descending)
     if isinstance(column.type, DateTime):
         return Order(func.coalesce(column, _NO_MOMENT), descending)
-    return Order(func.coalesce(column, 0 if isinstance(column.type, Numeric) else ""), descending)
+    return Order(func.coalesce(column, 0 if isinstance(column.type, Integer | Numeric) else ""), descending)
 
 
 def position(session: Session, keys: Sequence[Order], *condition: ColumnElement[bool]) -> tuple[Any, ...] | None:

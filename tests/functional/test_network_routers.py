@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, READER, seed
+from compute_cloud import ADMIN, DEMO, OTHER, READER, Statements, seed
 from network_cloud import ask, bind, join, kind, leave, make, make_external, make_subnet
 
 from nova_lite.db.types import new_id
@@ -283,3 +283,25 @@ def test_the_systems_ports_are_not_deleted_as_ports(door):
     (gateway,) = ports(door, network_id=network["id"])
     for port_id in (leg, gateway["id"]):
         assert ask(door, "DELETE", f"/ports/{port_id}", token=ADMIN).status_int == 409
+
+
+@pytest.mark.parametrize(
+    "path", ["/routers", "/floatingips", "/security-groups", "/security-group-rules", "/qos/policies"]
+)
+def test_a_listing_takes_as_many_statements_whatever_it_lists(door, path):
+    network, _ = make_external(door)
+
+    def more(count):
+        for _ in range(count):
+            make(door, "router", ADMIN, external_gateway_info={"network_id": network["id"]})
+            make(door, "floatingip", ADMIN, floating_network_id=network["id"])
+            make(door, "security_group", ADMIN, "/security-groups", name="g")
+            make(door, "policy", ADMIN, "/qos/policies")
+
+    seen = []
+    for count in (2, 5):
+        more(count)
+        with Statements(door) as statements:
+            listed = ask(door, "GET", path, token=ADMIN).json
+        seen.append((len(next(iter(listed.values()))), len(statements.seen)))
+    assert seen[1][0] > seen[0][0] and seen[1][1] == seen[0][1]
