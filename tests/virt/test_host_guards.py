@@ -6,7 +6,7 @@ import http
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -164,3 +164,50 @@ def test_a_trace_says_what_the_kernel_does(box: Sandbox) -> None:
         assert said.verdict == "dropped"
         assert said.hops[-1].where in (name, box.room(namespace))
         assert "is not on the host" in said.hops[-1].what
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_rules_that_are_flushed_are_back_at_once(box: Sandbox) -> None:
+    """As ``systemctl restart nftables`` flushes them."""
+    network = a_network()
+    ports = [guarded(network, 10, "alpha"), guarded(network, 11, "beta")]
+    box.networks.apply(with_group(a_state([network], ports)))
+    guest, _ = [box.settled(port, network) for port in ports]
+    before = box.inside(box.host, "nft", "list", "table", "inet", "nova_lite_sg")
+    for command in (("flush", "ruleset"), ("delete", "table", "bridge", "nova_lite")):
+        box.inside(box.host, "nft", *command)
+        assert within(
+            3,
+            lambda: (
+                "chain version-" in box.inside(box.host, "nft", "list", "table", "bridge", "nova_lite", check=False)
+            ),
+        )
+        assert box.inside(box.host, "nft", "list", "table", "inet", "nova_lite_sg") == before
+        assert not box.pings(guest, "10.11.12.11", wait=1)
+
+
+def test_a_container_that_starts_gets_its_limit_at_once(box: Sandbox) -> None:
+    """libvirt makes its device when it starts, and another one when it starts again; no pass of the agent's comes then."""
+    network = a_network()
+    port = guarded(network, 10, "alpha", qos=QosSpec(egress_kbps=1000, ingress_kbps=2000))
+    box.networks.apply(with_group(a_state([network], [port])))
+    device = devices.device_name(port.port_id)
+
+    def is_limited() -> bool:
+        shown = box.inside(box.host, "tc", "qdisc", "show", "dev", device, check=False)
+        return "tbf" in shown and "ingress" in shown
+
+    for _ in range(2):
+        box.guest(port, network)
+        assert within(3, is_limited)
+        box.ip(box.host, "link", "del", device)
+        box.inside(box.host, "true")
+        run("ip", "netns", "del", box.spaces.namespaces.pop())

@@ -7,7 +7,16 @@ from typing import Protocol
 
 from nova_lite.host.network_state import HostState
 from nova_lite.host.networks import devices
-from nova_lite.host.networks.firewall import Firewall
+from nova_lite.host.networks.firewall import Firewall, kernel
+from nova_lite.host.networks.kernel_watch import (
+    DELETED_TABLE,
+    LINKS,
+    NETFILTER,
+    NEW_LINK,
+    NFTABLES,
+    ROUTE,
+    KernelWatch,
+)
 from nova_lite.host.networks.metadata_server import MetadataServer
 from nova_lite.host.networks.namespace import Namespace
 from nova_lite.host.networks.qos import Qos
@@ -61,6 +70,7 @@ class HostGuards:
         self._qos = Qos(host, room_of)
         self._metadata: MetadataServer | None = None
         self._guarded: _Guarded | None = None
+        self._watches: list[KernelWatch] = []
 
     def tell_guests(self, source: MetadataSource) -> None:
         """Have metadata answered by *source* from the next :meth:`serve` on."""
@@ -74,10 +84,20 @@ class HostGuards:
             self._guarded = None
             self._firewall.apply(state, hosted)
             self._guarded = given
+        if not self._watches:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Hear if somebody takes the rules away, and when a device comes that shall have limits."""
+        tables, firewall, qos = frozenset({b"nova_lite"}), self._firewall, self._qos
+        self._watches = [
+            KernelWatch(self._host, NETFILTER, NFTABLES, DELETED_TABLE, lambda: tables, firewall.tend),
+            KernelWatch(self._host, ROUTE, LINKS, NEW_LINK, lambda: qos.limited, qos.again),
+        ]
 
     def is_closed(self) -> bool:
-        """Say whether the firewall's table is there: a device that it does not know passes nothing."""
-        return self._host.run(["nft", "--terse", "list", "table", "bridge", "nova_lite"]).returncode == 0
+        """Say whether the firewall's tables are there: a device that they don't know passes nothing."""
+        return kernel.version_in_force(self._host) is not None
 
     def limit(self, state: HostState) -> None:
         """Have bandwidth limits in force."""
@@ -94,12 +114,19 @@ class HostGuards:
 
     def clean(self) -> None:
         """Remove the firewall's rules and all limits."""
+        self._end_watches()
         self._guarded = None
         self._firewall.clean()
         self._qos.clean()
 
     def close(self) -> None:
-        """Stop answering guests."""
+        """Stop answering guests, and listening."""
+        self._end_watches()
         if self._metadata is not None:
             self._metadata.close()
             self._metadata = None
+
+    def _end_watches(self) -> None:
+        for watch in self._watches:
+            watch.close()
+        self._watches = []

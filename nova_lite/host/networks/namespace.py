@@ -67,6 +67,10 @@ class Namespace:
             return run_here(argv, stdin, timeout_s)
         return self._programs.submit(run_here, argv, stdin, timeout_s).result()
 
+    def open_socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """Open a socket in the namespace; it stays there, whatever thread uses it."""
+        return self._programs.submit(socket.socket, family, kind, protocol).result()
+
     def udp_socket(self) -> socket.socket:
         """Open a UDP socket in the namespace; it stays there, whatever thread uses it."""
         return self._programs.submit(socket.socket, socket.AF_INET, socket.SOCK_DGRAM).result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 
 from pyroute2 import IPRoute
@@ -15,9 +16,9 @@ from nova_lite.host.ports import HostError
 
 
 class Qos:
-    """Bandwidth limits of one host. Calls come one at a time.
+    """Bandwidth limits of one host. Any thread may call.
 
-    A device that is not there yet (libvirt makes a container's when it starts) gets its limits in the next pass.
+    A device that is not there yet (libvirt makes a container's when it starts) gets its limits by :meth:`again`.
 
     :param room_of: names a router's namespace by its id.
     """
@@ -27,10 +28,26 @@ class Qos:
         self._room_of = room_of
         self._legs: dict[str, tuple[int, LegLimits, LegLimits]] = {}
         self._is_used = True
+        self._lock = threading.Lock()
+        self._state: HostState | None = None
+        self.limited: frozenset[bytes] = frozenset()
+        """Names of the devices that have limits, or shall have them once they are there."""
 
     def apply(self, state: HostState) -> None:
         """Have *state*'s limits on every device that is there. :raises HostError: tc refused, and what."""
+        with self._lock:
+            self._state = state
+            self._apply(state)
+
+    def again(self) -> None:
+        """Have the limits of the last state on the devices that are there by now."""
+        with self._lock:
+            if self._state is not None:
+                self._apply(self._state)
+
+    def _apply(self, state: HostState) -> None:
         ports, legs = bandwidth.ports(state), bandwidth.legs(state)
+        self.limited = frozenset(device.encode() + b"\0" for device in ports)
         if not ports and not legs and not self._is_used:
             return
         every = self._namespace.devices()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Collection
 
 from nova_lite.host.network_state import HostState
@@ -19,13 +20,14 @@ NFT_TIMEOUT_S = 120.0
 
 
 class Firewall:
-    """Security groups and anti-spoofing of one host. Calls come one at a time."""
+    """Security groups and anti-spoofing of one host. Any thread may call."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
         self._applied: Ruleset | None = None
         self._ports: Numbering[str] | None = None
         self._zones: Numbering[int] | None = None
+        self._lock = threading.Lock()
         self._found: str | None = None
         self._held: connections.Held = frozenset()
         self._compiler = Compiler()
@@ -39,6 +41,10 @@ class Firewall:
         :param hosted: numbers of the networks whose bridge has an address of the host, which is their outside.
         :raises HostError: nft refused, so nothing changed; or a value was refused, and its port passes nothing.
         """
+        with self._lock:
+            self._apply(state, hosted)
+
+    def _apply(self, state: HostState, hosted: Collection[int]) -> None:
         if self._ports is None or self._zones is None:
             self._begin()
         assert self._ports is not None and self._zones is not None
@@ -56,17 +62,19 @@ class Firewall:
 
     def tend(self) -> bool:
         """Put the rules back if somebody has taken them away (``nft flush ruleset`` does); True: somebody had."""
-        if self._applied is None or kernel.version_in_force(self._namespace) == versions(self._applied)[0].name:
-            return False
-        LOG.warning("the firewall's rules were not as they were left; they are set again")
-        self._run(whole(self._applied))
-        return True
+        with self._lock:
+            if self._applied is None or kernel.version_in_force(self._namespace) == versions(self._applied)[0].name:
+                return False
+            LOG.warning("the firewall's rules were not as they were left; they are set again")
+            self._run(whole(self._applied))
+            return True
 
     def clean(self) -> None:
         """Remove all rules of ours. :raises HostError: nft refused."""
-        self._run(CLEAR)
-        self._applied = self._ports = self._zones = None
-        self._held = frozenset()
+        with self._lock:
+            self._run(CLEAR)
+            self._applied = self._ports = self._zones = None
+            self._held = frozenset()
 
     def _begin(self) -> None:
         """Learn what is in force from the kernel, so that an agent's start changes nothing that is right."""
