@@ -1,0 +1,225 @@
+"""What an agent reads of its host's networks: all that concerns the host, nothing else, in queries that do not grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rows import add_host, add_server
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from nova_lite.agent.network_keeper import NetworkKeeper
+from nova_lite.agent.network_rows import read_host_state
+from nova_lite.db.models import (
+    FixedIp,
+    FloatingIp,
+    Network,
+    Port,
+    PortSecurityGroup,
+    QosPolicy,
+    QosRule,
+    Router,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+)
+from nova_lite.db.store import Store
+from nova_lite.db.types import new_id
+from nova_lite.host.fake import FakeNetworks
+from nova_lite.network import security_groups
+
+Add = Callable[..., Any]
+
+
+class Cloud:
+    """Two hosts, a tenant's network behind a router, and the outside."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        add_host(store, "h1", address="198.18.0.1")
+        add_host(store, "h2", address="198.18.0.2")
+        self.inside, self.inside_subnet = self.network(5, "10.0.0.0/24")
+        self.beside, self.beside_subnet = self.network(6, "10.1.0.0/24")
+        self.outside, self.outside_subnet = self.network(7, "172.24.4.0/24", external=True, enable_dhcp=False)
+        self.group = store.transact(lambda session: security_groups.ensure_default(session, "project"))
+        self.router = new_id()
+        gateway = self.port(self.outside, self.outside_subnet, "172.24.4.9", owner="network:router_gateway")
+        self.add(
+            Router(id=self.router, project_id="project", external_network_id=self.outside, gateway_port_id=gateway)
+        )
+        for network, subnet, address in (
+            (self.inside, self.inside_subnet, "10.0.0.1"),
+            (self.beside, self.beside_subnet, "10.1.0.1"),
+        ):
+            self.port(network, subnet, address, owner="network:router_interface", device=self.router)
+
+    def add(self, *things: Any) -> None:
+        self.store.transact(lambda session: session.add_all(things))
+
+    def network(self, number: int, cidr: str, *, enable_dhcp: bool = True, **values: Any) -> tuple[str, str]:
+        network, subnet = new_id(), new_id()
+        self.add(Network(id=network, project_id="project", segmentation_id=number, **values))
+        first = cidr.replace(".0/24", ".1")
+        last = cidr.replace(".0/24", ".254")
+        pools = [{"start": cidr.replace(".0/24", ".100"), "end": last}]
+        self.add(
+            Subnet(
+                id=subnet,
+                network_id=network,
+                project_id="project",
+                cidr=cidr,
+                gateway_ip=first,
+                enable_dhcp=enable_dhcp,
+                pools=pools,
+            )
+        )
+        return network, subnet
+
+    def port(
+        self, network: str, subnet: str, address: str, *, owner: str = "compute:nova", device: str = "", **values: Any
+    ) -> str:
+        port_id = new_id()
+        mac = "fa:16:3e:" + ":".join(port_id[index : index + 2] for index in (0, 2, 4))
+        self.add(
+            Port(
+                id=port_id,
+                network_id=network,
+                project_id="project",
+                mac_address=mac,
+                device_id=device,
+                device_owner=owner,
+                **values,
+            )
+        )
+        self.add(FixedIp(subnet_id=subnet, address=address, port_id=port_id))
+        return port_id
+
+    def guest(self, host: str, address: str, **values: Any) -> tuple[str, str]:
+        """Add a server with a port on the inside network, in the project's default group."""
+        server = add_server(self.store, host=host, **values)
+        port = self.port(self.inside, self.inside_subnet, address, device=server, host=host)
+        self.add(PortSecurityGroup(port_id=port, group_id=self.group))
+        return server, port
+
+    def read(self, host: str, **options: Any) -> Any:
+        with self.store.read() as session:
+            return read_host_state(session, host, **options)
+
+
+@pytest.fixture
+def cloud(store: Store) -> Cloud:
+    return Cloud(store)
+
+
+def test_a_host_without_guests_has_nothing(cloud: Cloud) -> None:
+    cloud.guest("h2", "10.0.0.20")
+    state, lacking = cloud.read("h1")
+    assert not state.networks and not state.ports and not state.routers and not lacking
+
+
+def test_all_that_concerns_a_host(cloud: Cloud) -> None:
+    server, port = cloud.guest("h1", "10.0.0.10")
+    _, far = cloud.guest("h2", "10.0.0.20")
+    floating_port = cloud.port(cloud.outside, cloud.outside_subnet, "172.24.4.20", owner="network:floatingip")
+    cloud.add(
+        FloatingIp(
+            id=new_id(),
+            project_id="project",
+            floating_network_id=cloud.outside,
+            floating_port_id=floating_port,
+            address="172.24.4.20",
+            port_id=port,
+            fixed_address="10.0.0.10",
+            router_id=cloud.router,
+        )
+    )
+    state, lacking = cloud.read("h1")
+    assert set(state.networks) == {cloud.inside, cloud.beside, cloud.outside}
+    assert set(state.ports) == {port}
+    assert state.ports[port].server_id == server and state.ports[port].group_ids == (cloud.group,)
+    (remote,) = state.networks[cloud.inside].remote
+    assert (remote.addresses, remote.host_address) == (("10.0.0.20",), "198.18.0.2")
+    assert set(state.members[cloud.group]) == {"10.0.0.10", "10.0.0.20"}
+    router = state.routers[cloud.router]
+    assert {leg.network_id for leg in router.legs} == {cloud.inside, cloud.beside}
+    assert [(each.floating, each.fixed) for each in router.floating] == [("172.24.4.20", "10.0.0.10")]
+    assert router.gateway is None and lacking.routers == (cloud.router,) and lacking.dhcp == (cloud.inside,)
+    assert far not in state.ports
+    assert not cloud.read("h2")[0].routers[cloud.router].floating, "a floating IP is on its guest's host"
+
+
+def test_a_pass_supplies_what_is_lacking_once(cloud: Cloud) -> None:
+    cloud.guest("h1", "10.0.0.10")
+    cloud.guest("h2", "10.0.0.20")
+    states = []
+    for host in ("h1", "h2", "h1"):
+        keeper = NetworkKeeper(cloud.store, FakeNetworks(), host)
+        states.append(keeper.ensure().state)
+    first = states[0]
+    legs = [state.routers[cloud.router].gateway for state in states]
+    assert [address for _, address in legs[0].addresses] == ["172.24.4.9"], "the first host has the router's own"
+    assert legs[1].port_id != legs[0].port_id and legs[2] == legs[0]
+    assert legs[0].next_hops == legs[1].next_hops == ("172.24.4.1",)
+    dhcp = [state.networks[cloud.inside].dhcp for state in states]
+    assert dhcp[0] is not None and dhcp[0] == dhcp[1] == dhcp[2], "one DHCP port a network, the same on each host"
+    assert first.networks[cloud.beside].dhcp is None, "a network without guests here needs none"
+
+
+def test_servers_on_their_way(cloud: Cloud) -> None:
+    gone, _ = cloud.guest("h1", "10.0.0.11", task_state="deleting")
+    _, failed = cloud.guest("h1", "10.0.0.12", vm_state="error")
+    kept, port = cloud.guest("h1", "10.0.0.13")
+    assert set(cloud.read("h1")[0].ports) == {port}
+    assert not cloud.read("h1", without={kept})[0].ports
+    assert len(cloud.read("h1", also={gone})[0].ports) == 2
+    assert failed not in cloud.read("h1", also={gone})[0].ports
+
+
+def test_limits_and_rules(cloud: Cloud) -> None:
+    _, port = cloud.guest("h1", "10.0.0.10")
+    policy, other = new_id(), new_id()
+    cloud.add(QosPolicy(id=policy, project_id="project", name="slow"))
+    cloud.add(QosRule(id=new_id(), policy_id=policy, direction="egress", max_kbps=1000, max_burst_kbps=100))
+    cloud.add(SecurityGroup(id=other, project_id="project", name="web"))
+    cloud.add(
+        SecurityGroupRule(
+            id=new_id(),
+            group_id=other,
+            project_id="project",
+            direction="ingress",
+            ethertype="IPv6",
+            protocol="icmp",
+            same="x",
+        ),
+        PortSecurityGroup(port_id=port, group_id=other),
+    )
+
+    def limit(session: Session) -> None:
+        session.get_one(Network, cloud.inside).qos_policy_id = policy
+
+    cloud.store.transact(limit)
+    state, _ = cloud.read("h1")
+    qos = state.ports[port].qos
+    assert qos is not None and (qos.egress_kbps, qos.egress_burst_kb, qos.ingress_kbps) == (1000, 100, None)
+    (rule,) = state.groups[other].rules
+    assert (rule.version, rule.protocol) == (6, 58), "ICMP of an IPv6 rule is ICMPv6"
+
+
+def test_the_number_of_queries_does_not_grow(cloud: Cloud) -> None:
+    counts = []
+    for batch in range(2):
+        for index in range(4):
+            cloud.guest("h1", f"10.0.0.{20 + batch * 10 + index}")
+            cloud.guest("h2", f"10.0.0.{60 + batch * 10 + index}")
+        seen: list[str] = []
+
+        def note(_c: Any, _cursor: Any, statement: str, *_rest: Any, seen: list[str] = seen) -> None:
+            seen.append(statement)
+
+        event.listen(cloud.store.engine, "before_cursor_execute", note)
+        cloud.read("h1")
+        event.remove(cloud.store.engine, "before_cursor_execute", note)
+        counts.append(len([text for text in seen if text.lstrip().upper().startswith("SELECT")]))
+    assert counts[0] == counts[1] <= 25
