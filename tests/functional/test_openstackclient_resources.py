@@ -102,6 +102,18 @@ def test_quotas_limits_and_usage(client: Client) -> None:
     assert (by_name["cores"], by_name["instances"]) == (21, 10)
     client.do("quota", "set", "--default", "--cores", "20")
     assert client.read("limits", "show", "--rate") == []
+    whole = {row["Resource"]: row["Limit"] for row in client.read("quota", "show", "demo")}
+    assert (whole["instances"], whole["networks"]) == (10, 100)
+    client.do("quota", "set", "--networks", "20", "--instances", "4", "demo")
+    whole = {row["Resource"]: row["Limit"] for row in client.read("quota", "show", "demo")}
+    assert (whole["instances"], whole["networks"]) == (4, 20)
+    in_use = {row["Resource"]: row["In Use"] for row in client.read("quota", "show", "--usage", "admin")}
+    assert in_use["instances"] == 0
+    client.do("security", "group", "create", "one")
+    assert "below what is in use" in client.refused("quota", "set", "--check-limit", "--secgroups", "0", "admin")
+    client.do("quota", "delete", "demo")
+    begins = {row["Resource"]: row["Limit"] for row in client.read("quota", "show", "--default")}
+    assert (begins["instances"], begins["networks"]) == (10, 100)
     client.do("server", "create", "--image", "tiny", "--flavor", "1", "--nic", "none", "used")
     client.until("used", "ACTIVE")
     (row,) = client.read("usage", "list")

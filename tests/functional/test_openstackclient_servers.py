@@ -106,6 +106,33 @@ def test_show_tells_diagnostics_and_topology(client: Client) -> None:
     client.do("server", "delete", "--force", "shown")
 
 
+def test_interfaces_come_and_go(client: Client) -> None:
+    boot(client, "wired", network="--no-network")
+
+    def addresses() -> list[str]:
+        found: list[str] = client.read("server", "show", "wired")["addresses"].get("private", [])
+        return found
+
+    client.do("server", "add", "network", "wired", "private")
+    assert len(addresses()) == 1
+    client.do("port", "create", "--network", "private", "plug")
+    client.do("server", "add", "port", "wired", "plug")
+    assert len(addresses()) == 2
+    client.do("server", "remove", "port", "wired", "plug")
+    added = client.read("server", "add", "fixed", "ip", "wired", "private", "--fixed-ip-address", "10.9.0.77")
+    assert [item["ip_address"] for item in added["Fixed IPs"]] == ["10.9.0.77"]
+    assert "10.9.0.77" in addresses()
+    client.do("security", "group", "create", "web")
+    client.do("server", "add", "security", "group", "wired", "web")
+    assert {"name": "web"} in client.read("server", "show", "wired")["security_groups"]
+    client.do("server", "remove", "security", "group", "wired", "web")
+    assert {"name": "web"} not in client.read("server", "show", "wired")["security_groups"]
+    client.do("server", "remove", "network", "wired", "private")
+    assert addresses() == []
+    assert client.read("console", "url", "show", "--serial", "wired")["type"] == "serial"
+    client.do("server", "delete", "wired")
+
+
 def test_set_and_unset_change_what_they_name(client: Client) -> None:
     boot(client, "plain", "--property", "kept=1")
     client.do(

@@ -7,6 +7,7 @@ from typing import Any
 from nova_lite.api.context import Call
 from nova_lite.api.network.collections import QUERY
 from nova_lite.api.routes import Route, Schema
+from nova_lite.errors import Invalid
 from nova_lite.network import quotas
 
 _LIMIT: Schema = {
@@ -15,12 +16,15 @@ _LIMIT: Schema = {
     "maximum": 2_147_483_647,
     "pattern": r"^(-1|[0-9]{1,9})$",
 }
+_HOW = ("force", "check_limit")
+"""Members that say how to set, beside those that say what."""
+_TRUTH: Schema = {"type": "boolean"}
 UPDATE: Schema = {
     "type": "object",
     "properties": {
         "quota": {
             "type": "object",
-            "properties": {**dict.fromkeys(quotas.RESOURCES, _LIMIT), "force": {"type": "boolean"}},
+            "properties": dict.fromkeys(quotas.RESOURCES, _LIMIT) | dict.fromkeys(_HOW, _TRUTH),
             "additionalProperties": False,
         }
     },
@@ -72,9 +76,17 @@ def details(call: Call) -> dict[str, Any]:
 
 
 def update(call: Call) -> dict[str, Any]:
-    """Set a project's limits."""
-    wanted = {name: int(value) for name, value in call.body["quota"].items() if name != "force"}
-    return {"quota": quotas.change(call.services.conf, call.store, _project(call), wanted)}
+    """Set a project's limits; with ``check_limit`` none below what is in use."""
+    project_id, body = _project(call), call.body["quota"]
+    wanted = {name: int(value) for name, value in body.items() if name not in _HOW}
+    if body.get("check_limit"):
+        used = quotas.usage(call.store, project_id)
+        for name, value in wanted.items():
+            if 0 <= value < used[name]:
+                raise Invalid(
+                    f"Quota limit {value} for {name} is below what is in use: {used[name]}.", "quota.below_usage"
+                )
+    return {"quota": quotas.change(call.services.conf, call.store, project_id, wanted)}
 
 
 def delete(call: Call) -> None:
