@@ -35,8 +35,8 @@ class Guards(Protocol):
     def limit(self, state: HostState) -> None:
         """Have bandwidth limits in force."""
 
-    def serve(self, state: HostState, rooms: Mapping[str, str]) -> None:
-        """Have metadata answered in each namespace. *rooms*: network or router id → namespace's name."""
+    def serve(self, state: HostState, rooms: Mapping[str, str], touched: Collection[str]) -> None:
+        """Have metadata answered in each namespace. *rooms*: network or router id → namespace's name; *touched*: those that may have changed."""
 
     def tend(self) -> None:
         """Put back what somebody took away."""
@@ -103,10 +103,10 @@ class HostGuards:
         """Have bandwidth limits in force."""
         self._qos.apply(state)
 
-    def serve(self, state: HostState, rooms: Mapping[str, str]) -> None:
+    def serve(self, state: HostState, rooms: Mapping[str, str], touched: Collection[str]) -> None:
         """Have metadata answered in each namespace, once there is somebody who knows the answers."""
         if self._metadata is not None:
-            self._metadata.serve(state, rooms)
+            self._metadata.serve(state, rooms, touched)
 
     def tend(self) -> None:
         """Put the firewall's rules back if somebody took them away."""

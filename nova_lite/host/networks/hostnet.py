@@ -160,14 +160,17 @@ class HostNetworks:
         self._doubt_what_is_missing(present)
         changed = {key: each for key, each in plans.networks.items() if self._applied.get(key) != each}
         self._link_layer(state, plans, changed, len(present), failed)
-        self._rooms({**changed, **_changed(plans.routers, self._applied)}, failed)
+        everything_changed = {**changed, **_changed(plans.routers, self._applied)}
+        self._rooms(everything_changed, failed)
         self._host_rules(state, plans, here, failed)
         with _noted(failed, "qos"):
             self._guards.limit(state)
         self._remove_others(state, present, plans, failed)
         self._remember({**plans.networks, **plans.routers}, failed)
         with _noted(failed, "metadata"):
-            self._guards.serve(state, {key: each.room.name for key, each in self._applied.items() if each.room})
+            every: list[tuple[str, Plan]] = [*plans.networks.items(), *plans.routers.items()]
+            rooms = {key: each.room.name for key, each in every if each.room is not None}
+            self._guards.serve(state, rooms, {rooms[key] for key in everything_changed if key in rooms})
         for key, each in plans.networks.items():
             if each.problem:
                 failed.setdefault(key, each.problem)

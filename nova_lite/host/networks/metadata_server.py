@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -76,10 +76,14 @@ class MetadataServer:
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def serve(self, state: HostState, rooms: Mapping[str, str]) -> None:
-        """Answer the guests of *state* in each namespace. *rooms*: network or router id → namespace's name."""
+    def serve(self, state: HostState, rooms: Mapping[str, str], touched: Collection[str] | None = None) -> None:
+        """Answer the guests of *state* in each namespace.
+
+        :param rooms: network or router id → namespace's name.
+        :param touched: names of the namespaces that may be other than they were; None: all.
+        """
         self._owners = owners(state)
-        change = self._sockets.ensure(places(state, rooms))
+        change = self._sockets.ensure(places(state, rooms), touched)
         if not any(change):
             return
         if self._thread is None:
