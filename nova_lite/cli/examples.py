@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 _EXAMPLES = """
+address group create: address group create --address 192.0.2.0/24 --address 198.51.100.7 office
+address group delete: address group delete office
+address group list: address group list
+address group set: address group set --address 203.0.113.0/24 office
+address group show: address group show office
+address group unset: address group unset --address 198.51.100.7/32 office
 aggregate add host: aggregate add host rack-1 host-7
 aggregate cache image: aggregate cache image rack-1 tiny busybox
 aggregate create: aggregate create --zone east --property ssd=true rack-1
@@ -26,6 +32,12 @@ flavor list: flavor list --all --long
 flavor set: flavor set --project demo own.small
 flavor show: flavor show m1.live
 flavor unset: flavor unset --property nova_lite:live m1.live
+floating ip create: floating ip create --port web-port public
+floating ip delete: floating ip delete 203.0.113.17
+floating ip list: floating ip list --status DOWN
+floating ip set: floating ip set --port web-port 203.0.113.17
+floating ip show: floating ip show 203.0.113.17
+floating ip unset: floating ip unset --port 203.0.113.17
 host list: host list
 host show: host show host-7
 hypervisor list: hypervisor list
@@ -43,6 +55,17 @@ keypair delete: keypair delete my-key
 keypair list: keypair list
 keypair show: keypair show --public-key my-key
 limits show: limits show
+network qos policy create: network qos policy create --share slow
+network qos policy delete: network qos policy delete slow
+network qos policy list: network qos policy list
+network qos policy set: network qos policy set --default slow
+network qos policy show: network qos policy show slow
+network qos rule create: network qos rule create --type bandwidth-limit --max-kbps 10000 --ingress slow
+network qos rule delete: network qos rule delete slow 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+network qos rule list: network qos rule list slow
+network qos rule set: network qos rule set --max-kbps 20000 slow 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+network qos rule show: network qos rule show slow 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+network qos rule type list: network qos rule type list
 operation list: operation list web
 project create: project create --description 'the shop' shop
 project delete: project delete shop
@@ -60,6 +83,29 @@ role delete: role delete auditor
 role list: role list
 role remove: role remove --user ann --project shop member
 role show: role show member
+router add port: router add port edge web-port
+router add route: router add route edge --route destination=192.168.0.0/24,gateway=10.1.0.9
+router add subnet: router add subnet edge private-v4
+router create: router create --external-gateway public edge
+router delete: router delete edge
+router list: router list --long
+router remove port: router remove port edge web-port
+router remove route: router remove route edge --route destination=192.168.0.0/24,gateway=10.1.0.9
+router remove subnet: router remove subnet edge private-v4
+router set: router set --external-gateway public --disable-snat edge
+router show: router show edge
+router unset: router unset --external-gateway edge
+security group create: security group create --description 'HTTP from anywhere' web
+security group delete: security group delete web
+security group list: security group list
+security group rule create: security group rule create --protocol tcp --dst-port 80:81 --remote-ip 0.0.0.0/0 web
+security group rule delete: security group rule delete 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+security group rule list: security group rule list --ingress web
+security group rule show: security group rule show 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+security group set: security group set --name http web
+security group show: security group show web
+server add floating ip: server add floating ip web 203.0.113.17
+server add security group: server add security group web http
 server backup create: server backup create --type daily --rotate 7 --name web-daily web
 server create: server create --image tiny --flavor m1.nano --network private --wait web
 server delete: server delete --wait web db
@@ -78,6 +124,8 @@ server password set: server password set web
 server pause: server pause web
 server reboot: server reboot --hard --wait web
 server rebuild: server rebuild --image debian --wait web
+server remove floating ip: server remove floating ip web 203.0.113.17
+server remove security group: server remove security group web http
 server rename: server rename web www
 server rescue: server rescue --image tiny --wait web
 server resize: server resize --flavor m1.small --wait web

@@ -51,6 +51,13 @@ class CreateServer(ShowOne):
         parser.add_argument("--host", metavar="HOST", help="the host (admins)")
         parser.add_argument("--hostname", metavar="NAME", help="its host name (default: made of its name)")
         parser.add_argument("--server-group", metavar="GROUP", help="the server group that it joins: name or id")
+        parser.add_argument(
+            "--security-group",
+            action="append",
+            default=[],
+            metavar="GROUP",
+            help="a security group that its new ports are in: name or id (default: the project's default one); may be repeated",
+        )
         parser.add_argument("--tag", action="append", default=[], metavar="TAG", help="a tag; may be repeated")
         parser.add_argument(
             "--hint",
@@ -124,6 +131,7 @@ class CreateServer(ShowOne):
             "max_count": wanted.most or wanted.least,
             "metadata": dict(wanted.property) or None,
             "tags": wanted.tag or None,
+            "security_groups": [{"name": name} for name in wanted.security_group] or None,
             "user_data": read_user_data(self.app, wanted.user_data) if wanted.user_data else None,
         }
         body: dict[str, Any] = {"server": {key: value for key, value in server.items() if value is not None}}

@@ -76,6 +76,11 @@ def test_security_groups_and_their_rules(running: Cloud) -> None:
     running.do("address", "group", "set", "--address", "198.51.100.1", "office")
     assert running.read("address", "group", "show", "office")["Addresses"] == ["192.0.2.0/24", "198.51.100.1/32"]
     running.do("security", "group", "rule", "create", "--remote-address-group", "office", "--protocol", "tcp", "web")
+    server = ("server", "create", "--image", "tiny", "--flavor", "1", "--network", "private", "--security-group", "web")
+    running.do(*server, "--wait", "inside")
+    shown = running.read("server", "show", "inside", "-c", "security_groups")
+    assert "web" in str(shown)
+    running.do("server", "delete", "--wait", "inside")
     running.do("server", "add", "security", "group", "guest", "web")
     busy = running.run("security", "group", "delete", "web")
     assert busy.code == 1 and "in use" in busy.err
