@@ -104,7 +104,10 @@ security group rule list: security group rule list --ingress web
 security group rule show: security group rule show 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
 security group set: security group set --name http web
 security group show: security group show web
+server add fixed ip: server add fixed ip --fixed-ip-address 10.0.0.77 web private
 server add floating ip: server add floating ip web 203.0.113.17
+server add network: server add network web private
+server add port: server add port web my-port
 server add security group: server add security group web http
 server backup create: server backup create --type daily --rotate 7 --name web-daily web
 server create: server create --image tiny --flavor m1.nano --network private --wait web
@@ -124,7 +127,10 @@ server password set: server password set web
 server pause: server pause web
 server reboot: server reboot --hard --wait web
 server rebuild: server rebuild --image debian --wait web
+server remove fixed ip: server remove fixed ip web 10.0.0.77
 server remove floating ip: server remove floating ip web 203.0.113.17
+server remove network: server remove network web private
+server remove port: server remove port web my-port
 server remove security group: server remove security group web http
 server rename: server rename web www
 server rescue: server rescue --image tiny --wait web

@@ -187,6 +187,30 @@ def test_list_and_show_take_what_the_api_has(running: Cloud) -> None:
     assert [row["Action"] for row in older] == ["create"]
 
 
+def test_interfaces_come_and_go(running: Cloud) -> None:
+    running.do("network", "create", "wires")
+    running.do("subnet", "create", "--network", "wires", "--cidr", "10.8.0.0/24", "wires-v4")
+    boot(running, "wired")
+
+    def addresses() -> list[str]:
+        found: list[str] = running.read("server", "show", "wired")["Networks"].get("wires", [])
+        return found
+
+    made = running.read("server", "add", "network", "wired", "wires")
+    assert made["Fixed IPs"] == addresses()
+    running.do("server", "add", "fixed", "ip", "--fixed-ip-address", "10.8.0.77", "wired", "wires")
+    assert "10.8.0.77" in addresses()
+    running.do("server", "remove", "fixed", "ip", "wired", "10.8.0.77")
+    assert addresses() == made["Fixed IPs"]
+    assert running.run("server", "remove", "fixed", "ip", "wired", "10.8.0.77").code == 1
+    running.do("server", "remove", "port", "wired", made["Port ID"])
+    assert addresses() == []
+    running.do("server", "add", "network", "wired", "wires")
+    running.do("server", "remove", "network", "wired", "wires")
+    assert addresses() == []
+    running.do("server", "delete", "--wait", "wired")
+
+
 def test_snapshots_and_backups(running: Cloud) -> None:
     boot(running, "original")
     made = running.read("server", "image", "create", "--name", "golden", "--property", "a=b", "--wait", "original")
