@@ -68,9 +68,11 @@ def _marker(instance: Instance) -> Path:
 
 def _run_tar(wrapper: list[str], instance: Instance, layer: Path, mode: str) -> None:
     program = [sys.executable, "-I", str(container_tar.__file__), str(instance.path), str(layer), mode]
+    # It must not outlive its agent, and write on into the layer of whoever comes after it.
+    bound = ["setpriv", "--pdeathsig", "KILL", "--"]
     try:
         subprocess.run(
-            [*wrapper, *program], check=True, capture_output=True, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL
+            [*bound, *wrapper, *program], check=True, capture_output=True, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError as error:
         raise DriverError(f"{error.filename} is missing; containers need the package util-linux") from error

@@ -32,7 +32,10 @@ def guest_user() -> GuestUser:
 
 
 def as_guest_user(command: Sequence[str]) -> list[str]:
-    """Return *command* wrapped so that it runs as QEMU's user, with its groups (kvm) and no way back."""
+    """Return *command* wrapped so that it runs as QEMU's user, with its groups (kvm) and no way back.
+
+    It ends with the thread that starts it: whoever comes after an agent that died must not find it at work on the same file.
+    """
     user = guest_user()
     return [
         "setpriv",
@@ -40,6 +43,7 @@ def as_guest_user(command: Sequence[str]) -> list[str]:
         f"--regid={user.gid}",
         "--init-groups",
         "--no-new-privs",
+        "--pdeathsig=KILL",
         "--",
         *command,
     ]
