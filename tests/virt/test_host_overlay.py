@@ -17,12 +17,14 @@ from host_sandbox import (
     a_router,
     a_state,
     an_outside,
+    sandbox,
     two_hosts,
     with_v6,
 )
 
 from nova_lite.host.network_state import GatewayLeg, HostState, NetworkSpec, PortSpec, RemotePort, RouterSpec
 from nova_lite.host.networks import devices, overlay
+from nova_lite.host.ports import NetworksFailed
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not all(shutil.which(name) for name in ("dnsmasq", "nft", "ip", "busybox")),
@@ -168,6 +170,22 @@ def test_tunnels_come_and_go_with_the_database(hosts: tuple[Sandbox, Sandbox]) -
     assert devices.vxlan_name(5) not in one.links()
     assert late.mac not in one.ip(one.host, "neigh", "show", "dev", "nl-br5")
     assert "nova_lite_overlay" not in one.rules()
+
+
+def test_a_host_whose_address_comes_late() -> None:
+    """Without [network] local_ip the end of tunnels is the default route's address, as soon as there is one."""
+    with sandbox() as box:
+        box.ip(box.host, "route", "del", "default")
+        network = a_network()
+        port = a_port(network, 10, "a", "tap")
+        away = RemotePort("fa:16:3e:05:00:0b", ("10.11.12.11",), "203.0.113.2", "b")
+        state = a_state([replace(network, remote=(away,), remote_hosts=("203.0.113.2",))], [port])
+        with pytest.raises(NetworksFailed, match="local_ip"):
+            box.networks.apply(state)
+        assert devices.device_name(port.port_id) in box.links(), "what is here works"
+        box.ip(box.host, "route", "add", "default", "via", "198.51.100.2")
+        box.networks.apply(state)
+        assert "local 198.51.100.1" in box.ip(box.host, "-d", "link", "show", "nl-vx5")
 
 
 def test_the_operator_is_told_of_tunnels_that_are_too_narrow(

@@ -177,11 +177,13 @@ class HostNetworks:
         return failed
 
     def _ready(self) -> tuple[Here, Planner]:
-        if self._here is None or self._planner is None:
+        if self._here is None or self._planner is None or self._here.tunnel is None:
+            # A host that boots may have no address yet: it is asked for again until it has.
             end = tunnel(self._conf, self._host)
-            settings = self._service.settings
-            self._here = Here(self._physical, end, self._prefix, self._root, settings)
-            self._planner = Planner(self._here)
+            if self._here is None or self._planner is None or end is not None:
+                settings = self._service.settings
+                self._here = Here(self._physical, end, self._prefix, self._root, settings)
+                self._planner = Planner(self._here)
         return self._here, self._planner
 
     def _doubt_some(self) -> None:
