@@ -93,11 +93,11 @@ def v6(pair: Pair, source: str, *, mac: bytes | None = None) -> bool:
     return passes(pair, frame)
 
 
-def arped(pair: Pair, operation: int, sender_mac: bytes, sender: str, *, mac: bytes | None = None) -> bool:
+def arped(
+    pair: Pair, operation: int, sender_mac: bytes, sender: str, *, mac: bytes | None = None, target: str = "10.0.0.6"
+) -> bool:
     # The padding after an ARP packet carries the token.
-    return passes(
-        pair, lambda t: ethernet(ANY, mac or pair.mac, ARP, arp(operation, sender_mac, sender, "10.0.0.6") + t)
-    )
+    return passes(pair, lambda t: ethernet(ANY, mac or pair.mac, ARP, arp(operation, sender_mac, sender, target) + t))
 
 
 def nd(pair: Pair, kind: int, body: bytes, source: str, *, behind: bytes = b"", header: int = 58) -> bool:
@@ -165,7 +165,7 @@ def test_own_arp_passes(pair: Pair) -> None:
     assert arped(pair, REQUEST, pair.mac, "10.0.0.5")
     assert arped(pair, REPLY, pair.mac, "10.0.0.5")
     assert arped(pair, REQUEST, pair.mac, "10.0.0.70")
-    assert arped(pair, REQUEST, pair.mac, "0.0.0.0")
+    assert arped(pair, REQUEST, pair.mac, "0.0.0.0", target="10.0.0.5")
     assert arped(pair, REPLY, mac_of(PAIR_MAC), "10.0.0.200", mac=mac_of(PAIR_MAC))
 
 
@@ -173,6 +173,15 @@ def test_arp_for_another_address_is_dropped(pair: Pair) -> None:
     for operation in (REQUEST, REPLY):
         for sender in ("10.0.0.6", "10.0.0.1", "10.0.0.200"):
             assert not arped(pair, operation, pair.mac, sender)
+
+
+def test_a_probe_for_anothers_address_is_dropped(pair: Pair) -> None:
+    """Who asks whether an address is free while another begins to use it keeps the other from it (RFC 5227, RFC 4862 5.4.3)."""
+    assert not arped(pair, REQUEST, pair.mac, "0.0.0.0")
+    assert not arped(pair, REPLY, pair.mac, "0.0.0.0", target="10.0.0.5")
+    assert not nd(pair, NS, advert("2001:db8::6"), "::")
+    assert not nd(pair, NS, advert("2001:db8::1"), "::")
+    assert nd(pair, NS, advert(pair.link_local), "::")
 
 
 def test_arp_that_names_another_mac_is_dropped(pair: Pair) -> None:
@@ -287,6 +296,26 @@ def test_a_dhcp_client_is_heard(pair: Pair) -> None:
     )  # fmt: skip
 
 
+def test_a_dhcp_message_in_anothers_name_is_dropped(pair: Pair) -> None:
+    """A release or a refusal of another's lease: the server goes by the address in the message."""
+
+    def sent(mac: bytes, source: str = "10.0.0.5") -> bool:
+        def frame(token: bytes) -> bytes:
+            message = (
+                struct.pack("!BBBBIHH", 1, 1, 6, 0, 7, 0, 0) + bytes(16) + mac.ljust(16, b"\0") + bytes(192) + token
+            )
+            to = "255.255.255.255" if source == "0.0.0.0" else "10.0.0.6"
+            return ethernet(pair.victim.mac, pair.mac, IP, ipv4(source, to, 17, udp(68, 67, message)))
+
+        return passes(pair, frame)
+
+    assert sent(pair.mac)
+    assert sent(pair.mac, "0.0.0.0")
+    assert sent(mac_of(PAIR_MAC))
+    assert not sent(pair.victim.mac)
+    assert not sent(pair.victim.mac, "0.0.0.0")
+
+
 @pytest.mark.parametrize(("source", "destination"), [(67, 68), (67, 67), (67, 1234)])
 def test_a_dhcp_server_in_a_guest_is_not_heard(pair: Pair, source: int, destination: int) -> None:
     for to in (ANY, pair.victim.mac):
@@ -366,6 +395,16 @@ def test_nothing_reaches_the_host_itself(pair: Pair) -> None:
 
 
 # ---- ports that are open, closed or unknown
+
+
+def test_a_pair_of_every_address_passes_every_address(pair: Pair) -> None:
+    with changed(pair, pairs=(("", "0.0.0.0/0"), ("", "::/0"))):
+        assert v4(pair, "192.0.2.1")
+        assert not v4(pair, "192.0.2.1", mac=OTHER)
+        assert v6(pair, "2001:db8:ffff::1")
+        assert arped(pair, REPLY, pair.mac, "10.0.0.1")
+        assert nd(pair, NA, advert("2001:db8::1", option(2, pair.mac)), pair.link_local)
+    assert not v4(pair, "192.0.2.1")
 
 
 def test_a_port_without_port_security_may_send_anything(pair: Pair) -> None:

@@ -67,12 +67,13 @@ def _sender_rules(sender: Sender) -> list[str]:
     arp = f"{mac} arp htype 1 arp ptype ip arp hlen 6 arp plen 4 arp saddr ether {sender.mac}"
     rules = []
     if v4:
-        rules.append(f"{mac} ip saddr {{ {', '.join(v4)} }} accept")
-    # 0.0.0.0: a probe whether an address is taken (RFC 5227, 1.1).
-    if "0.0.0.0/0" not in v4:
-        rules.append(f"{arp} arp saddr ip {{ {', '.join(['0.0.0.0', *v4])} }} accept")
-    else:
-        rules.append(f"{arp} accept")
+        own = f"{{ {', '.join(v4)} }}"
+        rules += [
+            f"{mac} ip saddr {own} accept",
+            f"{arp} arp saddr ip {own} accept",
+            # A probe whether an address is taken (RFC 5227, 1.1), of its own alone: it would stop another's from being used.
+            f"{arp} arp operation request arp saddr ip 0.0.0.0 arp daddr ip {own} accept",
+        ]
     rules += [
         f"{mac} ip6 saddr {{ {', '.join(sender.addresses_of(6))} }} accept",
         f"{mac} ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",

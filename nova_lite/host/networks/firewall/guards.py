@@ -55,8 +55,12 @@ def neighbour_chain(port_id: str) -> Name:
 def chains(port: PortSpec, group_ids: Sequence[str], *, stateful: bool, resolvers: Iterable[str]) -> dict[Name, Chain]:
     """Return a port's chains. *resolvers*: the addresses at which DNS answers on its network."""
     tracked = [_TRACKED] if stateful else []
+    allowed = senders(port)
+    # The client's hardware address in a DHCP message (RFC 2131, 2): in another's name a guest could give back or refuse its lease.
+    macs = ", ".join(f"0x{sender.mac.replace(':', '')}" for sender in allowed)
     out = [
         "jump never-sent",
+        f"meta nfproto ipv4 udp dport 67 @th,288,48 != {{ {macs} }} drop",
         f"icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} goto {neighbour_chain(port.port_id).name}",
         *tracked,
         "jump always-sent",
@@ -76,7 +80,7 @@ def chains(port: PortSpec, group_ids: Sequence[str], *, stateful: bool, resolver
     return {
         port_chain(port.port_id, "egress"): Chain(tuple(out)),
         port_chain(port.port_id, "ingress"): Chain(tuple(into)),
-        neighbour_chain(port.port_id): neighbours(senders(port)),
+        neighbour_chain(port.port_id): neighbours(allowed),
     }
 
 
@@ -102,7 +106,12 @@ def neighbours(allowed: Sequence[Sender]) -> Chain:
     The message is right behind the IPv6 header, and has no option or only the one that names the sender's MAC: a receiver that
     took a second one for the first would be fooled otherwise. Offsets are in bits from the ICMPv6 header: target 64, option 192.
     """
-    rules = ["ip6 nexthdr != ipv6-icmp drop", "icmpv6 type nd-neighbor-solicit ip6 saddr :: accept"]
+    rules = ["ip6 nexthdr != ipv6-icmp drop"]
+    for sender in allowed:
+        # Is the address free? For its own alone: the answer would keep another from using its own.
+        rules += [f"icmpv6 type nd-neighbor-solicit ip6 saddr ::{target} accept" for target in _targets(sender)]
+    # From :: no more: such a message names no MAC, and what is not its own has been meant for another.
+    rules.append("ip6 saddr :: drop")
     for kind, option in (("nd-neighbor-solicit", "0x0101"), ("nd-neighbor-advert", "0x0201")):
         for sender in allowed:
             named = f"ip6 length 32 @th,192,16 {option} @th,208,48 0x{sender.mac.replace(':', '')}"
