@@ -271,6 +271,33 @@ def test_an_interface_and_a_gateway_that_come_and_go(box: Sandbox) -> None:
     assert box.pings(one, "10.0.1.1") and not box.pings(one, OUTSIDE, wait=1) and not box.pings(two, "10.0.2.1", wait=1)
 
 
+def test_namespaces_answer_for_nothing_else(cloud: Cloud) -> None:
+    """What listens in a router's or network's namespace is reached by guests for metadata only, and from outside not at all."""
+    box = cloud.box
+    guest = guests(cloud)[0]
+    rooms = [box.room(devices.router_namespace(cloud.routers[0].router_id)), box.room("nl-net-5")]
+    servers = [box.python(room, SERVE.format(port=port)) for room in rooms for port in (80, 8000)]
+    for server in servers:
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+    try:
+        for address in ("10.0.1.1", "10.0.1.2", "169.254.169.254"):
+            assert asks(box, guest, address, timeout=1) == ""
+        for address in ("10.0.1.1", "10.0.1.2"):
+            assert asks(box, guest, address, port=80, timeout=1) == ""
+        assert asks(box, guest, "169.254.169.254", port=80) == "10.0.1.10"
+        box.ip(guest, "route", "add", "169.254.169.254/32", "dev", "eth0")
+        assert asks(box, guest, "169.254.169.254", port=80) == "10.0.1.10", "by the network's own leg"
+        box.ip(box.host, "route", "add", "169.254.169.254/32", "via", "172.24.4.10")
+        for address in ("172.24.4.10", "169.254.169.254"):
+            for port in (80, 8000):
+                assert asks(box, box.host, address, port=port, timeout=1) == ""
+        assert box.pings(box.host, "172.24.4.10")
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+
+
 def test_a_flat_network_on_an_interface(box: Sandbox) -> None:
     """The interface joins the bridge: guests and routers are where it is plugged in."""
     box.ip(box.host, "link", "add", "wire0", "type", "veth", "peer", "name", "wire0", "netns", box.outside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -150,6 +151,7 @@ class HostNetworks:
 
     def _apply(self, state: HostState) -> dict[str, str]:
         self._state = state
+        began = time.monotonic()
         here, planner = self._ready()
         plans = planner.plan(state)
         failed = dict(plans.refused)
@@ -171,9 +173,10 @@ class HostNetworks:
             every: list[tuple[str, Plan]] = [*plans.networks.items(), *plans.routers.items()]
             rooms = {key: each.room.name for key, each in every if each.room is not None}
             self._guards.serve(state, rooms, {rooms[key] for key in everything_changed if key in rooms})
-        for key, each in plans.networks.items():
-            if each.problem:
-                failed.setdefault(key, each.problem)
+        failed |= {key: each.problem for key, each in plans.networks.items() if each.problem and key not in failed}
+        if everything_changed:
+            took = (time.monotonic() - began) * 1000
+            LOG.info("event=networks-applied changed=%d failed=%d ms=%.0f", len(everything_changed), len(failed), took)
         return failed
 
     def _ready(self) -> tuple[Here, Planner]:
