@@ -50,11 +50,17 @@ image save: image save --file disk.qcow2 my-disk
 image set: image set --property hw_qemu_guest_agent=yes my-disk
 image show: image show my-disk
 image unset: image unset --property hw_qemu_guest_agent my-disk
+ip availability list: ip availability list
+ip availability show: ip availability show private
 keypair create: keypair create --private-key my-key.pem my-key
 keypair delete: keypair delete my-key
 keypair list: keypair list
 keypair show: keypair show --public-key my-key
 limits show: limits show
+network agent list: network agent list --host host-7
+network agent show: network agent show 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+network auto allocated topology create: network auto allocated topology create
+network auto allocated topology delete: network auto allocated topology delete
 network qos policy create: network qos policy create --share slow
 network qos policy delete: network qos policy delete slow
 network qos policy list: network qos policy list
@@ -66,7 +72,23 @@ network qos rule list: network qos rule list slow
 network qos rule set: network qos rule set --max-kbps 20000 slow 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
 network qos rule show: network qos rule show slow 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
 network qos rule type list: network qos rule type list
+network quota delete: network quota delete shop
+network quota set: network quota set --ports 1000 --networks 20 shop
+network quota show: network quota show shop
+network rbac create: network rbac create --type network --target-project shop private
+network rbac delete: network rbac delete 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+network rbac list: network rbac list --type network
+network rbac set: network rbac set --target-project shop 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+network rbac show: network rbac show 6f1c2f0e-8c57-4f0e-9a1e-1f0c3b0a7b11
+network set: network set --mtu 1400 --tag blue private
+network unset: network unset --tag blue private
 operation list: operation list web
+port create: port create --network private --fixed-ip ip-address=10.1.0.9 --security-group web web-port
+port delete: port delete web-port
+port list: port list --server web
+port set: port set --allowed-address ip-address=10.1.0.100 web-port
+port show: port show web-port
+port unset: port unset --allowed-address 10.1.0.100 web-port
 project create: project create --description 'the shop' shop
 project delete: project delete shop
 project list: project list --long
@@ -151,6 +173,14 @@ server unrescue: server unrescue --wait web
 server unset: server unset --property role --tag blue web
 server unshelve: server unshelve --availability-zone east --wait web
 service list: service list
+subnet pool create: subnet pool create --pool-prefix 10.64.0.0/10 --default-prefix-length 24 tenants
+subnet pool delete: subnet pool delete tenants
+subnet pool list: subnet pool list
+subnet pool set: subnet pool set --default-quota 1024 tenants
+subnet pool show: subnet pool show tenants
+subnet pool unset: subnet pool unset --tag blue tenants
+subnet set: subnet set --dns-nameserver 9.9.9.9 private-v4
+subnet unset: subnet unset --dns-nameserver 9.9.9.9 private-v4
 token issue: token issue -f value -c ID
 usage list: usage list --start 2026-01-01 --end 2026-01-31
 usage show: usage show

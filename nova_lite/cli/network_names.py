@@ -49,6 +49,16 @@ def qos_policy(connection: Connection, text: str) -> Thing:
     return _find(connection, "QoS policy", "qos/policies", "policy", text)
 
 
+def subnet_pool(connection: Connection, text: str) -> Thing:
+    """Find a subnet pool."""
+    return _find(connection, "subnet pool", "subnetpools", "subnetpool", text)
+
+
+def rbac_policy(connection: Connection, text: str) -> Thing:
+    """Find an RBAC policy, by its id."""
+    return dict(connection.network.get(f"rbac-policies/{quote(text, safe='')}")["rbac_policy"])
+
+
 def switch(parser: Any, on: str, off: str, dest: str, help_on: str, help_off: str) -> None:
     """Add two options that exclude one another; neither given is None."""
     pair = parser.add_mutually_exclusive_group()

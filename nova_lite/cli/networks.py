@@ -1,14 +1,14 @@
-"""Networks and ports."""
+"""Networks."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import Any
 
-from nova_lite.cli import names
+from nova_lite.cli import names, network_names, network_tags
 from nova_lite.cli.cells import Joined
-from nova_lite.cli.command import Deletion, Lister, ShowOne, fields
+from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
+from nova_lite.cli.network_names import given, switch
 
 _FIRST = ("id", "name", "status")
 
@@ -20,16 +20,36 @@ class ListNetworks(Lister):
         """Take filters."""
         parser = super().get_parser(prog_name)
         parser.add_argument("--name", metavar="NAME", help="of this name")
-        parser.add_argument("--external", action="store_true", help="only those that lead outside")
+        parser.add_argument("--project", metavar="PROJECT-ID", help="of this project: its id (admins)")
+        parser.add_argument(
+            "--provider-network-type", metavar="TYPE", help="carried so: vxlan, flat, vlan, local (admins)"
+        )
+        parser.add_argument("--tags", metavar="TAG,TAG", help="with all of these tags")
+        parser.add_argument("--long", action="store_true", help="show more columns")
+        switch(parser, "--external", "--internal", "external", "only those that lead outside", "only those that do not")
+        switch(parser, "--share", "--no-share", "shared", "only those that are shared", "only those that are not")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
-        query = {"name": parsed_args.name, "router:external": "True" if parsed_args.external else None}
+        query = {
+            "name": parsed_args.name,
+            "project_id": parsed_args.project,
+            "provider:network_type": parsed_args.provider_network_type,
+            "tags": parsed_args.tags,
+            "router:external": parsed_args.external,
+            "shared": parsed_args.shared,
+        }
         found = self.connection.network.pages("networks", "networks", **query)
-        return ("ID", "Name", "Status", "Subnets", "Shared"), [
-            (item["id"], item["name"], item["status"], Joined(item["subnets"]), item.get("shared")) for item in found
-        ]
+        columns = ("ID", "Name", "Status", "Subnets", "Shared")
+        rows = []
+        for item in found:
+            row = (item["id"], item["name"], item["status"], Joined(item["subnets"]), item.get("shared"))
+            if parsed_args.long:
+                more = (item["project_id"], item["mtu"], item["router:external"], Joined(item["tags"]))
+                row += more  # type: ignore[assignment]
+            rows.append(row)
+        return (*columns, "Project", "MTU", "External", "Tags") if parsed_args.long else columns, rows
 
 
 class ShowNetwork(ShowOne):
@@ -46,6 +66,45 @@ class ShowNetwork(ShowOne):
         return fields(names.network(self.connection, parsed_args.network), first=_FIRST, without=("tenant_id",))
 
 
+def _options(parser: Any) -> None:
+    parser.add_argument("--description", metavar="TEXT", help="a description")
+    parser.add_argument("--mtu", type=int, metavar="BYTES", help="the largest packet")
+    parser.add_argument(
+        "--dns-domain", metavar="DOMAIN.", help="the domain of its guests' names, with a dot at its end"
+    )
+    parser.add_argument("--qos-policy", metavar="POLICY", help="the QoS policy of its ports: name or id")
+    switch(parser, "--enable", "--disable", "up", "let packets pass", "let none pass")
+    switch(parser, "--share", "--no-share", "shared", "let every project use it (admins)", "keep it to its project")
+    switch(parser, "--external", "--internal", "external", "it leads outside (admins)", "it does not")
+    switch(parser, "--default", "--no-default", "default", "automatic topologies lead to it (admins)", "they do not")
+    switch(
+        parser,
+        "--enable-port-security",
+        "--disable-port-security",
+        "secured",
+        "new ports are guarded unless they say otherwise",
+        "new ports are not",
+    )
+
+
+def _members(command: Command | ShowOne, parsed_args: argparse.Namespace) -> dict[str, Any]:
+    policy = parsed_args.qos_policy and network_names.qos_policy(command.connection, parsed_args.qos_policy)["id"]
+    return given(
+        {
+            "name": parsed_args.name,
+            "description": parsed_args.description,
+            "mtu": parsed_args.mtu,
+            "dns_domain": parsed_args.dns_domain,
+            "qos_policy_id": policy,
+            "admin_state_up": parsed_args.up,
+            "shared": parsed_args.shared,
+            "router:external": parsed_args.external,
+            "is_default": parsed_args.default,
+            "port_security_enabled": parsed_args.secured,
+        }
+    )
+
+
 class CreateNetwork(ShowOne):
     """Create a network."""
 
@@ -53,23 +112,69 @@ class CreateNetwork(ShowOne):
         """Take what it is."""
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="NAME", help="the network's name")
-        parser.add_argument("--description", metavar="TEXT", help="a description")
-        parser.add_argument("--share", action="store_true", help="let every project use it (admins)")
-        parser.add_argument("--external", action="store_true", help="it leads outside (admins)")
-        parser.add_argument("--mtu", type=int, metavar="BYTES", help="the largest packet")
+        _options(parser)
+        network_tags.new_options(parser)
+        network_names.project_option(parser)
+        parser.add_argument("--provider-network-type", metavar="TYPE", help="vxlan, flat, vlan or local (admins)")
+        parser.add_argument(
+            "--provider-physical-network", metavar="NAME", help="the physical network it is on (admins)"
+        )
+        parser.add_argument("--provider-segment", type=int, metavar="NUMBER", help="its VLAN or VNI (admins)")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Create it."""
-        network = {
-            "name": parsed_args.name,
-            "description": parsed_args.description,
-            "shared": parsed_args.share or None,
-            "router:external": parsed_args.external or None,
-            "mtu": parsed_args.mtu,
-        }
-        body = {"network": {key: value for key, value in network.items() if value is not None}}
-        return fields(self.connection.network.post("networks", body)["network"], first=_FIRST, without=("tenant_id",))
+        network = _members(self, parsed_args) | given(
+            {
+                "project_id": parsed_args.project,
+                "provider:network_type": parsed_args.provider_network_type,
+                "provider:physical_network": parsed_args.provider_physical_network,
+                "provider:segmentation_id": parsed_args.provider_segment,
+            }
+        )
+        made = self.connection.network.post("networks", {"network": network})["network"]
+        made = network_tags.give(self.connection, "networks", made, parsed_args.tag)
+        return fields(made, first=_FIRST, without=("tenant_id",))
+
+
+class SetNetwork(Command):
+    """Change a network."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take the network and what is to change."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("network", metavar="NETWORK", help="name or id")
+        parser.add_argument("--name", metavar="NAME", help="another name")
+        _options(parser)
+        parser.add_argument("--no-qos-policy", action="store_true", help="limit its ports no more")
+        network_tags.set_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Change it."""
+        found = names.network(self.connection, parsed_args.network)
+        members = _members(self, parsed_args)
+        if parsed_args.no_qos_policy:
+            members["qos_policy_id"] = None
+        if members:
+            self.connection.network.put(f"networks/{found['id']}", {"network": members})
+        network_tags.change(self.connection, "networks", found, parsed_args)
+
+
+class UnsetNetwork(Command):
+    """Take tags off a network."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take the network and the tags."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("network", metavar="NETWORK", help="name or id")
+        network_tags.unset_options(parser)
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Take them off."""
+        found = names.network(self.connection, parsed_args.network)
+        network_tags.take(self.connection, "networks", found, parsed_args)
 
 
 class DeleteNetworks(Deletion):
@@ -80,51 +185,3 @@ class DeleteNetworks(Deletion):
     def remove(self, name: str) -> None:
         """Delete one."""
         self.connection.network.delete(f"networks/{names.network(self.connection, name)['id']}")
-
-
-def _addresses(port: Mapping[str, Any]) -> Joined:
-    return Joined([item["ip_address"] for item in port.get("fixed_ips") or ()])
-
-
-_RENAMED = {"fixed_ip_addresses": "Fixed IPs"}
-
-
-class ListPorts(Lister):
-    """List ports."""
-
-    renamed = _RENAMED
-
-    def get_parser(self, prog_name: str) -> Any:
-        """Take filters."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("--server", metavar="SERVER", help="of this server: name or id")
-        parser.add_argument("--network", metavar="NETWORK", help="on this network: name or id")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        """Fetch them."""
-        query: dict[str, Any] = {}
-        if parsed_args.server:
-            query["device_id"] = names.server(self.connection, parsed_args.server)["id"]
-        if parsed_args.network:
-            query["network_id"] = names.network(self.connection, parsed_args.network)["id"]
-        return ("ID", "Name", "MAC Address", "Fixed IPs", "Status", "Device ID"), [
-            (item["id"], item["name"], item["mac_address"], _addresses(item), item["status"], item["device_id"])
-            for item in self.connection.network.pages("ports", "ports", **query)
-        ]
-
-
-class ShowPort(ShowOne):
-    """Show a port."""
-
-    def get_parser(self, prog_name: str) -> Any:
-        """Take the port."""
-        parser = super().get_parser(prog_name)
-        parser.add_argument("port", metavar="PORT", help="name or id")
-        return parser
-
-    def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
-        """Fetch it."""
-        found = names.port(self.connection, parsed_args.port)
-        first = (*_FIRST, "mac_address", "fixed_ips", "network_id", "device_id")
-        return fields({**found, "fixed_ips": _addresses(found)}, first=first, without=("tenant_id",))
