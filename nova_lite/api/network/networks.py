@@ -50,7 +50,7 @@ _COMMON: dict[str, Any] = {
     "port_security_enabled": BOOLEAN,
     "dns_domain": _DOMAIN,
     "qos_policy_id": {"type": ["string", "null"], "format": "uuid"},
-    "mtu": {"type": "integer", "minimum": 0, "maximum": 65_535},
+    "mtu": {"type": ["integer", "string"], "minimum": 0, "maximum": 65_535, "pattern": "^[0-9]{1,5}$"},
 }
 _MEMBERS: dict[str, Any] = {
     **_COMMON,
@@ -114,7 +114,7 @@ def _new(call: Call, wanted: Mapping[str, Any]) -> NewNetwork:
         shared=truth(wanted.get("shared", False)),
         external=truth(wanted.get("router:external", False)),
         is_default=truth(wanted.get("is_default", False)),
-        mtu=_mtu(wanted.get("mtu", 0)),
+        mtu=_mtu(int(wanted.get("mtu", 0))),
         port_security_enabled=truth(wanted.get("port_security_enabled", True)),
         dns_domain=wanted.get("dns_domain", ""),
         qos_policy_id=wanted.get("qos_policy_id"),
@@ -148,7 +148,7 @@ def update(call: Call) -> dict[str, Any]:
             call.authorize(rule=f"update_network:{member}")
         wanted[column] = new
     if "mtu" in wanted:
-        wanted["mtu"] = _mtu(wanted["mtu"]) or networks.mtu(
+        wanted["mtu"] = _mtu(int(wanted["mtu"])) or networks.mtu(
             call.services.conf, Segment(found.network.network_type), None
         )
     hosts = networks.change(
