@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import ipaddress
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from nova_lite.host.metadata_http import Request
 from nova_lite.host.metadata_tree import Answer
 from nova_lite.host.network_state import GroupSpec, HostState, NetworkSpec, PortSpec, QosSpec, RuleSpec
 from nova_lite.host.networks import devices
+from nova_lite.host.networks.firewall import values
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not all(shutil.which(name) for name in ("dnsmasq", "nft", "ip", "busybox")),
@@ -211,3 +213,24 @@ def test_a_container_that_starts_gets_its_limit_at_once(box: Sandbox) -> None:
         box.ip(box.host, "link", "del", device)
         box.inside(box.host, "true")
         run("ip", "netns", "del", box.spaces.namespaces.pop())
+
+
+def test_a_guarded_guest_configures_its_ipv6_address_by_itself(box: Sandbox) -> None:
+    """Router advertisements of ours come in, and what SLAAC makes of the MAC (RFC 4291, appendix A) is the port's address."""
+    network = with_v6(a_network(), "slaac")
+    port = guarded(network, 10, "alpha")
+    interface = int(values.link_local(port.mac).network_address) & (1 << 64) - 1
+    own = str(ipaddress.IPv6Network(network.subnets[1].cidr)[interface])
+    port = replace(port, addresses=(port.addresses[0], (network.subnets[1].subnet_id, own)))
+    state = with_group(a_state([network], [port], [a_router([network])]))
+    box.networks.apply(state)
+    guest = box.guest(port, network)
+    assert within(
+        15,
+        lambda: f"{own}/64" in box.ip(guest, "-6", "address", "show", "dev", "eth0", "scope", "global", "-tentative"),
+    )
+    assert within(5, lambda: box.pings(guest, str(network.subnets[1].gateway), "-6", wait=1))
+    assert box.pings(guest, str(network.subnets[1].gateway), "-6", "-I", own, wait=1)
+    # Another address on the same link is not the port's.
+    box.ip(guest, "address", "add", "2001:db8:5::bad/64", "dev", "eth0", "nodad", "preferred_lft", "forever")
+    assert not box.pings(guest, str(network.subnets[1].gateway), "-6", "-I", "2001:db8:5::bad", wait=1)
