@@ -177,9 +177,11 @@ class Court:
 
 
 def _may_fail(row: Operation) -> bool:
-    """Tell whether an operation can fail though nothing else has: a dump of what does not run, one that death met too often."""
+    """Tell whether an operation can fail though nothing else has: a dump of what does not run, one that death met too often
+    (``nova_lite.agent.runner.LIVES``), and what is asked of a server whose creation ended like that."""
     said = row.error or ""
-    return (row.action == "trigger_crash_dump" and "does not run" in said) or "cut off each time" in said
+    too_often = "cut off each time" in said or "was never built" in said
+    return too_often or (row.action == "trigger_crash_dump" and "does not run" in said)
 
 
 def fold(works: Sequence[Operation]) -> VmState:
