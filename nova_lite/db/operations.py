@@ -6,6 +6,7 @@ holds it by a lease that it renews, and finishes it in the same transaction that
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from nova_lite.errors import StaleState
 
 LEASE_S = 30.0
 """How long a taken operation is its owner's without a sign of life."""
+
+OVERTIME_S = 120.0
+"""How long a worker that came to an operation late may work on it beyond its deadline."""
 
 UNFINISHED = ("pending", "running")
 
@@ -235,12 +239,17 @@ def _work(row: Any, owner: str) -> Work:
 
 
 def renew(store: Store, owner: str) -> int:
-    """Prolong every lease of *owner*; return how many operations it holds."""
+    """Prolong every lease of *owner*; return how many operations it still holds.
+
+    One that is past its deadline and was begun long ago is not prolonged: its worker hangs, and the sweeper is to end it.
+    """
+    recently = now() - datetime.timedelta(seconds=OVERTIME_S)
     return store.transact(
         lambda session: _count(
             session.execute(
                 update(Operation)
                 .where(Operation.owner == owner, Operation.state == "running")
+                .where(or_(Operation.deadline > epoch(), Operation.started_at > recently))
                 .values(lease_until=epoch() + LEASE_S)
                 .execution_options(synchronize_session=False)
             )

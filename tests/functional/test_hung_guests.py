@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,12 +13,15 @@ from typing import Any
 
 import pytest
 from one_host import Cloud
+from sqlalchemy import update
 from whole_cloud import WholeCloud
 
+from nova_lite.agent import service
 from nova_lite.compute.transitions import PowerState
-from nova_lite.db import migrate
-from nova_lite.db.models import Host
+from nova_lite.db import migrate, operations
+from nova_lite.db.models import Host, Operation
 from nova_lite.db.store import connect
+from nova_lite.db.types import epoch
 from nova_lite.virt.driver import DriverTimeout
 from nova_lite.virt.fake import FakeDriver
 
@@ -27,9 +31,15 @@ class HangingDriver(FakeDriver):
 
     hung = ""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.given_up = threading.Event()
+        """Set: a call that hangs is given up soon; else after half a minute."""
+
     def _action(self, action: str, server_id: str = "") -> Any:
         if server_id and server_id == self.hung and action not in ("power", "recover"):
-            time.sleep(0.5)
+            self.given_up.wait(30)
+            time.sleep(0.2)
             raise DriverTimeout(f"{action} of {server_id} got no answer")
         return super()._action(action, server_id)
 
@@ -47,14 +57,10 @@ def test_a_guest_that_hangs_is_unknown_until_it_is_seen_again(cloud: WholeCloud)
     cloud.scheduler()
     server_id = cloud.boot()
     cloud.driver.hung = server_id  # type: ignore[attr-defined]
-    began = time.monotonic()
+    cloud.driver.given_up.set()  # type: ignore[attr-defined]
     cloud.act(server_id, {"pause": None})
     cloud.until(lambda: cloud.server(server_id).power_state == PowerState.NOSTATE)
     assert cloud.server(server_id).task_state == "pausing"
-    # Another one boots meanwhile, and is paused.
-    other = cloud.boot()
-    assert cloud.do(other, {"pause": None}).vm_state == "paused"
-    assert time.monotonic() - began < 4
     server = cloud.settled(server_id)
     assert server.vm_state == "active" and server.fault is not None
     assert "got no answer" in server.fault["message"]
@@ -71,8 +77,43 @@ def test_every_worker_but_one_may_hang(cloud: WholeCloud) -> None:
     cloud.driver.hung = hung  # type: ignore[attr-defined]
     cloud.act(hung, {"pause": None})
     for _ in range(3):
-        cloud.boot()
+        assert cloud.do(cloud.boot(), {"pause": None}).vm_state == "paused"
+    assert cloud.server(hung).task_state == "pausing"
+    cloud.driver.given_up.set()  # type: ignore[attr-defined]
     cloud.settled(hung)
+
+
+def test_an_operation_whose_worker_hangs_ends_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "LEASE_S", 1.0)
+    monkeypatch.setattr(operations, "OVERTIME_S", 0.5)
+    monkeypatch.setattr(service, "RENEW_S", 0.3)
+    cloud, hangs = Cloud(tmp_path), threading.Event()
+    try:
+        cloud.agent()
+        cloud.scheduler()
+        cloud.hypervisor.fail = lambda call: hangs.wait(30) if call == "spawn" else None  # type: ignore[assignment,return-value,func-returns-value]
+        server_id = cloud.create()
+        _await_step(cloud, server_id, "spawn")
+        time.sleep(2)
+        assert cloud.operations(server_id)[0].state == "running"  # its lease is prolonged
+        soon = update(Operation).values(deadline=epoch() + 0.5)
+        cloud.store.transact(lambda session: session.execute(soon))
+        server = cloud.settled(server_id)
+        assert server.vm_state == "error"
+        assert "was not done in time" in server.fault["message"]  # type: ignore[index]
+        hangs.set()
+        time.sleep(0.3)
+        assert cloud.server(server_id).vm_state == "error"  # who comes too late changes nothing
+    finally:
+        hangs.set()
+        cloud.close()
+
+
+def _await_step(cloud: Cloud, server_id: str, step: str) -> None:
+    deadline = time.monotonic() + 20
+    while cloud.operations(server_id)[0].step != step:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("program", ["compute", "up"])
