@@ -104,6 +104,7 @@ role create: role create auditor
 role delete: role delete auditor
 role list: role list
 role remove: role remove --user ann --project shop member
+role set: role set --description 'looks, and touches nothing' auditor
 role show: role show member
 router add port: router add port edge web-port
 router add route: router add route edge --route destination=192.168.0.0/24,gateway=10.1.0.9

@@ -7,6 +7,7 @@ from typing import Any
 
 from nova_lite.cli import names
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
+from nova_lite.cli.faults import CommandError
 
 _ROLE = ("id", "name", "description")
 
@@ -50,6 +51,27 @@ class CreateRole(ShowOne):
             role["description"] = parsed_args.description
         made = self.connection.identity.post("roles", {"role": role})["role"]
         return fields(made, first=_ROLE, without=("options", "domain_id"))
+
+
+class SetRole(Command):
+    """Change a role's name or description (admins)."""
+
+    def get_parser(self, prog_name: str) -> Any:
+        """Take what is to change."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument("role", metavar="ROLE", help="name or id")
+        parser.add_argument("--name", metavar="NAME", help="the new name")
+        parser.add_argument("--description", metavar="TEXT", help="the new description")
+        return parser
+
+    def take_action(self, parsed_args: argparse.Namespace) -> None:
+        """Change it."""
+        changes = {"name": parsed_args.name, "description": parsed_args.description}
+        changes = {key: value for key, value in changes.items() if value is not None}
+        if not changes:
+            raise CommandError("Nothing is to be changed: give --name or --description.")
+        found = names.role(self.connection, parsed_args.role)
+        self.connection.identity.patch(f"roles/{found['id']}", {"role": changes}, "application/json")
 
 
 class DeleteRoles(Deletion):

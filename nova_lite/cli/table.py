@@ -121,6 +121,7 @@ COMMANDS = {
     "role delete": "roles:DeleteRoles",
     "role list": "roles:ListRoles",
     "role remove": "roles:RemoveRole",
+    "role set": "roles:SetRole",
     "role show": "roles:ShowRole",
     "router add port": "routers:AddPort",
     "router add route": "routers:AddRoutes",

@@ -187,7 +187,8 @@ def test_projects_users_and_roles(running: Cloud) -> None:
     assert running.read("project", "show", "closed")["Enabled"] is False
     running.do("role", "create", "--description", "looks", "auditor")
     assert "auditor" in [row["Name"] for row in running.read("role", "list")]
-    assert running.read("role", "show", "auditor")["Description"] == "looks"
+    running.do("role", "set", "--description", "looks on", "auditor")
+    assert running.read("role", "show", "auditor")["Description"] == "looks on"
     running.do("role", "remove", "--user", "shop", "--project", "closed", "member")
     running.do("role", "delete", "auditor")
     running.do("user", "delete", "shop")
