@@ -15,7 +15,13 @@ OPTIONS = [
         help="NAME:INTERFACE of each physical network that flat and vlan networks may be on, public:eth1 for example. "
         "Without an interface, as in public:, the host itself is the outside and masquerades what leaves.",
     ),
-    cfg.IntOpt("mtu", default=1500, min=576, max=65_535, help="The MTU of new networks."),
+    cfg.IntOpt(
+        "mtu",
+        default=1500,
+        min=576,
+        max=65_535,
+        help="The MTU of the physical networks; a vxlan network has 50 bytes less.",
+    ),
     cfg.BoolOpt(
         "nat",
         default=True,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, Statements, boot, seed
+from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, Statements, boot, seed
 from functional.conftest import open_door
 
 from nova_lite.api.compute import MOUNT as COMPUTE
 from nova_lite.api.network import MOUNT as NETWORK
+from nova_lite.identity import keys
 
 
 @pytest.fixture
@@ -199,6 +200,19 @@ def test_a_topology_that_nobody_described(door):
     assert ask(door, "DELETE", "/auto-allocated-topology/other", token=OTHER).status_int == 204
     assert ask(door, "GET", "/networks", token=OTHER).json["networks"][0]["id"] == outside["id"]
     assert ask(door, "GET", "/routers", token=OTHER).json == {"routers": []}
+
+
+def test_a_server_that_is_asked_for_again_has_one_topology(door):
+    keys.ensure(keys.key_repository(door.services.conf))
+    outside = network(door, **{"router:external": True})
+    subnet(door, outside["id"], "172.24.4.0/24")
+    server = {"name": "vm", "imageRef": IMAGE, "flavorRef": "1", "networks": "auto"}
+    headers = {"OpenStack_API_Version": "compute 2.37", "Idempotency_Key": "once"}
+    replies = [door.ask("POST", "/compute/v2.1/servers", {"server": server}, token=DEMO, **headers) for _ in range(2)]
+    assert [reply.status_int for reply in replies] == [202, 202]
+    assert replies[0].json["server"]["id"] == replies[1].json["server"]["id"]
+    assert len(ask(door, "GET", "/ports?device_owner=compute:nova").json["ports"]) == 1
+    assert len(ask(door, "GET", "/routers").json["routers"]) == 1
 
 
 def test_a_change_tells_the_hosts_that_it_concerns(door):
