@@ -10,7 +10,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,11 +191,13 @@ class Sandbox:
         return sorted(found)
 
     def remove(self) -> None:
-        self.networks.clean()
-        self.networks.close()
-        if self._own:
-            self.spaces.remove()
-        shutil.rmtree(self.state)
+        try:
+            self.networks.clean()
+        finally:
+            self.networks.close()
+            if self._own:
+                self.spaces.remove()
+            shutil.rmtree(self.state)
 
 
 @contextmanager
@@ -224,9 +226,10 @@ def two_hosts(mtu: int = 1500) -> Iterator[tuple[Sandbox, Sandbox]]:
             spaces.ip(each.host, "link", "set", "tun0", "mtu", str(mtu), "up")
         yield one, two
     finally:
-        for each in hosts:
-            each.remove()
-        spaces.remove()
+        with ExitStack() as ending:
+            ending.callback(spaces.remove)
+            for each in hosts:
+                ending.callback(each.remove)
 
 
 def an_id() -> str:
