@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Table, delete, select
@@ -128,13 +129,19 @@ def _free(session: Session, subnet: Subnet, count: int, *, thorough: bool) -> li
         if len(found) >= count:
             return found[:count]
     held = set(session.scalars(select(FixedIp.address).where(FixedIp.subnet_id == subnet.id)))
-    numbers = {int(text(address)) for address in held}
+    numbers = _numbers(subnet.ip_version, held)
     free: list[int] = []
     for number in _gaps(ranges, numbers):
         free.append(number)
         if len(free) >= max(count * 4, SMALL_POOL):
             break
     return [str(text(number)) for number in random.sample(free, min(count, len(free)))]
+
+
+def _numbers(version: int, addresses: Iterable[str]) -> set[int]:
+    """Read addresses as numbers; by the C library, as a network may hold many."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    return {int.from_bytes(socket.inet_pton(family, address)) for address in addresses}
 
 
 def _nth(ranges: Sequence[tuple[int, int]], index: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 from oslo_config import cfg
 from sqlalchemy import Table, insert, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql import ColumnElement
 
 from nova_lite.db.models import Network, Port, PortSecurityGroup
 from nova_lite.db.types import JsonDict, new_id, now
@@ -114,17 +115,19 @@ def create_in(
     *,
     needs_address: bool = False,
     scope: str | None = None,
+    usable: ColumnElement[bool] | None = None,
 ) -> list[str]:
     """Make ports in the caller's transaction; return their ids in order. *conf* None: no quota.
 
     :param scope: the project whose groups and QoS policies may be named; None: any.
+    :param usable: the condition that their networks must meet; None: any network.
     :raises NotFound: there is no such network, group or QoS policy.
     :raises Conflict: a MAC or an address is held, none is free, or the quota is used up.
     """
     if conf is not None:
         for project_id, count in sorted(Counter(new.project_id for new in news).items()):
             quotas.take(session, conf, project_id, "port", count)
-    secured_by = _networks(session, {new.network_id for new in news})
+    secured_by = _networks(session, {new.network_id for new in news}, usable)
     for policy_id in {new.qos_policy_id for new in news if new.qos_policy_id}:
         networks.check_qos(session, policy_id, scope)
     moment = now()
@@ -142,9 +145,11 @@ def create_in(
     return list(rows)
 
 
-def _networks(session: Session, identifiers: set[str]) -> dict[str, bool]:
-    """Return whether ports of each network have port security unless they say otherwise."""
+def _networks(session: Session, identifiers: set[str], usable: ColumnElement[bool] | None) -> dict[str, bool]:
+    """Return whether ports of each network have port security unless they say otherwise. :raises NotFound: one is not usable."""
     query = select(Network.id, Network.port_security_enabled).where(Network.id.in_(sorted(identifiers)))
+    if usable is not None:
+        query = query.where(usable)
     found = {row.id: row.port_security_enabled for row in session.execute(query)}
     for identifier in sorted(identifiers - set(found)):
         raise networks.not_found(identifier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,10 +74,10 @@ def create_many(
     """
 
     def work(session: Session) -> list[Shown]:
-        _check_networks(session, {new.network_id for new in news}, visible_to)
         for new in news:
             port_rules.check_device(session, new.device_id)
-        identifiers = create_in(session, news, mac_prefix, conf, scope=visible_to)
+        usable = None if visible_to is None else networks.shared_with(visible_to)
+        identifiers = create_in(session, news, mac_prefix, conf, scope=visible_to, usable=usable)
         found = {row.id: row for row in session.scalars(select(Port).where(Port.id.in_(identifiers)))}
         return _shown(session, [found[identifier] for identifier in identifiers])
 
@@ -89,15 +89,6 @@ def create_many(
             "The network, a subnet or a group that the port was to have is being deleted.",
             "network.port_bindings_error",
         ) from error
-
-
-def _check_networks(session: Session, identifiers: set[str], project_id: str | None) -> None:
-    if project_id is None:
-        return  # that they are there is seen when the ports are made
-    usable = networks.shared_with(project_id)
-    found = set(session.scalars(select(Network.id).where(Network.id.in_(identifiers), usable)))
-    for identifier in sorted(identifiers - found):
-        raise networks.not_found(identifier)
 
 
 def bind_to_server(session: Session, port_id: str, server_id: str, project_id: str | None, position: int) -> None:
@@ -174,7 +165,8 @@ def _holding(held: Held) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _shown(session: Session, found: Sequence[Port]) -> list[Shown]:
+def _shown(session: Session, found: Sequence[Port], tagged: Mapping[str, tuple[str, ...]] | None = None) -> list[Shown]:
+    """Put together what is beside the rows. *tagged*: their tags, where these are known."""
     identifiers = [row.id for row in found]
     addresses = port_addresses.read(session, identifiers)
     groups: dict[str, list[str]] = {}
@@ -183,7 +175,8 @@ def _shown(session: Session, found: Sequence[Port]) -> list[Shown]:
         query = query.where(PortSecurityGroup.port_id.in_(identifiers)).order_by(PortSecurityGroup.group_id)
         for port_id, group_id in session.execute(query):
             groups.setdefault(port_id, []).append(group_id)
-    tagged = tags.of(session, identifiers)
+    if tagged is None:
+        tagged = tags.of(session, identifiers)
     return [
         Shown(
             row,

@@ -20,6 +20,7 @@ from typing import Any
 import cloud
 import embedded
 import load
+import ports
 
 COMPUTE = "/compute/v2.1"
 EXISTING = 1000
@@ -231,6 +232,11 @@ def one_at_a_time(bench: Bench) -> dict[str, Any]:
     return {"without_a_port": lives(bench, port=False), "with_a_port": lives(bench, port=True)}
 
 
+def of_networks(bench: Bench) -> dict[str, Any]:
+    one = ports.lives(bench.door, bench.network, bench.count)
+    return {**one, "page_of_100": ports.page(bench.door, bench.network, bench.count)}
+
+
 def crowd(bench: Bench, *, port: bool, clients: int = 10, each: int = 20) -> dict[str, Any]:
     """Have *clients* each create servers one after the other, waiting until each is ACTIVE; then delete them likewise."""
     doors = [cloud.Cloud(bench.door.auth_url, token=bench.door.token) for _ in range(clients)]
@@ -378,6 +384,7 @@ ROWS: dict[str, tuple[Callable[[Bench], dict[str, Any]], tuple[Target, ...]]] = 
             Target("with_a_port.delete_to_404.median_ms", 40),
         ),
     ),
+    "ports": (of_networks, (Target("post.median_ms", 15),)),
     "ten_clients": (
         ten_clients,
         tuple(
