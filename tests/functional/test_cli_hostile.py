@@ -58,8 +58,8 @@ class Service(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         version = self.headers.get("OpenStack-API-Version", "")
         self.seen.append((self.path, version))
-        if version == "compute 2.79":
-            text = "Version 2.79 is not supported by the API. Minimum is 2.1 and maximum is 2.60."
+        if version == "compute 2.96":
+            text = "Version 2.96 is not supported by the API. Minimum is 2.1 and maximum is 2.60."
             self._answer(406, {"computeFault": {"code": 406, "message": text}})
         elif self.path.startswith("/compute/v2.1/flavors"):
             self._raw(200, b"<html><h1>It works!</h1></html>", {"Content-Type": "text/html"})
@@ -149,7 +149,7 @@ def test_a_refusal_is_harmless_and_one_line(service: str) -> None:
 def test_an_older_service_is_asked_for_what_it_has(service: str) -> None:
     Service.seen.clear()
     assert run(service, "server", "list", "-f", "json").returncode == 0
-    assert [version for _, version in Service.seen] == ["compute 2.79", "compute 2.60"]
+    assert [version for _, version in Service.seen] == ["compute 2.96", "compute 2.60"]
 
 
 def test_what_is_no_api_is_told(service: str) -> None:

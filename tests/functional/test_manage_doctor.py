@@ -26,7 +26,9 @@ from nova_lite.virt.driver import Observed
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, with_bus=False, overrides={"compute.driver": "fake", "compute.reconcile_interval": 3600})
+    # What is late must be there to be found, not swept away.
+    quiet = {"compute.reconcile_interval": 3600, "scheduler.sweep_interval": 3600}
+    made = Cloud(tmp_path, with_bus=False, overrides={"compute.driver": "fake", **quiet})
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / IMAGE).write_bytes(b"x")
     yield made
