@@ -28,6 +28,8 @@ from nova_lite.virt.driver import Nic
 
 LOG = logging.getLogger(__name__)
 
+FIRST_RETRY_S = 2.0
+"""Seconds after which what failed is tried again for the first time."""
 LONGEST_S = 60.0
 """The longest time between two passes. Whoever changes a rule finds the hosts that it concerns before its commit; a port that is bound to
 this host just then is seen by neither, and the next pass brings the rule to it."""
@@ -57,6 +59,9 @@ class NetworkKeeper:
         self._without: set[str] = set()
         self._also: set[str] = set()
         self._applied: int | None = None
+        self._tried: int | None = None
+        self._again_in = 0.0
+        self._again_at = 0.0
 
     @property
     def state(self) -> HostState:
@@ -110,7 +115,10 @@ class NetworkKeeper:
         """Tell whether something was asked for of this host's networks that no pass has brought yet."""
         with self._store.read() as session:
             wanted = session.scalar(select(HostNetworkState.wanted).where(HostNetworkState.host == self._host))
-        return wanted is not None and wanted != self._applied
+        if wanted is None or wanted == self._applied:
+            return False
+        # What failed before is tried again more and more seldom, unless something new is asked for.
+        return wanted != self._tried or time.monotonic() >= self._again_at
 
     def _nic(self, done: Pass, port_id: str) -> Nic:
         port = done.state.ports.get(port_id)
@@ -131,7 +139,7 @@ class NetworkKeeper:
             self._networks.apply(state)
         except NetworksFailed as error:
             failed = error.failed
-            self._applied = None  # so that the watch tries again
+            self._put_off(wanted)
             LOG.error("host=%s event=networks-not-applied reason=%r", self._host, error.message)
         if not failed:
             self._note(wanted)
@@ -158,8 +166,15 @@ class NetworkKeeper:
             except (Conflict, NotFound) as error:
                 LOG.warning("host=%s event=no-address reason=%r", self._host, error.message)
 
+    def _put_off(self, wanted: int) -> None:
+        """Have the watch try again, after twice the time that it waited before."""
+        self._applied, self._tried = None, wanted
+        self._again_in = min(max(FIRST_RETRY_S, self._again_in * 2), LONGEST_S)
+        self._again_at = time.monotonic() + self._again_in
+
     def _note(self, wanted: int) -> None:
         """Write down how far this host is; a later pass's number is never lowered."""
+        self._tried, self._again_in = None, 0.0
         if wanted == self._applied:
             return
 

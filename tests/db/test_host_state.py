@@ -28,7 +28,7 @@ from nova_lite.db.models import (
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id
 from nova_lite.host.fake import FakeNetworks
-from nova_lite.network import security_groups
+from nova_lite.network import security_groups, touch
 
 Add = Callable[..., Any]
 
@@ -223,3 +223,28 @@ def test_the_number_of_queries_does_not_grow(cloud: Cloud) -> None:
         event.remove(cloud.store.engine, "before_cursor_execute", note)
         counts.append(len([text for text in seen if text.lstrip().upper().startswith("SELECT")]))
     assert counts[0] == counts[1] <= 25
+
+
+def test_what_fails_is_tried_again_more_and_more_seldom(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, port = cloud.guest("h1", "10.0.0.10")
+    networks = FakeNetworks()
+    networks.refuse[port] = "no"
+    keeper = NetworkKeeper(cloud.store, networks, "h1")
+    cloud.store.transact(lambda session: touch.touch_ports(session, port))
+    moment = [1000.0]
+    monkeypatch.setattr("nova_lite.agent.network_keeper.time.monotonic", lambda: moment[0])
+    waits = []
+    for _ in range(3):
+        assert keeper.is_behind()
+        assert keeper.ensure().failed == {port: "no"}
+        began = moment[0]
+        while not keeper.is_behind():
+            moment[0] += 0.5
+        waits.append(moment[0] - began)
+    assert waits == [2.0, 4.0, 8.0]
+    keeper.ensure()
+    assert not keeper.is_behind()
+    cloud.store.transact(lambda session: touch.touch_ports(session, port))
+    assert keeper.is_behind(), "something new is asked for"
+    networks.refuse.clear()
+    assert not keeper.ensure().failed and not keeper.is_behind()
