@@ -222,3 +222,26 @@ def test_a_new_servers_ports_are_in_the_groups_that_are_named(door, cloud):
     brought = {**server, "networks": [{"port": port["id"]}], "security_groups": [{"name": web["id"]}]}
     made = ask(door, "POST", "/servers", {"server": brought}).json["server"]["id"]
     assert names(made) == ["raw"]
+
+
+def _fixed(door, server_id):
+    shown = ask(door, "GET", f"/servers/{server_id}/os-interface").json["interfaceAttachments"]
+    return [fixed["ip_address"] for each in shown for fixed in each["fixed_ips"]]
+
+
+def test_one_more_address_and_one_less(door, cloud):
+    server_id = boot(door, cloud["network"])
+    (first,) = _fixed(door, server_id)
+    assert act(door, server_id, "addFixedIp", {"networkId": cloud["network"]}).status_int == 202
+    both = _fixed(door, server_id)
+    assert len(both) == 2 and first in both
+    (second,) = set(both) - {first}
+    assert act(door, server_id, "removeFixedIp", {"address": second}).status_int == 202
+    assert _fixed(door, server_id) == [first]
+    assert act(door, server_id, "removeFixedIp", {"address": second}).status_int == 400
+    assert act(door, server_id, "addFixedIp", {"networkId": MISSING}).status_int == 404
+    assert act(door, server_id, "addFixedIp", {"networkId": cloud["external"]}).status_int == 404
+    assert act(door, server_id, "addFixedIp", {"networkId": cloud["network"]}, OTHER).status_int == 404
+    assert act(door, server_id, "removeFixedIp", {"address": "no"}).status_int == 400
+    later = act(door, server_id, "addFixedIp", {"networkId": cloud["network"]}, version="2.44")
+    assert later.status_int == 400

@@ -26,5 +26,9 @@ RULES = (
     rule(_F + "delete", MEMBER, "Give a floating IP back.", ("DELETE", _IP)),
     rule(_F + "add", MEMBER, "Let a floating IP lead to a server.", ("POST", f"{_ACTION} (addFloatingIp)")),
     rule(_F + "remove", MEMBER, "Let it lead there no more.", ("POST", f"{_ACTION} (removeFloatingIp)")),
+    rule(
+        "os_compute_api:os-multinic:add", MEMBER, "Give a port one more address.", ("POST", f"{_ACTION} (addFixedIp)")
+    ),
+    rule("os_compute_api:os-multinic:remove", MEMBER, "Take an address.", ("POST", f"{_ACTION} (removeFixedIp)")),
     rule("os_compute_api:os-floating-ip-pools", READER, "List external networks.", ("GET", "/os-floating-ip-pools")),
 )
