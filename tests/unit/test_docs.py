@@ -202,3 +202,9 @@ def test_the_index_has_every_page() -> None:
         if page.name != "index.rst":
             assert f"``{page.name}``" in text
             assert re.search(rf"^   {page.stem}$", text, re.MULTILINE), page.name
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Pytest imports them by their file's name alone, so the second would not be collected."""
+    names = [path.name for path in (Path(__file__).parents[1]).rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from private_host import run, wait_for
 from real_cloud import Cloud
-from test_remote_consoles import Seat
+from test_guest_consoles import Seat
 
 DOMAIN = """<domain type='qemu'><name>{name}</name><uuid>{ident}</uuid><memory unit='MiB'>96</memory><vcpu>1</vcpu>
 <os><type arch='x86_64'>hvm</type><kernel>{kernel}</kernel><initrd>{ramdisk}</initrd>
