@@ -152,7 +152,7 @@ def test_set_and_unset_change_what_they_name(client: Client) -> None:
     client.do("server", "set", "--state", "error", "--auto-approve", "fancy")
     assert client.read("server", "show", "fancy")["status"] == "ERROR"
     client.do("server", "set", "--state", "active", "--auto-approve", "fancy")
-    assert "guest agent" in client.refused("server", "set", "--password", "secret", "fancy")
+    assert "hw_qemu_guest_agent" in client.refused("server", "set", "--password", "secret", "fancy")
     client.do("server", "set", "--no-password", "fancy")
     client.do("server", "delete", "fancy")
 
