@@ -17,6 +17,7 @@ from functools import partial
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from nova_lite.agent import network_changes
 from nova_lite.agent.network_rows import Lacking, read_host_state
 from nova_lite.db.models import HostNetworkState, Port
 from nova_lite.db.store import Store
@@ -43,6 +44,17 @@ class Pass:
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a pass is asked for, by server: whose ports are not wanted whatever the database says (``without``), whose are although their
+    server is on its way out (``also``), and who came and went since the last pass."""
+
+    without: frozenset[str]
+    also: frozenset[str]
+    came: frozenset[str]
+    went: frozenset[str]
+
+
 class NetworkKeeper:
     """The networks of one host; any thread may call."""
 
@@ -58,6 +70,9 @@ class NetworkKeeper:
         self._last = Pass()
         self._without: set[str] = set()
         self._also: set[str] = set()
+        self._came: set[str] = set()
+        self._went: set[str] = set()
+        self._level: int | None = None
         self._applied: int | None = None
         self._tried: int | None = None
         self._again_in = 0.0
@@ -78,6 +93,8 @@ class NetworkKeeper:
         with self._guard:
             self._without.discard(server_id)
             self._also.add(server_id)
+            self._came.add(server_id)
+            self._went.discard(server_id)
         try:
             done = self.ensure()
         finally:
@@ -90,6 +107,8 @@ class NetworkKeeper:
         with self._guard:
             self._without.add(server_id)
             self._also.discard(server_id)
+            self._went.add(server_id)
+            self._came.discard(server_id)
         done = self.ensure()
         if not any(port.server_id == server_id for port in done.state.ports.values()):
             return
@@ -106,8 +125,11 @@ class NetworkKeeper:
             if self._served < ticket:
                 with self._guard:
                     beginning = self._asked
-                    without, also = frozenset(self._without), frozenset(self._also)
-                self._last = self._pass(without, also)
+                    asked = Asked(
+                        frozenset(self._without), frozenset(self._also), frozenset(self._came), frozenset(self._went)
+                    )
+                    self._came, self._went = set(), set()
+                self._last = self._pass(asked)
                 self._served = beginning
             return self._last
 
@@ -129,11 +151,12 @@ class NetworkKeeper:
                 raise HostError(f"Port {port_id} could not be plugged: {done.failed[key]}")
         return self._networks.nic(done.state, port_id)
 
-    def _pass(self, without: frozenset[str], also: frozenset[str]) -> Pass:
-        wanted, state, lacking = self._read(without, also)
+    def _pass(self, asked: Asked) -> Pass:
+        level, self._level = self._level, None  # known again when all has gone well
+        wanted, state, lacking = self._read(asked, level)
         if lacking:
             self._supply(lacking)
-            wanted, state, lacking = self._read(without, also)
+            wanted, state, lacking = self._read(asked, None)
         failed: Mapping[str, str] = {}
         try:
             self._networks.apply(state)
@@ -143,15 +166,25 @@ class NetworkKeeper:
             LOG.error("host=%s event=networks-not-applied reason=%r", self._host, error.message)
         if not failed:
             self._note(wanted)
-        self._forget(without)
+            self._level = None if lacking else wanted
+        self._forget(asked.without)
         return Pass(state, failed)
 
-    def _read(self, without: frozenset[str], also: frozenset[str]) -> tuple[int, HostState, Lacking]:
+    def _read(self, asked: Asked, level: int | None) -> tuple[int, HostState, Lacking]:
+        """Read what is wanted: all of it, or where nothing else has changed since *level*, what came and went."""
         with self._store.read() as session:
             # Before the rest: what is changed after this look is another pass's.
             query = select(HostNetworkState.wanted).where(HostNetworkState.host == self._host)
             wanted = session.scalar(query) or 0
-            return wanted, *read_host_state(session, self._host, without=without, also=also)
+            if level == wanted and (asked.came or asked.went):
+                # Who came is taken out first: of a server that was here before, some ports may not be its own any more.
+                changed = asked.went | asked.without | asked.came
+                state = network_changes.without_servers(self._last.state, changed)
+                if state is not None and asked.came:
+                    state = network_changes.with_servers(session, self._host, state, asked.came, asked.also)
+                if state is not None:
+                    return wanted, state, Lacking()
+            return wanted, *read_host_state(session, self._host, without=asked.without, also=asked.also)
 
     def _supply(self, lacking: Lacking) -> None:
         """Write what is lacking, each on its own: a network whose pool is used up keeps no other from its port."""

@@ -85,7 +85,7 @@ def read_host_state(
     :param without: servers whose ports are being taken from the host, whatever the database still says.
     :param also: servers whose ports are wanted although their server is on its way out.
     """
-    ports = _local_ports(session, host, without, also)
+    ports = local_ports(session, host, without, also)
     here = {row.Port.network_id for row in ports}
     routers, legs = _routers(session, here)
     wanted = here | {leg.network_id for leg in legs}
@@ -102,14 +102,14 @@ def read_host_state(
         )
     }
     known = [row.Port.id for row in ports] + [leg.id for leg in legs] + [port.id for port in service]
-    addresses = _addresses(session, known + [row.id for row in gateways.values()])
-    rows = _Rows(ports, routers, legs, networks, subnets, addresses)
-    dhcp = {port.network_id: ServiceLeg(port.id, port.mac_address, addresses.get(port.id, ())) for port in service}
+    held = addresses(session, known + [row.id for row in gateways.values()])
+    rows = _Rows(ports, routers, legs, networks, subnets, held)
+    dhcp = {port.network_id: ServiceLeg(port.id, port.mac_address, held.get(port.id, ())) for port in service}
     remote = _remote(
         session, host, [key for key in wanted if key in networks and networks[key].network_type == "vxlan"]
     )
     qos = _qos(session, [row.Port.qos_policy_id for row in ports] + [row.qos_policy_id for row in networks.values()])
-    specs = {row.Port.id: _port(row, networks, addresses, qos) for row in ports}
+    specs = {row.Port.id: port_spec(row, networks, held, qos) for row in ports}
     groups, members, address_groups = read_security(session, list(specs))
     for port_id, group_ids in groups.memberships.items():
         specs[port_id] = spec.with_groups(specs[port_id], group_ids)
@@ -127,7 +127,10 @@ def read_host_state(
     return state, _lacking(rows, here, dhcp, gateways)
 
 
-def _local_ports(session: Session, host: str, without: Collection[str], also: Collection[str]) -> list[Any]:
+def local_ports(
+    session: Session, host: str, without: Collection[str], also: Collection[str], only: Collection[str] | None = None
+) -> list[Any]:
+    """Return the rows of the ports that *host* shall have, by id; *only*: those of these servers."""
     stays: Any = _STAYS
     if also:
         stays = (or_(Server.id.in_(sorted(also)), _STAYS[0] & _STAYS[1]),)
@@ -137,6 +140,8 @@ def _local_ports(session: Session, host: str, without: Collection[str], also: Co
         .where(Port.host == host, Server.deleted.is_(False), *stays)
         .order_by(Port.id)
     )
+    if only is not None:
+        query = query.where(Port.device_id.in_(sorted(only)))
     return [row for row in session.execute(query) if row.id not in without]
 
 
@@ -160,7 +165,8 @@ def _subnets(session: Session, networks: Collection[str]) -> dict[str, tuple[Sub
     return {key: tuple(rows) for key, rows in found.items()}
 
 
-def _addresses(session: Session, ports: Collection[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+def addresses(session: Session, ports: Collection[str]) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Return (subnet id, address) pairs by port."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     wanted = sorted(ports)
     for start in range(0, len(wanted), 500):
@@ -183,12 +189,12 @@ def _remote(session: Session, host: str, networks: Collection[str]) -> dict[str,
         .order_by(Port.id)
     )
     rows = session.execute(query).all()
-    addresses = _addresses(session, [row.id for row in rows])
+    held = addresses(session, [row.id for row in rows])
     found: dict[str, list[RemotePort]] = defaultdict(list)
     for row in rows:
         end = (row.capabilities or {}).get("tunnel_ip") or row.address
         if end:
-            mine = tuple(address for _, address in addresses.get(row.id, ()))
+            mine = tuple(address for _, address in held.get(row.id, ()))
             found[row.network_id].append(RemotePort(row.mac_address, mine, end))
     return {key: tuple(ports) for key, ports in found.items()}
 
@@ -206,7 +212,8 @@ def _qos(session: Session, policies: Iterable[str | None]) -> dict[str, QosSpec]
     return {policy: QosSpec(**limits) for policy, limits in found.items() if limits}
 
 
-def _port(row: Any, networks: Mapping[str, Network], addresses: Addresses, qos: Mapping[str, QosSpec]) -> PortSpec:
+def port_spec(row: Any, networks: Mapping[str, Network], held: Addresses, qos: Mapping[str, QosSpec]) -> PortSpec:
+    """Make the spec of a row that :func:`local_ports` gave; *held*: addresses by port."""
     port: Port = row.Port
     network = networks[port.network_id]
     return PortSpec(
@@ -215,7 +222,7 @@ def _port(row: Any, networks: Mapping[str, Network], addresses: Addresses, qos: 
         network_id=port.network_id,
         mac=port.mac_address,
         hostname=port.dns_name or row.hostname,
-        addresses=addresses.get(port.id, ()),
+        addresses=held.get(port.id, ()),
         kind=spec.device_kind(row.kind, spec.isolation(row.kind, row.flavor, row.image_properties)),
         secured=port.port_security_enabled,
         pairs=tuple((pair.get("mac_address") or "", pair["ip_address"]) for pair in port.allowed_address_pairs),

@@ -28,6 +28,7 @@ from nova_lite.db.models import (
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id
 from nova_lite.host.fake import FakeNetworks
+from nova_lite.host.network_state import HostState
 from nova_lite.network import security_groups, touch
 
 Add = Callable[..., Any]
@@ -248,3 +249,41 @@ def test_what_fails_is_tried_again_more_and_more_seldom(cloud: Cloud, monkeypatc
     assert keeper.is_behind(), "something new is asked for"
     networks.refuse.clear()
     assert not keeper.ensure().failed and not keeper.is_behind()
+
+
+def test_what_came_and_went_makes_the_same_state_as_all_read_anew(cloud: Cloud) -> None:
+    networks = FakeNetworks()
+    keeper = NetworkKeeper(cloud.store, networks, "h1")
+    seen: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    def whole() -> HostState:
+        return NetworkKeeper(cloud.store, FakeNetworks(), "h1").ensure().state
+
+    first, port = cloud.guest("h1", "10.0.0.10")
+    keeper.plug(first, (port,))
+    keeper.ensure()
+    event.listen(cloud.store.engine, "before_cursor_execute", note)
+    keeper.ensure()
+    all_of_it = len(seen)
+    later = [cloud.guest("h1", f"10.0.0.{20 + index}") for index in range(3)]
+    for server, its in later:
+        del seen[:]
+        (nic,) = keeper.plug(server, (its,))
+        assert nic.port_id == its and len(seen) < all_of_it / 2
+    event.remove(cloud.store.engine, "before_cursor_execute", note)
+    assert keeper.state == whole()
+    keeper.unplug(later[0][0])
+    gone = later[0][1]
+    assert gone not in networks.devices and "10.0.0.20" not in keeper.state.members[cloud.group]
+    keeper.plug(later[0][0], (gone,))
+    assert keeper.state == whole(), "it came again"
+    _, far = cloud.guest("h2", "10.0.0.90")
+    cloud.store.transact(lambda session: touch.touch_ports(session, far, besides="h2"))
+    keeper.plug(*(later[1][0], (later[1][1],)))
+    assert keeper.state == whole(), "what others changed is read too"
+    for server, _ in (*later, (first, port)):
+        keeper.unplug(server)
+    assert not networks.devices and not keeper.state.networks

@@ -36,6 +36,8 @@ driver = fake
 instances = -1
 cores = -1
 ram = -1
+[network_quota]
+port = -1
 [fake]
 vcpus = 100000
 memory_mb = 100000000
