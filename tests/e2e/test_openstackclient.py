@@ -176,10 +176,11 @@ def test_a_server_from_create_to_delete(client: Client, key: str, kind: str) -> 
         assert (row["ID"], row["Status"], row["Task State"]) == (made["id"], "ACTIVE", None)
         assert row["Networks"] == {"private": [address]}
         assert row["Properties"] == {"purpose": "test"}
-        await_ping(address)
+        reached_by = client.cloud.address(made["id"])
+        await_ping(reached_by)
         console(client, name, kind)
         power(client, name)
-        await_ping(address)
+        await_ping(reached_by)
     finally:
         client.command("server", "delete", "--wait", name)
     assert name not in {row["Name"] for row in client.json("server", "list")}
