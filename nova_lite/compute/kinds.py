@@ -239,6 +239,11 @@ ROWS: tuple[Row, ...] = (
         "addSecurityGroup removeSecurityGroup",
     ),
     _same(
+        "fixed IPs",
+        "its port has one address more or less, which its host lets it use; the guest learns it by DHCP or from its metadata",
+        "addFixedIp removeFixedIp",
+    ),
+    _same(
         "floating IPs",
         "translated on the guest's host; the guest does not notice",
         "addFloatingIp removeFloatingIp",
