@@ -1,4 +1,4 @@
-"""Keep the host's networks as the database wants them: one pass reads all of it and makes the host so.
+"""Keep the host's networks as the database wants them: a pass reads all of it, or what servers brought and took, and makes the host so.
 
 Whoever needs a pass (a port to be plugged, a change that the API made) shares it with all who asked before it began, as a
 database's log shares one flush among commits: with twenty guests that boot at once there are few passes, not twenty.
