@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nova_lite.agent import network_rows, spec
-from nova_lite.db.models import Network, PortSecurityGroup
+from nova_lite.db.models import FloatingIp, Network, PortSecurityGroup
 from nova_lite.host.network_state import HostState, PortSpec
 
 Members = Mapping[str, tuple[str, ...]]
@@ -29,6 +30,8 @@ def with_servers(
     wanted = {row.Port.network_id for row in rows}
     if not wanted <= here or any(row.Port.qos_policy_id for row in rows):
         return None
+    if _have_floating_ip(session, [row.Port.id for row in rows]) or _were_elsewhere(state, rows):
+        return None
     networks = {row.id: row for row in session.scalars(select(Network).where(Network.id.in_(sorted(wanted))))}
     if any(network.qos_policy_id for network in networks.values()):
         return None
@@ -42,6 +45,19 @@ def with_servers(
     }
     ports = dict(sorted({**state.ports, **new}.items()))
     return replace(state, ports=ports, members=_with(state.members, new.values()))
+
+
+def _have_floating_ip(session: Session, port_ids: Collection[str]) -> bool:
+    """Say whether one of the ports has a floating IP: its host's router carries it, from when the port comes until it goes."""
+    query = select(FloatingIp.id).where(FloatingIp.port_id.in_(sorted(port_ids))).limit(1)
+    return session.scalar(query) is not None
+
+
+def _were_elsewhere(state: HostState, rows: Collection[Any]) -> bool:
+    """Say whether one of the ports is still thought to be on another host."""
+    macs = {row.Port.mac_address for row in rows}
+    networks = (state.networks[network_id] for network_id in {row.Port.network_id for row in rows})
+    return any(remote.mac in macs for network in networks for remote in network.remote)
 
 
 def _memberships(session: Session, port_ids: Collection[str]) -> dict[str, tuple[str, ...]]:

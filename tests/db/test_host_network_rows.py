@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rows import add_host, add_server
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
 from nova_lite.agent.network_keeper import NetworkKeeper
@@ -23,6 +23,7 @@ from nova_lite.db.models import (
     Router,
     SecurityGroup,
     SecurityGroupRule,
+    Server,
     Subnet,
 )
 from nova_lite.db.store import Store
@@ -284,6 +285,29 @@ def test_what_came_and_went_makes_the_same_state_as_all_read_anew(cloud: Cloud) 
     cloud.store.transact(lambda session: touch.touch_ports(session, far, besides="h2"))
     keeper.plug(*(later[1][0], (later[1][1],)))
     assert keeper.state == whole(), "what others changed is read too"
-    for server, _ in (*later, (first, port)):
+    cloud.store.transact(lambda session: session.execute(update(Port).where(Port.id == far).values(host="h1")))
+    moved = cloud.store.transact(lambda session: session.get_one(Port, far).device_id)
+    cloud.store.transact(lambda session: session.execute(update(Server).where(Server.id == moved).values(host="h1")))
+    keeper.plug(moved, (far,))
+    assert keeper.state == whole() and not keeper.state.networks[cloud.inside].remote, "it was on the other host"
+    outer = cloud.port(cloud.outside, cloud.outside_subnet, "172.24.4.50", owner="network:floatingip")
+    floating = FloatingIp(
+        id=new_id(),
+        project_id="project",
+        floating_network_id=cloud.outside,
+        floating_port_id=outer,
+        address="172.24.4.50",
+        port_id=port,
+        fixed_address="10.0.0.10",
+        router_id=cloud.router,
+    )
+    cloud.add(floating)
+    cloud.store.transact(lambda session: touch.touch_ports(session, port))
+    keeper.ensure()
+    keeper.unplug(first)
+    assert not keeper.state.routers[cloud.router].floating
+    keeper.plug(first, (port,))
+    assert keeper.state == whole() and keeper.state.routers[cloud.router].floating, "its floating IP came with it"
+    for server, _ in (*later, (first, port), (moved, far)):
         keeper.unplug(server)
     assert not networks.devices and not keeper.state.networks
