@@ -70,6 +70,7 @@ _LIVES = (*_RUNS, VmState.RESCUED, VmState.RESIZED)
 _SEEN_AS: dict[tuple[VmState, PowerState], VmState] = {
     (VmState.ACTIVE, PowerState.SHUTDOWN): VmState.STOPPED,
     (VmState.ACTIVE, PowerState.CRASHED): VmState.STOPPED,
+    (VmState.ACTIVE, PowerState.PAUSED): VmState.PAUSED,
     (VmState.PAUSED, PowerState.SHUTDOWN): VmState.STOPPED,
     (VmState.PAUSED, PowerState.CRASHED): VmState.STOPPED,
     (VmState.PAUSED, PowerState.RUNNING): VmState.ACTIVE,
@@ -77,7 +78,8 @@ _SEEN_AS: dict[tuple[VmState, PowerState], VmState] = {
     (VmState.SUSPENDED, PowerState.RUNNING): VmState.ACTIVE,
 }
 """Where the guest is plainly in another state than its row. Nova's sync_power_states stops a guest that runs though it is
-marked stopped; here its row follows it, since nothing that runs is ever ended on a guess."""
+marked stopped; here its row follows it, since nothing that runs is ever ended on a guess. Nova leaves one that is paused ACTIVE, where it
+can't be unpaused."""
 
 
 def diff(

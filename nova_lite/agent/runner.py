@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from nova_lite.agent.actions import ACTIONS, Action
 from nova_lite.agent.job import Job, Step, Stopped, Tools
 from nova_lite.agent.rows import read_server
-from nova_lite.compute import lifecycle
+from nova_lite.compute import left_overs, lifecycle
 from nova_lite.compute.transitions import PowerState
 from nova_lite.db import operations
 from nova_lite.db.models import Server
@@ -104,8 +104,8 @@ class Runner:
             self._persist(partial(lifecycle.cancel, work=work))
             return "cancelled"
         except _Deleted:
-            self._undo(action, job)
-            self._persist(partial(lifecycle.cancel, work=work))
+            clean = self._undo(action, job)
+            self._persist(partial(_cancel, job=job, clean=clean))
             return "deleted-meanwhile"
         except (StaleState, DBAPIError):
             raise
@@ -214,11 +214,20 @@ def _complete(session: Session, action: Action, job: Job, power: PowerState | No
     action.on_ok(session, job)
 
 
+def _cancel(session: Session, job: Job, clean: bool) -> None:
+    lifecycle.cancel(session, job.work)
+    if not clean:
+        left_overs.remember(session, job.work.target_id, job.tools.host)
+
+
 def _fail(session: Session, action: Action, job: Job, error: Exception, power: PowerState | None, clean: bool) -> None:
     if isinstance(error, NovaLiteError):
         message, details = error.message, error.code
     else:
         message, details = f"The {action.name} failed unexpectedly on host {job.tools.host}.", repr(error)
-    lifecycle.fail(session, job.work, message, details=details, power=power, events=job.events, broken=not clean)
+    unsure = isinstance(error, DriverTimeout)  # what was given up may come to its end yet
+    lifecycle.fail(
+        session, job.work, message, details=details, power=power, events=job.events, broken=not clean, unsure=unsure
+    )
     if clean:
         action.on_fail(session, job)

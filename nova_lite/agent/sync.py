@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.agent import restarts, rows, spec
 from nova_lite.agent.job import Tools, fetch_image, plug_ports, remove_guest
+from nova_lite.agent.left_overs import LeftOvers
 from nova_lite.agent.reconcile import Decision, Do, Wanted, diff
 from nova_lite.compute import endings, lifecycle
 from nova_lite.compute.transitions import PowerState, VmState
@@ -46,6 +47,7 @@ class Reconciler:
         self._release = release
         self._stopping = stopping
         self._reported: set[str] = set()
+        self._left_overs = LeftOvers(tools, try_hold, release)
 
     def prepare_networks(self) -> None:
         """Make the host have exactly the networks and ports that the database wants here."""
@@ -66,6 +68,8 @@ class Reconciler:
             if self._stopping():
                 break
             self._act(decision)
+        if not self._stopping():
+            self._left_overs.remove()
         return decisions
 
     def _was_booted(self) -> bool:

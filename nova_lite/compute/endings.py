@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims
-from nova_lite.compute.transitions import PowerState, Transition, VmState
+from nova_lite.compute import claims, left_overs
+from nova_lite.compute.transitions import OWNING, PowerState, Transition, VmState
 from nova_lite.db.models import ConsoleAuthToken, Image, Migration, Operation, Port, Server
 from nova_lite.db.operations import Work
 from nova_lite.db.types import JsonDict, epoch, now
@@ -46,11 +46,29 @@ def done(session: Session, work: Work, transition: Transition) -> JsonDict:
     return values if ending is None else values | ending(session, server, work.arguments)
 
 
-def failed(session: Session, work: Work | Operation) -> JsonDict:
-    """Return the columns that *work*'s failure or cancellation changes; for :func:`lifecycle.fail`."""
+def failed(session: Session, work: Work, *, clean: bool) -> JsonDict:
+    """Return the columns that *work*'s failure changes; for :func:`lifecycle.fail`. *clean*: nothing of it is left on its host."""
     ending = FAILED.get(work.action)
     server = _server(session, work.target_id) if ending is not None else None
-    return {} if ending is None or server is None else ending(session, server, work.arguments)
+    if ending is None or server is None:
+        return {}
+    values = ending(session, server, work.arguments)
+    if not clean and "host" in values and work.host is not None:
+        left_overs.remember(session, work.target_id, work.host)
+    return values
+
+
+def cancelled(session: Session, work: Work | Operation) -> None:
+    """Change what lies beside the server of *work*, which somebody ended for an action of their own, as a failure does.
+
+    The server's own row, and what it holds of a host, are that action's: it is there that an interrupted unshelve's guest is removed.
+    """
+    if work.action == "unshelve":
+        return
+    ending = FAILED.get(work.action)
+    server = _server(session, work.target_id) if ending is not None else None
+    if ending is not None and server is not None:
+        ending(session, server, work.arguments)
 
 
 def deleted(session: Session, server_id: str) -> None:
@@ -223,7 +241,10 @@ def _unshelved(session: Session, server: Server, arguments: JsonDict) -> JsonDic
 
 
 def _not_unshelved(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
-    return _off_its_host(session, server) if server.vm_state == VmState.SHELVED_OFFLOADED else {}
+    if server.vm_state != VmState.SHELVED_OFFLOADED or server.task_state in OWNING:
+        return {}  # it is on its host, or a delete has it, which asks that host
+    # Its snapshot is whole, whatever became of the guest that was to be made from it.
+    return _off_its_host(session, server) | {"vm_state": VmState.SHELVED_OFFLOADED.value}
 
 
 def _attached(session: Session, _server: Server, arguments: JsonDict) -> JsonDict:

@@ -135,7 +135,7 @@ def abandon(session: Session, server_id: str) -> None:
         Operation.target_type == "server", Operation.target_id == server_id, Operation.state == "pending"
     )
     for operation in session.scalars(waiting).all():
-        endings.failed(session, operation)
+        endings.cancelled(session, operation)
     operations.ask_to_stop(session, "server", server_id)
 
 
@@ -252,18 +252,20 @@ def fail(
     power: PowerState | None = None,
     events: list[JsonDict] | None = None,
     broken: bool = False,
+    unsure: bool = False,
 ) -> None:
     """End *work* badly: the server keeps a fault that says what happened and takes the transition's failed state.
 
     *message* is shown to the server's owner, *details* to admins only. *broken*: what was done could not be undone, so
-    that the server is in ERROR whatever the table says.
+    that the server is in ERROR whatever the table says; but one that goes off its host, whose agent then removes what it finds.
+    *unsure*: nobody knows what was done there.
 
     :raises StaleState: the operation is no longer ours; the transaction must roll back.
     """
     operations.finish(session, work, "failed", message, events=events)
     transition = TRANSITIONS[work.action]
     if transition.during is None and not broken:
-        endings.failed(session, work)
+        endings.failed(session, work, clean=not unsure)
         _log(work.target_id, work.action, "failed", work.request_id, work.id)
         return
     values: dict[str, Any] = {
@@ -279,7 +281,7 @@ def fail(
         values["vm_state"] = (transition.on_fail or VmState.ERROR).value
     if power is not None:
         values["power_state"] = int(power)
-    values |= endings.failed(session, work)
+    values |= endings.failed(session, work, clean=not (broken or unsure))
     _set(session, work.target_id, work.action, values)
     _log(work.target_id, work.action, "failed", work.request_id, work.id)
 
@@ -300,7 +302,7 @@ def cancel(session: Session, work: Work) -> None:
     :raises StaleState: the operation is no longer ours; the transaction must roll back.
     """
     operations.finish(session, work, "cancelled")
-    endings.failed(session, work)
+    endings.cancelled(session, work)
     _log(work.target_id, work.action, "cancelled", work.request_id, work.id)
 
 

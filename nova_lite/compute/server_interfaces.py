@@ -124,9 +124,10 @@ def detach(store: Store, caller: Caller, server_id: str, port_id: str, *, overri
 
 def _check_kind(server: Server, transition: str) -> None:
     """Refuse at once what this kind of guest can't have while it runs."""
+    # It could be had of the same server in another state, so it is a conflict (409), not a bad request.
     runs = server.vm_state in (VmState.ACTIVE, VmState.PAUSED)
     if runs and (why := kinds.BY_TRANSITION[transition].refusal(server.kind)):
-        raise Invalid(f"Instance {server.id} runs: {why}", "server.kind_cannot")
+        raise Conflict(f"Instance {server.id} runs: {why}", "server.kind_cannot")
 
 
 def _asked_for(session: Session, server_id: str, port_id: str) -> bool:

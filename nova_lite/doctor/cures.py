@@ -86,7 +86,7 @@ def _cancel(session: Session, finding: Finding) -> bool:
         return False
     if session.scalar(select(Server.id).where(Server.id == row.target_id, Server.deleted.is_(False))) is not None:
         return False
-    endings.failed(session, row)
+    endings.cancelled(session, row)
     row.state, row.owner, row.lease_until, row.finished_at = "cancelled", None, 0.0, now()
     row.error = "Its server is gone."
     return True

@@ -125,4 +125,6 @@ class Facts:
     routers: frozenset[str] = frozenset()
     images: tuple[ImageFact, ...] = ()
     sums: tuple[SumFact, ...] = ()
+    left_overs: frozenset[tuple[str, str]] = frozenset()
+    """(host, id of a server of which something may be left there), for the host's agent to remove."""
     sight: HostSight | None = None

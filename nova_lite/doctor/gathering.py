@@ -11,7 +11,7 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import quota_recount
-from nova_lite.db.models import Allocation, FixedIp, Host, Image, Network, Operation, Port, Router, Server
+from nova_lite.db.models import Allocation, FixedIp, Host, Image, LeftOver, Network, Operation, Port, Router, Server
 from nova_lite.db.operations import UNFINISHED
 from nova_lite.db.store import Store
 from nova_lite.db.types import epoch, now
@@ -46,6 +46,7 @@ def gather(store: Store, sight: HostSight | None) -> Facts:
                 facts.SumFact(row.scope, row.resource, row.recorded, row.counted)
                 for row in quota_recount.compare(session)
             ),
+            left_overs=frozenset((row.host, row.server_id) for row in session.scalars(select(LeftOver))),
             sight=sight,
         )
         return replace(found, deleted=_deleted(session, _named(found) - found.servers.keys()))

@@ -49,17 +49,22 @@ def _guests(facts: Facts, sight: HostSight) -> Iterator[Finding]:
                 sight.name,
             )
         elif not server.busy:
-            yield from _known(server, guest, sight)
+            yield from _known(facts, server, guest, sight)
 
 
-def _known(server: ServerFact, guest: Observed, sight: HostSight) -> Iterator[Finding]:
+def _elsewhere(facts: Facts, sight: HostSight, server_id: str, else_cure: str) -> str:
+    """Return the cure of what is on this host of a server that is not: known to be left over, it goes by itself."""
+    return f"remove it ({_AGENT})" if (sight.name, server_id) in facts.left_overs else else_cure
+
+
+def _known(facts: Facts, server: ServerFact, guest: Observed, sight: HostSight) -> Iterator[Finding]:
     basis = str(server.generation)
     if server.host != sight.name:
         yield Finding(
             "guest-elsewhere",
             server.server_id,
             f"has a guest here, and its row says that it is on {server.host or 'no host'}",
-            "find out which has the newer disk before ending either",
+            _elsewhere(facts, sight, server.server_id, "find out which has the newer disk before ending either"),
             False,
             sight.name,
             basis,
@@ -110,7 +115,7 @@ def _directories(facts: Facts, sight: HostSight) -> Iterator[Finding]:
                 "directory-elsewhere",
                 name,
                 f"has a directory here, and its row says that it is on {server.host or 'no host'}",
-                "remove it by hand once the server is known to run elsewhere",
+                _elsewhere(facts, sight, name, "remove it by hand once the server is known to run elsewhere"),
                 False,
                 sight.name,
                 str(server.generation),

@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import lifecycle
+from nova_lite.compute import left_overs, lifecycle
 from nova_lite.compute.transitions import TRANSITIONS
 from nova_lite.db import operations
 from nova_lite.db.models import Host, Operation
@@ -27,7 +27,7 @@ def sweep(store: Store, owner: str, down_after: float) -> int:
     """End every overdue operation; return how many this call ended.
 
     A create or another action ends with a fault. A delete whose host is down ends well: its server is gone for its
-    user, and when the host is back, its agent's reconcile removes what is left there.
+    user, and when the host is back, its agent removes what is left there.
     """
     with store.read() as session:
         late = operations.overdue(session)
@@ -48,9 +48,11 @@ def _end(session: Session, row: Operation, owner: str, down_after: float) -> boo
         operations.finish(session, work, "failed", "It was not done in time.")
     elif work.action == "delete" and not _is_up(session, work.host, down_after):
         lifecycle.end_deleted(session, work.target_id)
+        if work.host is not None:
+            left_overs.remember(session, work.target_id, work.host)
         operations.finish(session, work, "done", f"Host {work.host} is down; it cleans up when it is back.")
     else:
-        lifecycle.fail(session, work, _sentence(session, work, down_after))
+        lifecycle.fail(session, work, _sentence(session, work, down_after), unsure=True)
     LOG.warning(
         "server=%s action=%s event=overdue host=%s operation=%d", work.target_id, work.action, work.host, work.id
     )

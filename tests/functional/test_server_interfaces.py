@@ -101,8 +101,8 @@ def test_a_detach_asked_for_twice_is_done_once(cloud: WholeCloud) -> None:
 def test_a_stopped_server_finds_it_at_its_next_start(cloud: WholeCloud) -> None:
     server_id = cloud.boot(imageRef=UNIKERNEL)
     network = add_network(cloud, "second", "10.9.0.0/24")
-    refused = attach(cloud, server_id, status=400, net_id=network)
-    assert "stop it, attach, and start it" in refused.json["badRequest"]["message"]
+    refused = attach(cloud, server_id, status=409, net_id=network)
+    assert "stop it, attach, and start it" in refused.json["conflictingRequest"]["message"]
     assert len(listed(cloud, server_id)) == 1
     cloud.do(server_id, {"os-stop": None})
     shown = attach(cloud, server_id, net_id=network)

@@ -106,6 +106,7 @@ def test_the_table_of_what_is_shown() -> None:
 
     assert decide("active", PowerState.SHUTDOWN) == "stopped"
     assert decide("active", PowerState.CRASHED) == "stopped"
+    assert decide("active", PowerState.PAUSED) == "paused"
     assert decide("active", PowerState.RUNNING) is None
     assert decide("stopped", PowerState.RUNNING) == "active"
     assert decide("error", PowerState.SHUTDOWN) is None

@@ -120,11 +120,9 @@ def change_interfaces(cloud: WholeCloud, server: Server, action: str) -> bool:
         reply = ask(cloud, "DELETE", f"{path}/{ports[-1]}", version="2.96", token=ADMIN)
     else:
         return False
-    if server.vm_state not in TRANSITIONS[action].allowed_from:
+    refused = server.vm_state != VmState.STOPPED and kinds.BY_TRANSITION[action].refusal(server.kind)
+    if refused or server.vm_state not in TRANSITIONS[action].allowed_from:
         assert reply.status_int == 409, reply.text
-        return False
-    if server.vm_state != VmState.STOPPED and kinds.BY_TRANSITION[action].refusal(server.kind):
-        assert reply.status_int == 400, reply.text
         return False
     # The answer waits for the guest, so it may tell of a failure.
     assert reply.status_int in (200, 202, 500), reply.text

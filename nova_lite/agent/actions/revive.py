@@ -5,6 +5,7 @@ from __future__ import annotations
 from nova_lite.agent import restarts, spec
 from nova_lite.agent.actions.action import Action
 from nova_lite.agent.job import PREPARE, Job, Step, make_config_drive, plug, unplug
+from nova_lite.compute import left_overs
 from nova_lite.compute.transitions import VmState
 from nova_lite.virt.driver import DriverError, GuestNotFound
 
@@ -27,6 +28,17 @@ def stop(job: Job) -> None:
         job.tools.driver.stop(job.server.id, job.grace_s())
     except GuestNotFound:
         return
+
+
+def clear(job: Job) -> None:
+    """Remove what an earlier unshelve has left on this host, which the guest must not be taken for: its disk is an older one."""
+    if not _is_offloaded(job):
+        return
+    with job.tools.store.read() as session:
+        if not left_overs.is_left(session, job.server.id, job.tools.host):
+            return
+    job.tools.driver.destroy(job.server.id)
+    job.tools.store.transact(lambda session: left_overs.forget(session, job.server.id, job.tools.host))
 
 
 def fetch_shelved(job: Job) -> None:
@@ -61,6 +73,7 @@ ACTIONS = (
     Action(
         "unshelve",
         (
+            Step("clear", clear),
             Step("fetch", fetch_shelved),
             Step("plug", plug),
             Step("config-drive", make_config_drive),

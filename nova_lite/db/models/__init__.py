@@ -1,7 +1,17 @@
 """Every table, one file a domain. Importing this package fills ``Base.metadata``."""
 
 from nova_lite.db.models.base import Base
-from nova_lite.db.models.compute import Allocation, Flavor, FlavorAccess, Host, Keypair, Migration, Server, Service
+from nova_lite.db.models.compute import (
+    Allocation,
+    Flavor,
+    FlavorAccess,
+    Host,
+    Keypair,
+    LeftOver,
+    Migration,
+    Server,
+    Service,
+)
 from nova_lite.db.models.consoles import ConsoleAuthToken
 from nova_lite.db.models.groupings import Aggregate, AggregateHost, ServerGroup, ServerGroupMember
 from nova_lite.db.models.idempotency import IdempotencyKey
@@ -49,6 +59,7 @@ __all__ = [
     "IdempotencyKey",
     "Image",
     "Keypair",
+    "LeftOver",
     "LoginFailure",
     "Migration",
     "Network",

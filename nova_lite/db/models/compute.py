@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, Double, ForeignKey, Index, String, Text,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nova_lite.db.models.base import Base, Timestamps
-from nova_lite.db.types import Json, JsonDict, LongText, Moment, Name, Uuid
+from nova_lite.db.types import Json, JsonDict, LongText, Moment, Name, Uuid, now
 
 
 class Server(Base, Timestamps):
@@ -160,6 +160,15 @@ class Allocation(Base):
     vcpus: Mapped[int]
     memory_mb: Mapped[int]
     disk_gb: Mapped[int]
+
+
+class LeftOver(Base):
+    """What may still be of a server on a host that is not its host any more (``nova_lite.compute.left_overs``)."""
+
+    __tablename__ = "left_overs"
+    host: Mapped[str] = mapped_column(Name, primary_key=True)
+    server_id: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
 
 
 class Migration(Base, Timestamps):

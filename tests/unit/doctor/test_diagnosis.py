@@ -139,6 +139,13 @@ def test_a_guest_or_directory_that_is_not_known_is_never_safe() -> None:
         assert not diagnose(BROKEN[kind][0])[0].safe
 
 
+def test_what_is_known_to_be_left_over_goes_by_itself() -> None:
+    facts, server_id = BROKEN["guest-elsewhere"]
+    assert "newer disk" in diagnose(facts)[0].cure
+    (finding,) = diagnose(replace(facts, left_overs=frozenset({("h1", server_id)})))
+    assert "nova-lite-compute does it" in finding.cure and not finding.safe
+
+
 def test_a_device_that_something_uses_is_left_alone() -> None:
     assert not diagnose(_sight(devices={**(SIGHT.devices or {}), "nl-99999999-999": True}))[0].safe
 
