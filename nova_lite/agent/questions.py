@@ -12,7 +12,7 @@ from nova_lite.agent.job import Tools
 from nova_lite.errors import Conflict, Invalid, NotFound, Unavailable
 from nova_lite.virt import abilities
 from nova_lite.virt.abilities import ConsoleTarget
-from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound
+from nova_lite.virt.driver import DriverError, DriverTimeout, DriverUnavailable, GuestNotFound
 
 MOST_STRANGERS = 100
 """Guests that are described in one answer."""
@@ -80,7 +80,7 @@ class Questions:
             return driver.console_target(server_id, kind)
         except GuestNotFound as error:
             raise Conflict(f"Instance {server_id} is not ready", "server.not_ready") from error
-        except DriverTimeout as error:
+        except (DriverTimeout, DriverUnavailable) as error:
             raise Unavailable(error.message, error.code) from error
         except DriverError as error:
             if error.code == "driver.unsupported":

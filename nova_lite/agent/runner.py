@@ -27,7 +27,7 @@ from nova_lite.db.operations import Work
 from nova_lite.db.types import epoch
 from nova_lite.errors import NovaLiteError, StaleState, Unavailable
 from nova_lite.host.ports import HostError
-from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound
+from nova_lite.virt.driver import DriverError, DriverTimeout, DriverUnavailable, GuestNotFound
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -39,6 +39,8 @@ LIVES = 10
 """Attempts, each cut off by the agent's death, after which an operation is taken for their cause."""
 
 _TRANSIENT_CODES = {"host.failed", "host.timeout"}
+_UNANSWERED = (DriverTimeout, DriverUnavailable)
+"""What leaves the guest as nobody knows, and is worth another try."""
 
 
 class _Deleted(Exception):
@@ -133,7 +135,7 @@ class Runner:
         work = job.work
         if self._may_retry(work, error):
             delay = min(30.0, 0.5 * 2**work.attempt)
-            unseen = isinstance(error, DriverTimeout) and action.name != "create"
+            unseen = isinstance(error, _UNANSWERED) and action.name != "create"
             self._persist(
                 partial(lifecycle.retry, work=work, delay_s=delay, error=str(error), events=job.events, unseen=unseen)
             )
@@ -148,7 +150,7 @@ class Runner:
         return "failed"
 
     def _may_retry(self, work: Work, error: Exception) -> bool:
-        if isinstance(error, DriverTimeout):
+        if isinstance(error, _UNANSWERED):
             passing = True
         elif isinstance(error, HostError):
             passing = error.code in _TRANSIENT_CODES
@@ -167,7 +169,7 @@ class Runner:
 
     def _power_after(self, error: Exception, server_id: str) -> PowerState | None:
         """Return how the guest is after a failure; one that left a call unanswered is unknown until it is observed."""
-        return PowerState.NOSTATE if isinstance(error, DriverTimeout) else self._power(server_id)
+        return PowerState.NOSTATE if isinstance(error, _UNANSWERED) else self._power(server_id)
 
     def _power(self, server_id: str) -> PowerState | None:
         try:

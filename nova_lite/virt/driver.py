@@ -31,6 +31,12 @@ class DriverTimeout(DriverError):
     default_code = "driver.timeout"
 
 
+class DriverUnavailable(DriverError):
+    """The hypervisor can't be reached just now: it is being restarted, say. Its guests go on, and the call is worth another try."""
+
+    default_code = "driver.unavailable"
+
+
 class GuestNotFound(DriverError):
     """The driver has no such guest."""
 

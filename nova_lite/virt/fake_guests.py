@@ -16,7 +16,15 @@ from typing import Any
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import refusals
-from nova_lite.virt.driver import KINDS, DriverError, DriverTimeout, GuestNotFound, GuestSpec, Inventory
+from nova_lite.virt.driver import (
+    KINDS,
+    DriverError,
+    DriverTimeout,
+    DriverUnavailable,
+    GuestNotFound,
+    GuestSpec,
+    Inventory,
+)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS guests (
@@ -216,7 +224,7 @@ class FakeGuests:
     def _fault(self, action: str) -> DriverError | None:
         faults = self.faults
         if faults.unreachable:
-            return DriverError("the fake hypervisor does not answer")
+            return DriverUnavailable("the fake hypervisor does not answer")
         if faults.next_errors.get(action):
             return DriverError(faults.next_errors[action].pop(0))
         if faults.actions and action not in faults.actions:

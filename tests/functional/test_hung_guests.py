@@ -159,3 +159,15 @@ def test_a_stop_is_bounded_and_hands_back_what_hangs(tmp_path: Path, program: st
 def has_reported(cloud: Cloud) -> bool:
     with cloud.store.read() as session:
         return session.get(Host, "h1") is not None
+
+
+def test_what_a_hypervisor_that_is_away_was_asked_for_is_done_when_it_is_back(cloud: WholeCloud) -> None:
+    cloud.agent()
+    cloud.scheduler()
+    server_id = cloud.boot()
+    cloud.driver.faults.unreachable = True
+    cloud.act(server_id, {"pause": None})
+    cloud.until(lambda: cloud.server(server_id).power_state == PowerState.NOSTATE)
+    cloud.driver.faults.unreachable = False
+    server = cloud.settled(server_id)
+    assert (server.vm_state, server.power_state, server.fault) == ("paused", PowerState.PAUSED, None)

@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("libvirt")
 
-from nova_lite.virt.driver import DriverError
+from nova_lite.virt.driver import DriverUnavailable
 from nova_lite.virt.libvirt.connection import Connection
 
 pytestmark = [
@@ -76,7 +76,7 @@ def test_a_libvirtd_that_was_restarted_is_connected_to_again(libvirtd: OwnLibvir
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
     libvirtd.kill()
     for _ in range(2):
-        with pytest.raises(DriverError, match="socket"):
+        with pytest.raises(DriverUnavailable, match="socket"):
             connection.call("count", lambda conn: conn.numOfDomains())
     libvirtd.start()
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1

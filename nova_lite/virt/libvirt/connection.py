@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from nova_lite.virt.driver import DriverError, DriverTimeout, GuestNotFound
+from nova_lite.virt.driver import DriverError, DriverTimeout, DriverUnavailable, GuestNotFound
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,7 +40,9 @@ _LOST = frozenset(
         libvirt.VIR_ERR_RPC,
     }
 )
-_LOST_DOMAINS = frozenset({libvirt.VIR_FROM_REMOTE, libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_NONE})
+_WIRE = frozenset({libvirt.VIR_FROM_REMOTE, libvirt.VIR_FROM_RPC})
+"""Where an error comes from that is about the way to libvirtd, not about what was asked of it."""
+_LOST_DOMAINS = _WIRE | {libvirt.VIR_FROM_NONE}
 
 
 class DriverAbsent(DriverError):
@@ -126,7 +128,8 @@ class Connection:
         :raises GuestNotFound: libvirt answers that there is no such domain.
         :raises DriverTimeout: no answer within *timeout* (default ``[libvirt] call_timeout``) seconds, or an earlier call
             for the guest has got none.
-        :raises DriverError: libvirt refuses, or can't be reached.
+        :raises DriverUnavailable: libvirt can't be reached.
+        :raises DriverError: libvirt refuses.
         """
         limit = self._call_timeout if timeout is None else timeout
         deadline = time.monotonic() + limit
@@ -229,4 +232,6 @@ def _translate(what: str, error: Any) -> DriverError:
         return DriverAbsent(message)
     if error.get_error_code() in (libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_ERR_AGENT_UNRESPONSIVE):
         return DriverTimeout(message)
+    if error.get_error_code() in _LOST and error.get_error_domain() in _WIRE:
+        return DriverUnavailable(message)
     return DriverError(message)
