@@ -13,11 +13,12 @@ import pytest
 TOOL = Path(__file__).parents[2] / "tools/chaos"
 sys.path.insert(0, str(TOOL))
 
+import action_requests  # noqa: E402
 import options  # noqa: E402
 import template  # noqa: E402
 import verdict  # noqa: E402
 
-from nova_lite.compute.transitions import VmState  # noqa: E402
+from nova_lite.compute.transitions import TRANSITIONS, VmState  # noqa: E402
 from nova_lite.db import migrate, operations  # noqa: E402
 from nova_lite.db.models import Allocation, Host, Operation, Server  # noqa: E402
 from nova_lite.db.operations import Caller  # noqa: E402
@@ -83,6 +84,12 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path)
     yield made
     made.store.close()
+
+
+def test_users_ask_for_every_action() -> None:
+    # An agent alone changes no password and adopts nothing: the fake guests have no agent, and there are no strangers.
+    asked = {*action_requests.ACTIONS, "create", "soft-delete", "restart", "attach_interface", "detach_interface"}
+    assert asked == set(TRANSITIONS) - {"changePassword", "adopt"}
 
 
 def test_what_is_under_way_is_found(scene: Scene) -> None:

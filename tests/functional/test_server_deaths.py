@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import action_requests
 import pytest
+from action_requests import LIVE, LIVE_SPECS
 from compute_cloud import ADMIN, IMAGE, ask
 from left_over import left_over
 from sqlalchemy import func, select
@@ -17,30 +19,6 @@ from nova_lite.agent.actions import ACTIONS
 from nova_lite.compute.transitions import TRANSITIONS, VmState
 from nova_lite.db.models import Flavor, Image
 
-BODIES: dict[str, Any] = {
-    "start": {"os-start": None},
-    "stop": {"os-stop": None},
-    "reboot-soft": {"reboot": {"type": "SOFT"}},
-    "reboot-hard": {"reboot": {"type": "HARD"}},
-    "pause": {"pause": None},
-    "unpause": {"unpause": None},
-    "suspend": {"suspend": None},
-    "resume": {"resume": None},
-    "rebuild": {"rebuild": {"imageRef": IMAGE}},
-    "resize": {"resize": {"flavorRef": "2"}},
-    "resize-live": {"resize": {"flavorRef": "live"}},
-    "confirmResize": {"confirmResize": None},
-    "revertResize": {"revertResize": None},
-    "createImage": {"createImage": {"name": "shot"}},
-    "createBackup": {"createBackup": {"name": "b", "backup_type": "daily", "rotation": 1}},
-    "rescue": {"rescue": None},
-    "unrescue": {"unrescue": None},
-    "shelve": {"shelve": None},
-    "shelveOffload": {"shelveOffload": None},
-    "unshelve": {"unshelve": None},
-    "restore": {"restore": None},
-    "trigger_crash_dump": {"trigger_crash_dump": None},
-}
 BEFORE: dict[str, tuple[str, ...]] = {
     "start": ("stop",),
     "unpause": ("pause",),
@@ -55,7 +33,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
 CASES = [
     (name, step)
     for name, action in ACTIONS.items()
-    if name in BODIES or name in ("delete", "soft-delete", "attach_interface", "detach_interface")
+    if name in action_requests.ACTIONS or name in ("soft-delete", "attach_interface", "detach_interface")
     for step in (*(step.name for step in action.steps), "finish")
 ]
 
@@ -70,9 +48,7 @@ class Death(BaseException):
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
     made = WholeCloud(tmp_path, **{"compute.resize_confirm_window": -1, "compute.shelved_offload_time": -1})
-    flavor = Flavor(
-        flavorid="live", name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs={"nova_lite:live": "true"}
-    )
+    flavor = Flavor(flavorid=LIVE, name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs=LIVE_SPECS)
     made.store.transact(lambda session: session.add(flavor))
     yield made
     made.close()
@@ -87,8 +63,8 @@ def begin(cloud: WholeCloud, server_id: str, action: str) -> None:
     if action.endswith("_interface"):
         change_interfaces(cloud, server_id, action)
         return
-    status = {"rescue": 200, "confirmResize": 204}.get(action, 202)
-    cloud.act(server_id, BODIES[action], token=ADMIN, status=status)
+    body = action_requests.body(action, image=IMAGE, flavor="2")
+    cloud.act(server_id, body, token=ADMIN, status=action_requests.accepted(action))
 
 
 def change_interfaces(cloud: WholeCloud, server_id: str, action: str) -> None:

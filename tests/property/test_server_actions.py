@@ -6,7 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import action_requests
 import pytest
+from action_requests import LIVE, LIVE_SPECS
 from compute_cloud import ADMIN, CONTAINER, IMAGE, UNIKERNEL, ask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,46 +21,19 @@ from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
 from nova_lite.db.models import Allocation, Flavor, Image, Port, Server
 from nova_lite.virt.driver import Observed
 
-BODIES: dict[str, Any] = {
-    "start": {"os-start": None},
-    "stop": {"os-stop": None},
-    "reboot-soft": {"reboot": {"type": "SOFT"}},
-    "reboot-hard": {"reboot": {"type": "HARD"}},
-    "pause": {"pause": None},
-    "unpause": {"unpause": None},
-    "suspend": {"suspend": None},
-    "resume": {"resume": None},
-    "resize": None,
-    "resize-live": {"resize": {"flavorRef": "live"}},
-    "restart": None,
-    "attach_interface": {"interfaceAttachment": {}},
-    "detach_interface": None,
-    "rebuild": None,
-    "confirmResize": {"confirmResize": None},
-    "revertResize": {"revertResize": None},
-    "createImage": {"createImage": {"name": "shot"}},
-    "createBackup": {"createBackup": {"name": "b", "backup_type": "daily", "rotation": 1}},
-    "rescue": {"rescue": None},
-    "unrescue": {"unrescue": None},
-    "shelve": {"shelve": None},
-    "shelveOffload": {"shelveOffload": None},
-    "unshelve": {"unshelve": None},
-    "soft-delete": None,
-    "restore": {"restore": None},
-    "trigger_crash_dump": {"trigger_crash_dump": None},
-}
-OK = {"rescue": 200, "confirmResize": 204, "soft-delete": 204}
+ASKED_OTHERWISE = ("restart", "attach_interface", "detach_interface", "soft-delete")
+ACTIONS = sorted({*action_requests.ACTIONS, *ASKED_OTHERWISE} - {"delete"})
 RUNS = {VmState.ACTIVE: PowerState.RUNNING, VmState.STOPPED: PowerState.SHUTDOWN, VmState.RESCUED: PowerState.RUNNING}
 
 FAULTS = ("", "", "before", "after", "mixed", "hang", "away")
 """What goes wrong during an action: nothing, calls fail before or after their work (or either), get no answer, the hypervisor is away."""
 
-steps = st.lists(st.tuples(st.sampled_from(sorted(BODIES)), st.sampled_from(FAULTS)), min_size=1, max_size=24)
+steps = st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(FAULTS)), min_size=1, max_size=24)
 
 
 def test_every_action_is_tried() -> None:
     # A password is changed by the API's asking the host, not by an agent's operation; an adoption begins a server's life.
-    assert set(BODIES) | {"create", "adopt", "delete", "changePassword"} == set(TRANSITIONS)
+    assert set(ACTIONS) | {"create", "adopt", "delete", "changePassword"} == set(TRANSITIONS)
 
 
 def disturb(cloud: WholeCloud, fault: str) -> None:
@@ -70,14 +45,6 @@ def disturb(cloud: WholeCloud, fault: str) -> None:
     faults.hang_rate, faults.hang_s = (0.4 if fault == "hang" else 0.0), 0.01
 
 
-def body_of(cloud: WholeCloud, server_id: str, action: str, image: str) -> Any:
-    if action == "rebuild":
-        return {"rebuild": {"imageRef": image}}
-    if action == "resize":
-        return {"resize": {"flavorRef": "r2" if cloud.server(server_id).flavor["id"] == "r1" else "r1"}}
-    return BODIES[action]
-
-
 def begin(cloud: WholeCloud, server_id: str, action: str, image: str) -> bool:
     """Ask; return whether it was taken, which must be what the table says."""
     server = cloud.server(server_id)
@@ -87,7 +54,7 @@ def begin(cloud: WholeCloud, server_id: str, action: str, image: str) -> bool:
         cloud.driver.crash(server_id)
         cloud._agents[0].reconcile()
         return True
-    if action == "resize-live" and (server.vm_state != VmState.ACTIVE or server.flavor["id"] == "live"):
+    if action == "resize-live" and (server.vm_state != VmState.ACTIVE or server.flavor["id"] == LIVE):
         return False  # it would be an ordinary resize, or none
     if action in ("attach_interface", "detach_interface"):
         return change_interfaces(cloud, server, action)
@@ -96,13 +63,13 @@ def begin(cloud: WholeCloud, server_id: str, action: str, image: str) -> bool:
             return False  # a delete of such a server is a delete for good
         reply = ask(cloud, "DELETE", f"/servers/{server_id}")
     else:
-        path, body = f"/servers/{server_id}/action", body_of(cloud, server_id, action, image)
-        reply = ask(cloud, "POST", path, body, version="2.96", token=ADMIN)
+        body = action_requests.body(action, image=image, flavor="r2" if server.flavor["id"] == "r1" else "r1")
+        reply = ask(cloud, "POST", f"/servers/{server_id}/action", body, version="2.96", token=ADMIN)
     if kinds.BY_TRANSITION[action].refusal(server.kind):
         assert reply.status_int == 400, reply.text
         return False
     if server.vm_state in TRANSITIONS[action].allowed_from:
-        assert reply.status_int == OK.get(action, 202), reply.text
+        assert reply.status_int == (204 if action == "soft-delete" else action_requests.accepted(action)), reply.text
         return True
     assert reply.status_int == 409, reply.text
     assert "it is possible from" in reply.json["conflictingRequest"]["message"]
@@ -115,7 +82,7 @@ def change_interfaces(cloud: WholeCloud, server: Server, action: str) -> bool:
         ports = session.scalars(select(Port.id).where(Port.device_id == server.id).order_by(Port.position)).all()
     path = f"/servers/{server.id}/os-interface"
     if action == "attach_interface":
-        reply = ask(cloud, "POST", path, BODIES[action], version="2.96", token=ADMIN)
+        reply = ask(cloud, "POST", path, {"interfaceAttachment": {}}, version="2.96", token=ADMIN)
     elif ports:
         reply = ask(cloud, "DELETE", f"{path}/{ports[-1]}", version="2.96", token=ADMIN)
     else:
@@ -172,8 +139,7 @@ def end(cloud: WholeCloud, server_id: str) -> None:
 def add_flavors(session: Any) -> None:
     session.add(Flavor(flavorid="r1", name="r1", vcpus=1, memory_mb=128, disk_gb=1))
     session.add(Flavor(flavorid="r2", name="r2", vcpus=2, memory_mb=256, disk_gb=1))
-    live = {"nova_lite:live": "true"}
-    session.add(Flavor(flavorid="live", name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs=live))
+    session.add(Flavor(flavorid=LIVE, name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs=LIVE_SPECS))
 
 
 @pytest.mark.timeout(900)

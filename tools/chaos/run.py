@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-for path in (HERE, HERE.parents[1]):
-    sys.path.insert(0, str(path))
+PATHS = [str(HERE), str(HERE.parents[1]), str(HERE.parents[1] / "tests")]
+sys.path[:0] = PATHS
 # The server that processes are forked from starts with these.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
 
 import template  # noqa: E402
 from trial import Report, Trial  # noqa: E402

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import options
+from action_requests import LIVE, LIVE_SPECS
 
 from nova_lite.db import migrate
 from nova_lite.db.models import Flavor, Image
@@ -20,7 +21,7 @@ IMAGES = {
 }
 """Kind of guest: its image."""
 SIZE = 1000
-FLAVORS = ("small", "large", "live")
+FLAVORS = ("small", "large", LIVE)
 
 
 def make(directory: Path) -> None:
@@ -41,8 +42,7 @@ def make(directory: Path) -> None:
 def _rows(session: Any) -> None:
     session.add(Flavor(flavorid="small", name="small", vcpus=1, memory_mb=128, disk_gb=1))
     session.add(Flavor(flavorid="large", name="large", vcpus=2, memory_mb=256, disk_gb=1))
-    live = {"nova_lite:live": "true"}
-    session.add(Flavor(flavorid="live", name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs=live))
+    session.add(Flavor(flavorid=LIVE, name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs=LIVE_SPECS))
     common: dict[str, Any] = {"status": "active", "visibility": "public", "owner": "admin", "size": SIZE}
     common |= {"os_hash_algo": "sha512", "os_hash_value": "0" * 128}
     formats = {"vm": ("bare", "qcow2"), "unikernel": ("bare", "raw"), "container": ("docker", "raw")}

@@ -14,7 +14,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
+import action_requests
 import options
+from action_requests import LIVE
 from sqlalchemy import select
 from template import FLAVORS, IMAGES
 
@@ -25,31 +27,6 @@ from nova_lite.db.store import Store
 from nova_lite.virt import refusals
 from nova_lite.virt.fake import FakeDriver
 
-BODIES: dict[str, Any] = {
-    "start": {"os-start": None},
-    "stop": {"os-stop": None},
-    "reboot-soft": {"reboot": {"type": "SOFT"}},
-    "reboot-hard": {"reboot": {"type": "HARD"}},
-    "pause": {"pause": None},
-    "unpause": {"unpause": None},
-    "suspend": {"suspend": None},
-    "resume": {"resume": None},
-    "rebuild": {"rebuild": {"imageRef": ""}},
-    "resize": {"resize": {"flavorRef": ""}},
-    "resize-live": {"resize": {"flavorRef": "live"}},
-    "confirmResize": {"confirmResize": None},
-    "revertResize": {"revertResize": None},
-    "createImage": {"createImage": {"name": "shot"}},
-    "createBackup": {"createBackup": {"name": "backup", "backup_type": "daily", "rotation": 1}},
-    "rescue": {"rescue": None},
-    "unrescue": {"unrescue": None},
-    "shelve": {"shelve": None},
-    "shelveOffload": {"shelveOffload": None},
-    "unshelve": {"unshelve": None},
-    "restore": {"restore": None},
-    "trigger_crash_dump": {"trigger_crash_dump": None},
-    "delete": {"forceDelete": None},
-}
 ABILITIES = {"rescue": "rescue", "trigger_crash_dump": "crash_dump", "resize-live": "resize_live"}
 """Actions that not every kind of guest has, as ``nova_lite.virt.refusals`` calls them."""
 AT_ONCE = 3
@@ -102,7 +79,9 @@ class User:
 
     def delete(self, server_id: str) -> None:
         """Delete a server for good."""
-        self._ask("POST", f"/compute/v2.1/servers/{server_id}/action", BODIES["delete"])
+        self._ask(
+            "POST", f"/compute/v2.1/servers/{server_id}/action", action_requests.body("delete", image="", flavor="")
+        )
 
     def _run(self, chance: random.Random) -> None:
         while not self._stop.is_set():
@@ -148,7 +127,7 @@ class User:
         elif drawn < 0.18 and row.vm_state in TRANSITIONS["attach_interface"].allowed_from:
             self._change_interfaces(row, chance)
         else:
-            fit = [name for name in BODIES if self._fits(row, name)]
+            fit = [name for name in action_requests.ACTIONS if self._fits(row, name)]
             if fit:
                 self._act(row, chance.choice(fit))
 
@@ -161,7 +140,7 @@ class User:
             return False
         if refusals.reason(row.kind, ABILITIES.get(action, "")) or (action, row.flavor["id"]) == (
             "resize-live",
-            "live",
+            LIVE,
         ):
             return False
         return row.vm_state in TRANSITIONS[action].allowed_from
@@ -198,11 +177,8 @@ class User:
         self._ask("POST", "/compute/v2.1/servers", {"server": body})
 
     def _act(self, row: Server, action: str) -> None:
-        body = BODIES[action]
-        if action == "rebuild":
-            body = {"rebuild": {"imageRef": IMAGES[row.kind]}}
-        elif action == "resize":
-            body = {"resize": {"flavorRef": "large" if row.flavor["id"] != "large" else "small"}}
+        other = "large" if row.flavor["id"] != "large" else "small"
+        body = action_requests.body(action, image=IMAGES[row.kind], flavor=other)
         self.asked[action] += 1
         self._ask("POST", f"/compute/v2.1/servers/{row.id}/action", body)
 

@@ -105,6 +105,9 @@ def _live(
     role: str, directory: Path, port: int, chances: Chances, seed: int, orders: Connection, told: Connection
 ) -> None:
     os.setpgid(0, 0)
+    with (directory / "said").open("a") as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     conf = options.load(directory, port)
     logs.set_up(conf)
