@@ -57,9 +57,10 @@ class _Grant:
 class _Session:
     """One console that is open: two sockets, and when a byte last went through."""
 
-    def __init__(self, proxy: socket.socket, guest: socket.socket) -> None:
+    def __init__(self, proxy: socket.socket, guest: socket.socket, channels: bool) -> None:
         self.proxy = proxy
         self.guest = guest
+        self.channels = channels
         self.moved_at = time.monotonic()
 
     def cut(self) -> None:
@@ -158,7 +159,7 @@ class ConsoleRelay:
                     self._make_room(grant.name)
                 with _connect(grant.target, self._conf.connect_timeout) as guest:
                     proxy.sendall(GRANTED)
-                    self._run(grant, _Session(proxy, guest))
+                    self._run(grant, _Session(proxy, guest, grant.target.channels))
         except OSError as error:
             LOG.info("event=console-ended reason=%r", str(error))
         finally:
@@ -215,7 +216,7 @@ class ConsoleRelay:
                 except TimeoutError:
                     moment = time.monotonic()
                     if (
-                        moment - session.moved_at > self._conf.idle_timeout
+                        moment - self._moved_at(session) > self._conf.idle_timeout
                         or moment - began > self._conf.session_timeout
                     ):
                         return
@@ -228,6 +229,16 @@ class ConsoleRelay:
             return
         finally:
             session.cut()
+
+    def _moved_at(self, session: _Session) -> float:
+        """Return when a byte last went through *session*, or through another channel of the same console."""
+        if not session.channels:
+            return session.moved_at
+        with self._lock:
+            name = self._sessions.get(session)
+            return max(
+                (other.moved_at for other, whose in self._sessions.items() if whose == name), default=session.moved_at
+            )
 
 
 def _send(sink: socket.socket, piece: bytes) -> None:

@@ -34,7 +34,7 @@ class ShowUrl(ShowOne):
         for name, what in (
             ("novnc", "its screen, if its image gives it one (default)"),
             ("serial", "its serial line"),
-            ("spice", "its screen by SPICE, which no guest has here"),
+            ("spice", "its screen by SPICE, if its host has that"),
         ):
             const = "spice-html5" if name == "spice" else name
             kind.add_argument(f"--{name}", dest="kind", action="store_const", const=const, help=what)

@@ -1,5 +1,9 @@
 """Tokens that open a server's console: used once, soon, for the one server that they were made for.
 
+A console of several channels (SPICE) needs one connection for each. Its token is good for one *session*: the first connection begins it
+(:func:`begin`), others may join while it lasts (:func:`join`), each channel once; with its first connection it ends (:func:`end`), and so does
+the token.
+
 They go with their server: :func:`nova_lite.compute.endings.deleted` removes them.
 """
 
@@ -10,7 +14,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import servers
@@ -20,6 +24,12 @@ from nova_lite.db.types import epoch
 from nova_lite.errors import Conflict, NotFound
 
 TOKEN_BYTES = 32
+WITH_CHANNELS = frozenset({"spice-html5"})
+"""The types of console that are a session of several connections."""
+
+MOST_CHANNELS = 16
+"""Channels of one session. A VM's screen has four."""
+
 MOST_OF_A_SERVER = 32
 """Unused tokens that are kept of one server; the oldest go first."""
 
@@ -31,7 +41,7 @@ _LONGEST = 128
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a token is good for. ``console_type``: as clients name it, ``serial`` or ``novnc``."""
+    """What a token is good for. ``console_type``: as clients name it, ``serial``, ``novnc`` or ``spice-html5``."""
 
     server_id: str
     host: str
@@ -106,7 +116,7 @@ def use(store: Store, token: str) -> Ticket:
     look_at(store, token)  # whoever made one up does not get as far as a transaction that writes
 
     def work(session: Session) -> Ticket:
-        row_id, ticket = _read(session, token)
+        row_id, ticket, _ = _read(session, token)
         gone: Any = session.execute(
             delete(ConsoleAuthToken).where(ConsoleAuthToken.id == row_id).execution_options(**_QUIET)
         )
@@ -117,7 +127,49 @@ def use(store: Store, token: str) -> Ticket:
     return store.transact(work)
 
 
-def _read(session: Session, token: str) -> tuple[int, Ticket]:
+def begin(store: Store, token: str, channel: str) -> Ticket:
+    """Begin the one session that a token is good for, with the connection for *channel*.
+
+    :raises NotFound: it is unknown or expired, its session began already, or its server is gone or elsewhere.
+    """
+    return _open(store, token, channel, begins=True)
+
+
+def join(store: Store, token: str, channel: str) -> Ticket:
+    """Let *channel* into a session that began and has not ended.
+
+    :raises NotFound: there is no such session (any more), the token has expired, or the channel was opened before.
+    """
+    return _open(store, token, channel, begins=False)
+
+
+def end(store: Store, token: str) -> None:
+    """End a token's session, and the token with it; over already is success."""
+    own = ConsoleAuthToken.token_hash == _hashed(token)
+    store.transact(lambda session: session.execute(delete(ConsoleAuthToken).where(own).execution_options(**_QUIET)))
+
+
+def _open(store: Store, token: str, channel: str, *, begins: bool) -> Ticket:
+    lock = select(ConsoleAuthToken.id).where(ConsoleAuthToken.token_hash == _hashed(token)).with_for_update()
+
+    def work(session: Session) -> Ticket:
+        session.execute(lock)  # several channels come at once
+        row_id, ticket, opened = _read(session, token)
+        if begins is bool(opened) or channel in opened or len(opened) >= MOST_CHANNELS:
+            raise _unknown()
+        session.execute(
+            update(ConsoleAuthToken)
+            .where(ConsoleAuthToken.id == row_id)
+            .values(channels=" ".join((*opened, channel)))
+            .execution_options(**_QUIET)
+        )
+        return ticket
+
+    return store.transact(work)
+
+
+def _read(session: Session, token: str) -> tuple[int, Ticket, tuple[str, ...]]:
+    """Return a token's row number, what it is good for, and the channels that were opened with it."""
     if len(token) > _LONGEST:
         raise _unknown()
     row = session.execute(
@@ -133,7 +185,7 @@ def _read(session: Session, token: str) -> tuple[int, Ticket]:
     ).scalar()
     if row is None:
         raise _unknown()
-    return row.id, Ticket(row.server_id, row.host, row.console_type)
+    return row.id, Ticket(row.server_id, row.host, row.console_type), tuple(row.channels.split())
 
 
 def _unknown() -> NotFound:

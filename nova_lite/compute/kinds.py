@@ -52,7 +52,6 @@ _ANEW = "booted anew"
 _SCREEN = f"its serial console works, and a VM whose image has {VIDEO_PROPERTY} has a screen"
 _STARTED = "its program is started on what it has written"
 _AS_CREATE_IMAGE = "as createImage; then the oldest of the server's backups of that type go, but for the rotation"
-_NO_SPICE = f"screens are shown by VNC (novnc) only, of a VM whose image has {VIDEO_PROPERTY}"
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -298,10 +297,10 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "SPICE console",
-        _NO_SPICE,
-        _NO_SPICE,
-        _NO_SPICE,
-        refused=KINDS,
+        f"its screen, if its image has {VIDEO_PROPERTY} and its host's QEMU has SPICE; of another: refused",
+        f"a unikernel has no screen; {_SCREEN}",
+        f"a container has no screen; {_SCREEN}",
+        refused=(UNIKERNEL, CONTAINER),
         names=("os-getSPICEConsole",),
         ability="console.spice-html5",
     ),

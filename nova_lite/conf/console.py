@@ -10,13 +10,24 @@ OPTIONS = [
     cfg.ListOpt(
         "allowed_origins",
         default=[],
-        help="Origins (https://host:port) whose pages may open consoles beside the front door's own and novnc_base_url's; "
+        help="Origins (https://host:port) whose pages may open consoles beside those of the front door, of novnc_base_url and of spice_html5_base_url; "
         "read once, at the start.",
     ),
     cfg.StrOpt(
         "novnc_base_url",
         default="",
         help="A noVNC page (https://host/vnc_lite.html) that screens are shown with; empty: the front door's own small page.",
+    ),
+    cfg.StrOpt(
+        "spice_html5_base_url",
+        default="",
+        help="A page of spice-html5 (https://host/spice_auto.html) that SPICE screens are shown with; empty: the front door's own, for "
+        "which spice-html5 must be installed beside it.",
+    ),
+    cfg.StrOpt(
+        "spice_html5_path",
+        default="/usr/share/spice-html5",
+        help="Where spice-html5 is installed. Its scripts are read once, at the start, and served below /console/spice-html5/.",
     ),
     cfg.IntOpt(
         "max_connections", default=100, min=1, help="Consoles that one API worker, and one agent, holds open at once."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 GROUP = "libvirt"
 OPTIONS = [
@@ -40,5 +40,11 @@ OPTIONS = [
         default="auto",
         choices=["auto", "host-model", "host-passthrough", "maximum", "none"],
         help="The guests' CPU model; auto: host-model under KVM, QEMU's default under emulation.",
+    ),
+    cfg.ListOpt(
+        "screens",
+        default=["vnc", "spice"],
+        item_type=types.String(choices=["vnc", "spice"]),
+        help="By which protocols the screen of a VM can be looked at, of those that the host's QEMU has. It is taken when a VM starts.",
     ),
 ]

@@ -37,6 +37,8 @@ class ConsoleTarget:
     port: int = 0
     exclusive: bool = False
     """Only one can be connected: a second one would wait for the first to go."""
+    channels: bool = False
+    """Whoever sits there has several connections, one for each thing; none of them is idle as long as another is not."""
 
 
 @runtime_checkable

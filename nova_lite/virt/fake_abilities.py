@@ -160,22 +160,23 @@ class FakeAbilities(FakeGuests):
         self._db.execute("UPDATE guests SET nics = ? WHERE id = ?", (" ".join(sorted(devices)), server_id))
 
     def console_target(self, server_id: str, kind: str) -> ConsoleTarget:
-        """Return a loopback port where a greeting and an echo are."""
+        """Return a loopback port where a line, or a screen of one colour, is."""
         with self._action("console_target", server_id):
             row = self._row(server_id)
             refusals.check(row["kind"], f"console.{kind}")
             if kind not in CONSOLES:
                 raise DriverError(
-                    f"there is no console of kind {kind!r:.40}; serial and novnc there are", code="driver.unsupported"
+                    f"there is no console of kind {kind!r:.40}; {', '.join(CONSOLES)} there are",
+                    code="driver.unsupported",
                 )
-            if kind == "novnc" and not self._extra(server_id, "started")["screen"]:
+            if kind != "serial" and not self._extra(server_id, "started")["screen"]:
                 raise DriverError(
                     f"the VM has no screen; one whose image has {refusals.VIDEO_PROPERTY} has",
                     code="driver.unsupported",
                 )
             if row["power"] not in (PowerState.RUNNING, PowerState.PAUSED):
                 raise DriverError(f"guest {server_id} does not run, so nobody is at its console; start it")
-            return ConsoleTarget(kind, port=self.consoles.port(kind))
+            return ConsoleTarget(kind, port=self.consoles.port(kind), channels=kind == "spice-html5")
 
     def describe(self, name: str) -> Mapping[str, object]:
         """Return what a guest of that name has."""

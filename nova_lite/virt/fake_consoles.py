@@ -9,9 +9,11 @@ import struct
 import threading
 from collections.abc import Mapping
 
+from nova_lite.virt.fake_spice import SpiceChannel, take
+
 GREETING = b"fake console\r\n"
 VERSION = b"RFB 003.008\n"
-KINDS = ("serial", "novnc")
+KINDS = ("serial", "novnc", "spice-html5")
 _PIECE = 65_536
 _SIDE = 16
 """Pixels of the fake screen's sides."""
@@ -71,16 +73,12 @@ class _Screen(socketserver.BaseRequestHandler):
             self.request.sendall(head + _COLOUR * (_SIDE * _SIDE))
 
     def _take(self, count: int) -> bytes:
-        taken = b""
-        while len(taken) < count:
-            piece = self.request.recv(count - len(taken))
-            if not piece:
-                raise EOFError
-            taken += piece
-        return taken
+        return take(self.request, count)
 
 
-_HANDLERS: Mapping[str, type[socketserver.BaseRequestHandler]] = dict(zip(KINDS, (_Line, _Screen), strict=True))
+_HANDLERS: Mapping[str, type[socketserver.BaseRequestHandler]] = dict(
+    zip(KINDS, (_Line, _Screen, SpiceChannel), strict=True)
+)
 
 
 class _Listener(socketserver.ThreadingTCPServer):

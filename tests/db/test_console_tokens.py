@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from rows import add_server
@@ -23,22 +24,54 @@ def test_one_of_many_gets_it(store: Store) -> None:
     server_id = add_server(store, host="h1", vm_state="active", task_state=None)
     for _ in range(5):
         token = console_tokens.issue(store, server_id, "serial", 600)
-        got: list[object] = []
-
-        def use(token: str = token, got: list[object] = got) -> None:
-            try:
-                got.append(console_tokens.use(store, token))
-            except NotFound as error:
-                got.append(error)
-
-        threads = [threading.Thread(target=use) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sum(isinstance(answer, console_tokens.Ticket) for answer in got) == 1
-        assert len(got) == 6
+        assert outcomes(lambda token=token: console_tokens.use(store, token)) == 1
     assert count(store) == 0
+
+
+def test_one_session_for_each_token_and_one_connection_for_each_channel(store: Store) -> None:
+    server_id = add_server(store, host="h1", vm_state="active", task_state=None)
+    for _ in range(3):
+        token = console_tokens.issue(store, server_id, "spice-html5", 600)
+        assert outcomes(lambda token=token: console_tokens.begin(store, token, "1.0")) == 1
+        wanted = ["2.0", "3.0", "4.0", "2.0", "3.0", "4.0"]
+        assert outcomes(lambda token=token, wanted=wanted: console_tokens.join(store, token, wanted.pop())) == 3
+        console_tokens.end(store, token)
+        console_tokens.end(store, token)
+        for use in (console_tokens.begin, console_tokens.join):
+            with pytest.raises(NotFound):
+                use(store, token, "5.0")
+    assert count(store) == 0
+
+
+def test_a_session_has_a_bounded_number_of_channels(store: Store) -> None:
+    server_id = add_server(store, host="h1", vm_state="active", task_state=None)
+    token = console_tokens.issue(store, server_id, "spice-html5", 600)
+    with pytest.raises(NotFound):
+        console_tokens.join(store, token, "2.0")
+    console_tokens.begin(store, token, "1.0")
+    for number in range(console_tokens.MOST_CHANNELS - 1):
+        console_tokens.join(store, token, f"255.{255 - number}")
+    with pytest.raises(NotFound):
+        console_tokens.join(store, token, "2.0")
+
+
+def outcomes(use: Callable[[], object]) -> int:
+    """Let six do it at once; return how many it was granted to."""
+    got: list[object] = []
+
+    def one() -> None:
+        try:
+            got.append(use())
+        except NotFound as error:
+            got.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 6
+    return sum(isinstance(answer, console_tokens.Ticket) for answer in got)
 
 
 def test_old_and_surplus_tokens_go(store: Store) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import spice_seat
 from oci_variant import with_program
 from private_host import wait_for
 from real_cloud import ENDPOINT, KINDS, Cloud, fetch
@@ -16,7 +18,9 @@ from test_distributed import distributed
 
 from nova_lite.cli import attach
 from nova_lite.cli.faults import CommandError
+from nova_lite.spice import Channel
 
+CAPS_LOCK = 0x3A
 ECHO = ["/bin/sh", "-c", 'echo ready; while read line; do echo "got $line"; done']
 
 
@@ -132,16 +136,21 @@ def test_a_unikernels_line_is_there(cloud: Cloud, make: Callable[..., str]) -> N
     seat.line.close()
 
 
-def test_a_screen_speaks_rfb(cloud: Cloud, make: Callable[..., str]) -> None:
+def vm_with_a_screen(cloud: Cloud, make: Callable[..., str], name: str) -> str:
+    """Make a VM from an image that has a video card while that is done."""
     tiny = cloud.find("/image/v2/images", "images", "tiny")
     patch = [{"op": "add", "path": "/hw_video_model", "value": "virtio"}]
     media = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
     assert cloud.ask("PATCH", f"/image/v2/images/{tiny}", patch, user="admin", headers=media).status == 200
     try:
-        server_id = make("console-screen", "vm")
+        return make(name, "vm")
     finally:
         patch = [{"op": "remove", "path": "/hw_video_model"}]
         assert cloud.ask("PATCH", f"/image/v2/images/{tiny}", patch, user="admin", headers=media).status == 200
+
+
+def test_a_screen_speaks_rfb(cloud: Cloud, make: Callable[..., str]) -> None:
+    server_id = vm_with_a_screen(cloud, make, "console-screen")
     path = parse_qs(urlsplit(open_console(cloud, server_id, "vnc", "novnc")).query)["path"][0]
     seat = Seat("ws" + ENDPOINT.removeprefix("http") + path)
     seat.until(b"RFB 003.008\n")
@@ -151,6 +160,33 @@ def test_a_screen_speaks_rfb(cloud: Cloud, make: Callable[..., str]) -> None:
     seat.until(b"\x01\x01" + bytes(4))
     seat.line.write(b"\x01")
     seat.until(b"QEMU")
+
+
+def test_a_screen_speaks_spice_on_all_its_channels(cloud: Cloud, make: Callable[..., str]) -> None:
+    server_id = vm_with_a_screen(cloud, make, "console-spice")
+    place = spice_seat.websocket(open_console(cloud, server_id, "spice", "spice-html5"), ENDPOINT)
+    seat = spice_seat.Seat(place)
+    display, (width, height) = seat.look()
+    assert width >= 640 and height >= 400
+    copy = display.until(spice_seat.COPY)
+    assert struct.unpack_from("<5i", copy)[:3] == (0, 0, 0), "the first surface, from its corner"
+    inputs = seat.open(Channel.INPUTS)
+    inputs.until(spice_seat.INPUTS_INIT)
+    seat.open(Channel.CURSOR)
+    seat.type(inputs, CAPS_LOCK)
+    lit = struct.unpack("<H", inputs.until(spice_seat.MODIFIERS))[0]
+    assert lit & 4, "the guest's own keyboard driver has lit its lamp"
+    stranger = spice_seat.Channel(place)
+    with pytest.raises(spice_seat.Ended, match="Token not found"):
+        stranger.link(0, Channel.MAIN)
+    stranger = spice_seat.Channel(place)
+    with pytest.raises(spice_seat.Ended, match="Token not found"):
+        stranger.link(seat.session, Channel.DISPLAY)
+    assert cloud.act(server_id, **{"os-stop": None}).status == 202
+    cloud.await_status(server_id, "SHUTOFF")
+    display.ended()
+    with pytest.raises(CommandError, match="404"):
+        attach.Line(place)
 
 
 @pytest.mark.timeout(200)

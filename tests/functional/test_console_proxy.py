@@ -23,6 +23,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from cli_cloud import Cloud, cloud
+from spice_seat import Seat
+from spice_seat import websocket as websocket_of
 
 from nova_lite import websocket
 from nova_lite.cli import attach
@@ -252,12 +254,11 @@ def test_the_client_shows_where_a_console_is(running: Cloud) -> None:
     shown = running.read("console", "url", "show", "--serial", "one")
     assert shown["Page"].startswith(f"http://127.0.0.1:{running.port}/console/serial?token=")
     assert shown["URL"].split("token=")[1] == shown["Page"].split("token=")[1]
-    refused = running.run("console", "url", "show", "--spice", "one")
-    assert refused.code == 1
-    assert "Unavailable console type spice-html5" in refused.err
+    screen = running.read("console", "url", "show", "--spice", "one")
+    assert screen["URL"].startswith(f"http://127.0.0.1:{running.port}/console/spice?path=")
 
 
-@pytest.mark.parametrize("kind", ["serial", "novnc"])
+@pytest.mark.parametrize("kind", ["serial", "novnc", "spice"])
 def test_openstackclient_is_shown_the_same(running: Cloud, kind: str) -> None:
     line = [
         str(Path(sys.executable).with_name("openstack")),
@@ -274,7 +275,9 @@ def test_openstackclient_is_shown_the_same(running: Cloud, kind: str) -> None:
     )
     done = subprocess.run(line, capture_output=True, timeout=60, env=environment, check=True)
     shown = json.loads(done.stdout)
-    assert shown["type"] == kind
+    assert shown["type"] == {"spice": "spice-html5"}.get(kind, kind)
+    if kind == "spice":
+        Seat(websocket_of(shown["url"], f"http://127.0.0.1:{running.port}")).close()
     if kind == "serial":
         line_open = attach.Line(shown["url"])
         assert read(line_open, len(GREETING)) == GREETING

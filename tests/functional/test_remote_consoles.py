@@ -12,12 +12,14 @@ from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, READER, ask
 from sqlalchemy import select, update
 from whole_cloud import WholeCloud
 
+from nova_lite.api.console import urls
 from nova_lite.compute import console_tokens
 from nova_lite.db.models import ConsoleAuthToken, Image
 from nova_lite.errors import NotFound
 
 SERIAL = {"remote_console": {"protocol": "serial", "type": "serial"}}
 NOVNC = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
+SPICE = {"remote_console": {"protocol": "spice", "type": "spice-html5"}}
 
 
 @pytest.fixture
@@ -85,12 +87,55 @@ def test_a_screen_is_a_page_that_is_told_where_to_connect(cloud: WholeCloud) -> 
     )
 
 
+def test_a_screen_is_to_be_had_by_spice_too(cloud: WholeCloud) -> None:
+    give_screens(cloud)
+    server_id = cloud.boot()
+    shown = open_console(cloud, server_id, SPICE).json["remote_console"]
+    assert (shown["protocol"], shown["type"]) == ("spice", "spice-html5")
+    url = urlsplit(shown["url"])
+    assert (url.scheme, url.path) == ("http", "/console/spice")
+    assert parse_qs(url.query)["path"][0].startswith("/console/websocket?token=")
+    old = ask(
+        cloud, "POST", f"/servers/{server_id}/action", {"os-getSPICEConsole": {"type": "spice-html5"}}, version="2.5"
+    )
+    assert (old.status_int, old.json["console"]["type"]) == (200, "spice-html5")
+    assert urlsplit(old.json["console"]["url"]).path == "/console/spice"
+    token = token_of(shown["url"])
+    told = ask(cloud, "GET", f"/os-console-auth-tokens/{token}", token=ADMIN, version="2.31").json["console"]
+    assert (told["instance_uuid"], told["host"]) == (server_id, "127.0.0.1")
+    assert told["port"] > 0
+    assert console_tokens.begin(cloud.store, token, "1.0").server_id == server_id, "to look at it does not use it up"
+    cloud.conf.set_override("spice_html5_base_url", "https://screens.example/spice_auto.html", group="console")
+    outside = open_console(cloud, server_id, SPICE).json["remote_console"]["url"]
+    assert outside.startswith(
+        "https://screens.example/spice_auto.html?host=127.0.0.1&port=8774&path=console%2Fwebsocket%3F"
+    )
+    origins = urls.allowed_origins(cloud.conf, "http://127.0.0.1:8774")
+    assert origins == {"http://127.0.0.1:8774", "https://screens.example:443"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [("unikernel", "a unikernel has no screen"), ("container", "a container has no screen")]
+)
+def test_who_has_no_screen_is_told_who_has(cloud: WholeCloud, kind: str, what: str) -> None:
+    def work(session: Any) -> None:
+        image = session.get(Image, IMAGE)
+        image.properties = {**image.properties, "hw_video_model": "virtio", "nova_lite_kind": kind}
+        if kind == "container":
+            image.container_format = "docker"
+
+    cloud.store.transact(work)
+    answer = open_console(cloud, cloud.boot(), SPICE)
+    assert answer.status_int == 400
+    assert f"{what}; its serial console works, and a VM whose image has hw_video_model" in answer.text
+
+
 @pytest.mark.parametrize(
     ("protocol", "kind", "version"),
     [
         ("vnc", "novnc", "2.6"),  # this image gives its VMs no screen
         ("vnc", "xvpvnc", "2.6"),
-        ("spice", "spice-html5", "2.6"),
+        ("spice", "spice-html5", "2.6"),  # nor this one
         ("rdp", "rdp-html5", "2.6"),
         ("mks", "webmks", "2.8"),
         ("vnc", "serial", "2.6"),

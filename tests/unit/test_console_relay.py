@@ -96,6 +96,31 @@ def test_a_quiet_console_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     relay.stop()
 
 
+def test_a_quiet_channel_stays_as_long_as_another_of_its_console_is_not_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_relay, "_LOOK_S", 0.1)
+    relay = make_relay(tmp_path, idle_timeout=1.0)
+    target = ConsoleTarget("spice-html5", port=TARGET.port, channels=True)
+    with (
+        closing(connect(relay.grant("one/spice-html5", target))) as busy,
+        closing(connect(relay.grant("one/spice-html5", target))) as quiet,
+        closing(connect(relay.grant("two/spice-html5", target))) as other,
+    ):
+        for line in (busy, quiet, other):
+            assert take(line, len(GRANTED + GREETING)) == GRANTED + GREETING
+        for _ in range(12):
+            busy.sendall(b"x")
+            assert take(busy, 1) == b"x"
+            time.sleep(0.2)
+        assert other.recv(100) == b"", "another's console is none of its"
+        quiet.sendall(b"y")
+        assert take(quiet, 1) == b"y"
+        assert quiet.recv(100) == b"", "quiet together, they go"
+        assert busy.recv(100) == b""
+    relay.stop()
+
+
 def test_at_an_exclusive_console_the_last_who_comes_stays(relay: ConsoleRelay, tmp_path: Path) -> None:
     path = tmp_path / "one.sock"
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as guest:

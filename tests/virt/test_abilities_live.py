@@ -22,13 +22,18 @@ from driver_fixtures import (  # noqa: E402, F401
     bridge,
     driver,
     images,
+    make_driver,
     make_spec,
     says,
     state,
     until,
 )
+from spice_seat import COPY, Channel  # noqa: E402
+from spice_seat import Seat as SpiceSeat  # noqa: E402
 
 from nova_lite.compute.transitions import PowerState  # noqa: E402
+from nova_lite.spice import Channel as Kind  # noqa: E402
+from nova_lite.spice import Refusal  # noqa: E402
 from nova_lite.virt.abilities import ConsoleTarget  # noqa: E402
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, DriverError  # noqa: E402
 
@@ -156,11 +161,38 @@ def test_a_unikernel_and_a_container_have_a_serial_console(driver, make_spec) ->
     Seat(driver.console_target(spec.server_id, "serial")).type(b"echo ane''w\r", b"anew")
 
 
-@pytest.mark.parametrize("model", ["vga", "virtio"])
+@pytest.mark.parametrize("model", ["vga", "virtio", "qxl"])
 def test_a_screen_is_there_where_the_image_asks(driver, make_spec, model: str) -> None:
     spec = make_spec(VM, properties={"hw_video_model": model})
     driver.spawn(spec)
     Seat(driver.console_target(spec.server_id, "novnc")).wait(b"RFB 003.008\n")
+    target = driver.console_target(spec.server_id, "spice-html5")
+    assert target.channels and not target.exclusive
+    screen = SpiceSeat(str(target.unix_path))
+    assert {(kind, 0) for kind in (Kind.DISPLAY, Kind.INPUTS, Kind.CURSOR)} <= screen.offered
+    display, (width, height) = screen.look()
+    assert width >= 640 and height >= 400
+    display.until(COPY)
+    stranger = Channel(str(target.unix_path))
+    assert stranger.link(screen.session ^ 1, Kind.INPUTS) == Refusal.BAD_CONNECTION_ID
+    # What comes second takes it over, as its user has a token of their own.
+    SpiceSeat(str(target.unix_path)).close()
+    screen.main.ended()
+
+
+def test_a_host_may_show_screens_by_one_protocol_alone(driver, make_spec, state: Path) -> None:
+    asked = make_spec(VM, properties={"hw_video_model": "vga"})
+    with_vnc = make_driver(state, **{"libvirt.screens": ["vnc"]})
+    assert "leaves spice out" in with_vnc.capabilities().missing["vm.console.spice-html5"]
+    with_vnc.spawn(asked)
+    Seat(with_vnc.console_target(asked.server_id, "novnc")).wait(b"RFB 003.008\n")
+    with pytest.raises(DriverError, match="leaves spice out"):
+        with_vnc.console_target(asked.server_id, "spice-html5")
+    assert "vm.console.spice-html5" not in driver.capabilities().missing
+    with pytest.raises(DriverError, match="a hard reboot gives it"):
+        driver.console_target(asked.server_id, "spice-html5")
+    driver.reboot(asked, hard=True, grace_s=0)
+    SpiceSeat(str(driver.console_target(asked.server_id, "spice-html5").unix_path)).close()
 
 
 def test_a_screen_that_is_not_there_is_refused(driver, make_spec) -> None:

@@ -60,7 +60,9 @@ def _open(call: Call, record: ServerRecord, kind: str) -> str:
     token = console_tokens.issue(call.store, record.id, kind, conf.console.token_ttl)
     if kind == "serial":
         return urls.serial(call.services.endpoint, token)
-    return urls.novnc(call.services.endpoint, token, conf.console.novnc_base_url)
+    if kind == "novnc":
+        return urls.novnc(call.services.endpoint, token, conf.console.novnc_base_url)
+    return urls.spice(call.services.endpoint, token, conf.console.spice_html5_base_url)
 
 
 def _unavailable(kind: str) -> Invalid:

@@ -1,4 +1,4 @@
-"""The console proxy: a WebSocket on the one side, the relay of a guest's host on the other, and two pages.
+"""The console proxy: a WebSocket on the one side, the relay of a guest's host on the other, and the pages that open one.
 
 It stands before the WSGI application and takes what lies below ``/console/``. Everything that decides is
 :class:`nova_lite.api.console.doorman.Doorman`'s; here bytes are carried.
@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 from urllib.parse import parse_qs
 
-from nova_lite import websocket
+from nova_lite import spice, websocket
 from nova_lite.api.console import pages, urls
 from nova_lite.api.console.doorman import Doorman, Passage
 from nova_lite.api.context import Services
 from nova_lite.api.errors import status_of
+from nova_lite.api.server import console_stream
+from nova_lite.api.server.console_stream import Browser
 from nova_lite.api.server.green import eventlet
 from nova_lite.errors import Invalid, NotFound, NovaLiteError, Unavailable
-from nova_lite.websocket import Decoder, Opcode, ProtocolError
 
 LOG = logging.getLogger(__name__)
 
@@ -27,15 +28,10 @@ socket: Any = eventlet.green.socket
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-PING_S = 30.0
-"""After so long a silence the browser is asked whether it is there; after twice that it is not. One piece may take as long."""
-
-_PIECE = 32_768
 _LONGEST_ANSWER = 1024
 _MOST_PARAMETERS = 8
 _SUBPROTOCOL = "binary"
 _REASONS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 409: "Conflict", 503: "Service Unavailable"}
-_GOING_AWAY, _BROKEN, _NORMAL = 1001, 1011, 1000
 
 
 class ConsoleProxy:
@@ -44,7 +40,7 @@ class ConsoleProxy:
     def __init__(self, application: WsgiApp, services: Services) -> None:
         self._application = application
         self._doorman = Doorman(services)
-        self._pages = pages.load(services.endpoint)
+        self._pages = pages.load(services.conf, services.endpoint)
         self._connect_s = services.conf.console.connect_timeout
         self._most = services.conf.console.max_connections
         self._open = 0
@@ -57,7 +53,7 @@ class ConsoleProxy:
             return _refuse(start_response, 404)
         page = self._pages.get(path)
         if page is not None:
-            start_response("200 OK", [*page.headers.items(), ("Content-Length", str(len(page.body)))])
+            start_response(page.status, [*page.headers.items(), ("Content-Length", str(len(page.body)))])
             return [page.body]
         if path != urls.WEBSOCKET:
             return _refuse(start_response, 404)
@@ -77,26 +73,60 @@ class ConsoleProxy:
         try:
             answer = _handshake(environ)
             self._doorman.check_origin(environ.get("HTTP_ORIGIN"))
-            passage = self._doorman.let_through(_token(environ))
-            guest = self._reach(passage)
+            token = _token(environ)
+            guest = None
+            if not self._doorman.has_channels(token):
+                passage = self._doorman.let_through(token)
+                guest = self._reach(passage)
         except NovaLiteError as error:
             LOG.info("event=console-refused reason=%s", error.code)
             return _refuse(start_response, status_of(error))
         except OSError as error:
             LOG.warning("event=console-refused reason=%r", str(error))
             return _refuse(start_response, 503)
-        LOG.info("server=%s console=%s event=opened", passage.server_id, passage.console_type)
         # An open console does not keep the server from stopping.
         environ["eventlet.set_idle"]()
-        try:
-            browser = environ["eventlet.input"].get_socket()
-            with guest:
-                _Splice(browser, guest).run(answer)
-        finally:
-            LOG.info("server=%s console=%s event=closed", passage.server_id, passage.console_type)
+        with suppress(OSError), nullcontext() if guest is None else guest:
+            browser = Browser(environ["eventlet.input"].get_socket(), answer)
+            if guest is None:
+                self._channel(browser, token)
+            else:
+                self._run(browser, guest, passage)
         # As eventlet's own WebSocket does it: the socket was answered on, and is closed.
         eventlet.wsgi.WSGI_LOCAL.already_handled = True
         return []
+
+    def _run(self, browser: Browser, guest: Any, passage: Passage, channel: str = "") -> None:
+        """Carry a console's bytes to its end."""
+        what = f"{passage.console_type}/{channel}" if channel else passage.console_type
+        LOG.info("server=%s console=%s event=opened", passage.server_id, what)
+        try:
+            console_stream.splice(browser, guest)
+        finally:
+            LOG.info("server=%s console=%s event=closed", passage.server_id, what)
+
+    def _channel(self, browser: Browser, token: str) -> None:
+        """Carry one channel of a console that has several; only its first bytes say which, so it is refused in the open WebSocket."""
+        try:
+            said, link = console_stream.first(browser, spice.read_link, self._connect_s)
+            passage = self._doorman.let_channel_through(token, link)
+        except (spice.LinkError, NovaLiteError) as error:
+            LOG.info("event=console-refused reason=%r", str(error))
+            browser.close(console_stream.NOT_ALLOWED, str(error))
+            return
+        except (TimeoutError, EOFError):
+            browser.close(console_stream.NOT_ALLOWED, "nobody has said what this is for")
+            return
+        try:
+            with self._reach(passage) as guest:
+                guest.sendall(said)
+                self._run(browser, guest, passage, link.name)
+        except (OSError, NovaLiteError) as error:
+            LOG.warning("server=%s event=console-refused reason=%r", passage.server_id, str(error))
+            browser.close(console_stream.BROKEN, "the console can't be reached")
+        finally:
+            if link.begins:
+                self._doorman.end_session(token)
 
     def _reach(self, passage: Passage) -> Any:
         """Connect to the host's relay. :raises OSError: it can't be reached. :raises Unavailable: it does not let us through."""
@@ -116,83 +146,6 @@ class ConsoleProxy:
             guest.close()
             raise
         return guest
-
-
-class _Splice:
-    """One console: frames on the one side, bytes on the other."""
-
-    def __init__(self, browser: Any, guest: Any) -> None:
-        self._browser = browser
-        self._guest = guest
-        self._sending = eventlet.semaphore.Semaphore()
-        self._closed = False
-
-    def run(self, answer: bytes) -> None:
-        """Finish the handshake and carry both directions until one ends."""
-        self._browser.settimeout(PING_S)
-        self._guest.settimeout(None)
-        with suppress(OSError):
-            self._send(answer)
-            outward = eventlet.spawn(self._outward)
-            try:
-                self._inward()
-            finally:
-                with suppress(OSError):
-                    self._guest.shutdown(socket.SHUT_RDWR)
-                outward.wait()
-
-    def _inward(self) -> None:
-        """Hand on what the browser sends."""
-        decoder = Decoder(masked=True)
-        awaited = False
-        while not self._closed:
-            try:
-                piece = self._browser.recv(_PIECE)
-            except TimeoutError:
-                if awaited:
-                    return
-                awaited = True
-                self._send(websocket.encode(Opcode.PING, b""))
-                continue
-            if not piece:
-                return
-            awaited = False
-            try:
-                frames = decoder.feed(piece)
-            except ProtocolError as error:
-                self._close(error.code, str(error))
-                return
-            for frame in frames:
-                if frame.opcode is Opcode.CLOSE:
-                    self._close(_NORMAL, "")
-                    return
-                if frame.opcode is Opcode.PING:
-                    self._send(websocket.encode(Opcode.PONG, frame.payload))
-                elif frame.opcode is not Opcode.PONG and frame.payload:
-                    self._guest.sendall(frame.payload)
-
-    def _outward(self) -> None:
-        """Hand on what the guest writes."""
-        try:
-            while piece := self._guest.recv(_PIECE):
-                self._send(websocket.encode(Opcode.BINARY, piece))
-            self._close(_GOING_AWAY, "the console has ended")
-        except OSError:
-            self._close(_BROKEN, "the console is broken")
-        finally:
-            with suppress(OSError):
-                self._browser.shutdown(socket.SHUT_RDWR)
-
-    def _send(self, frame: bytes) -> None:
-        with self._sending:
-            self._browser.sendall(frame)
-
-    def _close(self, code: int, reason: str) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        with suppress(OSError):
-            self._send(websocket.close(code, reason))
 
 
 def _handshake(environ: dict[str, Any]) -> bytes:

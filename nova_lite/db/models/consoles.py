@@ -16,7 +16,8 @@ class ConsoleAuthToken(Base):
     """A token that opens one console of one server, once.
 
     ``token_hash`` is the token's SHA-256 (hex): the token itself is nowhere. It is good until ``expires_at`` (epoch seconds) and as
-    long as the server is on ``host``. Who uses it deletes the row.
+    long as the server is on ``host``. Who uses it deletes the row; where a console has several channels, who ends its session does, and
+    ``channels`` names those that were opened, separated by spaces.
     """
 
     __tablename__ = "console_auth_tokens"
@@ -30,4 +31,5 @@ class ConsoleAuthToken(Base):
     host: Mapped[str] = mapped_column(Name)
     console_type: Mapped[str] = mapped_column(String(16))
     expires_at: Mapped[float] = mapped_column(Double)
+    channels: Mapped[str] = mapped_column(String(255), default="", server_default="")
     created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)

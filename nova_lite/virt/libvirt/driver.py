@@ -45,7 +45,11 @@ class LibvirtDriver(LibvirtAbilities):
         self._lxc = Connection(options.lxc_uri, options.call_timeout)
         self._container_emulator = Path(options.container_emulator)
         self._profiles = ProfileSource(
-            self._qemu, options.virt_type, options.cpu_mode, state / "libvirt" / "accelerator.json"
+            self._qemu,
+            options.virt_type,
+            options.cpu_mode,
+            state / "libvirt" / "accelerator.json",
+            tuple(options.screens),
         )
         limits = ContainerLimits(
             uid_base=options.container_uid_base,

@@ -13,7 +13,6 @@ from nova_lite.virt.libvirt import identity
 
 QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 ET.register_namespace("qemu", QEMU_NAMESPACE)
-VIDEO_MODELS = ("vga", "virtio", "bochs", "cirrus", "qxl")
 
 
 def add(parent: ET.Element, tag: str, text: str | int | None = None, **attributes: str | int) -> ET.Element:
@@ -120,18 +119,6 @@ def guest_agent(devices: ET.Element) -> None:
     channel = add(devices, "channel", type="unix")
     add(channel, "source", mode="bind")
     add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
-
-
-def screen(devices: ET.Element, model: str) -> None:
-    """Add a video card and a VNC server on a socket that libvirt chooses; nothing listens on the network.
-
-    :raises DriverError: the model is none that there is.
-    """
-    if model not in VIDEO_MODELS:
-        raise DriverError(f"there is no video card {model!r:.40}; there are {', '.join(VIDEO_MODELS)}")
-    graphics = add(devices, "graphics", type="vnc")
-    add(graphics, "listen", type="socket")
-    add(add(devices, "video"), "model", type=model)
 
 
 def without_cpu_probe(root: ET.Element) -> None:

@@ -54,6 +54,9 @@ def capabilities(qemu: Connection, lxc: Connection, profiles: ProfileSource, con
         kinds += [VM, UNIKERNEL]
         if virt_type != KVM:
             missing["kvm"] = "guests are emulated; see accelerator.json below state_path for what was found"
+        for protocol, ability in (("vnc", "console.novnc"), ("spice", "console.spice-html5")):
+            if why := profile.screens.missing(protocol):
+                missing[f"{VM}.{ability}"] = why
     except DriverError as error:
         missing[VM] = missing[UNIKERNEL] = error.message
     reason = missing_for_containers(container_emulator)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nova_lite.virt.libvirt.elements import add
+from nova_lite.virt.libvirt.screens import Screens
 
 KVM = "kvm"
 TCG = "qemu"
@@ -16,7 +17,7 @@ class HostProfile:
     """How QEMU is run here.
 
     ``virt_type``: ``kvm`` or ``qemu`` (emulation). ``cpu_mode``: ``[libvirt] cpu_mode``. ``skip_cpu_probe``: this
-    libvirt knows the shortcut of :func:`elements.without_cpu_probe`.
+    libvirt knows the shortcut of :func:`elements.without_cpu_probe`. ``screens``: how a VM can be seen here.
     """
 
     virt_type: str
@@ -24,6 +25,7 @@ class HostProfile:
     cpu_mode: str = "auto"
     skip_cpu_probe: bool = False
     machine: str = "pc"
+    screens: Screens = field(default_factory=Screens)
 
 
 def cpu(root: ET.Element, profile: HostProfile) -> None:

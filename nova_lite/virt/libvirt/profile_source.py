@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import uuid
 import xml.etree.ElementTree as ET
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import libvirt
 
 from nova_lite.virt.driver import DriverError
-from nova_lite.virt.libvirt import accelerator, elements
+from nova_lite.virt.libvirt import accelerator, elements, screens
 from nova_lite.virt.libvirt.connection import Connection
 from nova_lite.virt.libvirt.host_profile import KVM, TCG, HostProfile
 
@@ -19,12 +20,18 @@ from nova_lite.virt.libvirt.host_profile import KVM, TCG, HostProfile
 class ProfileSource:
     """The host's profile, found out when it is first needed and then kept."""
 
-    def __init__(self, connection: Connection, virt_type: str, cpu_mode: str, remembered: Path) -> None:
-        """:param virt_type: auto, or what the operator says; *remembered* keeps what auto found."""
+    def __init__(
+        self, connection: Connection, virt_type: str, cpu_mode: str, remembered: Path, shown_by: Collection[str]
+    ) -> None:
+        """:param virt_type: auto, or what the operator says; *remembered* keeps what auto found.
+
+        :param shown_by: the protocols that VMs' screens are to be shown by, where QEMU has them.
+        """
         self._connection = connection
         self._virt_type = virt_type
         self._cpu_mode = cpu_mode
         self._remembered = remembered
+        self._shown_by = shown_by
         self._lock = threading.Lock()
         self._profile: HostProfile | None = None
 
@@ -36,20 +43,26 @@ class ProfileSource:
             return self._profile
 
     def _find(self) -> HostProfile:
-        emulator = self._connection.call("ask for the emulator", _emulator)
+        capabilities = self._connection.call("ask for the emulator", _capabilities)
+        emulator = _emulator(capabilities)
         virt_type = self._virt_type
         if virt_type == "auto":
             virt_type = accelerator.find(emulator, self._remembered).virt_type
         if virt_type == KVM and not Path("/dev/kvm").exists():
             raise DriverError("[libvirt] virt_type is kvm, but there is no /dev/kvm")
         shortcut = virt_type == TCG and self._connection.call("try a definition", _knows_shortcut)
-        return HostProfile(virt_type, emulator, self._cpu_mode, shortcut)
+        seen = screens.read(capabilities, self._shown_by)
+        return HostProfile(virt_type, emulator, self._cpu_mode, shortcut, screens=seen)
 
 
-def _emulator(connection: Any) -> str:
-    """Return the path of the QEMU that libvirt would use for x86_64."""
-    answer = ET.fromstring(connection.getDomainCapabilities(None, "x86_64", None, TCG))  # noqa: S314 - libvirt's own
-    path = answer.findtext("path")
+def _capabilities(connection: Any) -> str:
+    """Return what libvirt says (XML) of the QEMU that it would use for x86_64."""
+    return str(connection.getDomainCapabilities(None, "x86_64", None, TCG))
+
+
+def _emulator(capabilities: str) -> str:
+    """Return that QEMU's path."""
+    path = ET.fromstring(capabilities).findtext("path")  # noqa: S314 - libvirt's own
     if not path:
         raise DriverError("libvirt knows no QEMU for x86_64; the package qemu-system-x86 is missing")
     return path

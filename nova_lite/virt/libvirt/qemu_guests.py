@@ -175,7 +175,8 @@ class QemuGuests:
             seat = self._instances.at(server_id).console_socket
             self._reader.seat(server_id, seat)
             return ConsoleTarget(kind, seat)
-        return console_ports.find(self.domains.on(server_id, "look at", lambda domain: domain.XMLDesc()), kind)
+        description = self.domains.on(server_id, "look at", lambda domain: domain.XMLDesc())
+        return console_ports.find(description, kind, self._profiles.get().screens)
 
     def follow(self, view: DomainView) -> None:
         """Read its serial port, if that is a terminal; ours are virtlogd's to keep."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nova_lite.virt import refusals
 from nova_lite.virt.driver import GuestSpec, LocalImage
-from nova_lite.virt.libvirt import elements
+from nova_lite.virt.libvirt import elements, screens
 from nova_lite.virt.libvirt.disks import backing_format
 from nova_lite.virt.libvirt.elements import add
 from nova_lite.virt.libvirt.host_profile import TCG, HostProfile, cpu
@@ -70,7 +70,7 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     if refusals.has_agent(spec):
         elements.guest_agent(devices)
     if refusals.has_screen(spec):
-        elements.screen(devices, spec.properties[refusals.VIDEO_PROPERTY])
+        screens.show(devices, spec.properties[refusals.VIDEO_PROPERTY], profile.screens)
     add(devices, "memballoon", model="virtio")
     rng = add(devices, "rng", model="virtio")
     add(rng, "backend", "/dev/urandom", model="random")

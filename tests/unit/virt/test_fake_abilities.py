@@ -154,6 +154,7 @@ def test_passwords_screens_and_interrupts_need_what_the_image_asked_for() -> Non
     for call in (
         lambda: driver.set_password(spec.server_id, "root", "secret"),
         lambda: driver.console_target(spec.server_id, "novnc"),
+        lambda: driver.console_target(spec.server_id, "spice-html5"),
     ):
         with pytest.raises(DriverError, match="hw_"):
             call()
