@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite.agent.console_relay import ConsoleRelay
+from nova_lite.agent.guest_watch import GuestWatch
 from nova_lite.agent.job import Tools
 from nova_lite.agent.lock import HostLock
 from nova_lite.agent.metadata_source import MetadataSource
@@ -27,8 +29,10 @@ from nova_lite.bus import AGENT, Bus, Listener
 from nova_lite.db import operations
 from nova_lite.db.operations import LEASE_S, Work
 from nova_lite.db.store import Store
+from nova_lite.db.types import epoch
 from nova_lite.errors import StaleState
 from nova_lite.host.ports import Images, Networks, TellsGuests
+from nova_lite.virt.abilities import TellsChanges
 from nova_lite.virt.driver import Driver
 
 LOG = logging.getLogger(__name__)
@@ -73,7 +77,11 @@ class Agent:
         self._network_watch = NetworkWatch(keeper, conf.compute.poll_interval, self._stopping)
         self._runner = Runner(self._tools, self._stopping.is_set, hook)
         self._reporter = Reporter(conf, store, driver, self.host)
-        self._reconciler = Reconciler(self._tools, self._try_hold, self._let_go, self._stopping.is_set)
+        self._reconciler = Reconciler(self._tools, self._try_hold, self._let_go, self._stopping.is_set, self._begin_at)
+        self._compare = threading.Event()
+        """Set when a whole comparison is due before its time."""
+        self._guest_watch = GuestWatch(self._reconciler, self._is_held, self._compare.set, self._stopping)
+        self._unwatch: Callable[[], None] = lambda: None
         self._precache = Precache(self._tools)
         self._upkeep = Upkeep(self._tools, self._precache.kept)
         self._relay = ConsoleRelay(conf)
@@ -82,6 +90,8 @@ class Agent:
         self._hint = threading.Event()
         self._guard = threading.Lock()
         self._held: set[str] = set()
+        self._later: list[float] = []
+        """When operations can be taken that this agent has begun for later (epoch s); a heap."""
         self._under_way: dict[int, Work] = {}
         self._threads: list[threading.Thread] = []
         self._listener: Listener | None = None
@@ -109,6 +119,9 @@ class Agent:
         self._spawn("networks", self._network_watch.run)
         self._spawn("leases", self._renew)
         self._spawn("report", self._report)
+        if isinstance(self._tools.driver, TellsChanges):
+            self._unwatch = self._tools.driver.watch(self._guest_watch.tell)
+            self._spawn("guests", self._guest_watch.run)
         self._spawn("reconcile", self._reconcile)
 
     def wake(self) -> None:
@@ -118,11 +131,7 @@ class Agent:
 
     def stop(self) -> None:
         """End well: take nothing more, give what is under way ``stop_timeout`` seconds, hand the rest back."""
-        self._stopping.set()
-        self._hint.set()
-        self._network_watch.wake()
-        if self._listener is not None:
-            self._listener.stop()
+        self._begin_to_stop()
         deadline = time.monotonic() + self._conf.compute.stop_timeout
         while self._under_way and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -135,16 +144,20 @@ class Agent:
 
     def abandon(self) -> None:
         """Let everything go as a death would: nothing is finished and nothing handed back. For :meth:`stop`, and tests."""
-        self._stopping.set()
-        self._hint.set()
-        self._network_watch.wake()
-        if self._listener is not None:
-            self._listener.stop()
+        self._begin_to_stop()
         deadline = time.monotonic() + _JOIN_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._relay.stop()
         self._lock.release()
+
+    def _begin_to_stop(self) -> None:
+        self._stopping.set()
+        self._unwatch()
+        for wake in (self._hint.set, self._compare.set, self._guest_watch.wake, self._network_watch.wake):
+            wake()
+        if self._listener is not None:
+            self._listener.stop()
 
     def reconcile(self) -> None:
         """Compare and act once, now."""
@@ -179,7 +192,22 @@ class Agent:
                 self._stopping.wait(min(1.0, self._conf.compute.poll_interval))
                 continue
             if not more:
-                self._hint.wait(self._conf.compute.poll_interval)
+                self._hint.wait(self._rest_s())
+
+    def _begin_at(self, moment: float) -> None:
+        with self._guard:
+            heapq.heappush(self._later, moment)
+        self._hint.set()
+
+    def _rest_s(self) -> float:
+        """Return how long the queue may be left alone: until the next look, or until what is due before that."""
+        rest: float = self._conf.compute.poll_interval
+        with self._guard:
+            moment = epoch()
+            while self._later and self._later[0] <= moment:
+                heapq.heappop(self._later)
+                rest = 0.0  # due since the last look
+            return min(rest, self._later[0] - moment) if self._later else rest
 
     def _take_some(self) -> bool:
         """Take what the free workers can do; return whether there may be more that could be taken now."""
@@ -201,7 +229,7 @@ class Agent:
             self._runner.run(work)
         finally:
             self._under_way.pop(work.id, None)
-            self._let_go(work.target_id)
+            self._let_go(work.target_id, work.action)
             self._hint.set()  # a worker is free, and the server's next operation may begin
 
     def _try_hold(self, server_id: str) -> bool:
@@ -211,9 +239,14 @@ class Agent:
             self._held.add(server_id)
             return True
 
-    def _let_go(self, server_id: str) -> None:
+    def _let_go(self, server_id: str, action: str | None = None) -> None:
         with self._guard:
             self._held.discard(server_id)
+        self._guest_watch.let_go(server_id, action)
+
+    def _is_held(self, server_id: str) -> bool:
+        with self._guard:
+            return server_id in self._held
 
     def _renew(self) -> None:
         while not self._stopping.wait(RENEW_S):
@@ -233,10 +266,12 @@ class Agent:
     def _reconcile(self) -> None:
         starting = True
         while not self._stopping.is_set():
+            self._compare.clear()
             try:
                 self._reconciler.run(starting=starting)
                 starting = False
                 self._upkeep.run()
             except Exception:
                 LOG.exception("host=%s event=reconcile-failed", self.host)
-            self._stopping.wait(self._conf.compute.reconcile_interval)
+            if not self._stopping.is_set():
+                self._compare.wait(self._conf.compute.reconcile_interval)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,20 @@ from nova_lite.db.models import Operation, Server
 from nova_lite.db.operations import UNFINISHED, Caller
 from nova_lite.db.types import JsonDict, epoch, new_id, now
 from nova_lite.errors import Conflict, NotFound, NovaLiteError
-from nova_lite.virt.driver import DriverError, Observed
+from nova_lite.virt.driver import DriverError, GuestNotFound, Observed
 
 LOG = logging.getLogger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_MOST_IDS = 500
+"""In one query."""
 
 
 class Reconciler:
     """Keeps the rows of one host's servers and its guests in step.
 
     :param try_hold: takes a server for this thread, False when an operation works on it; *release* lets it go.
+    :param begin_at: called with the moment (epoch s) at which an operation that was begun here can be taken.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class Reconciler:
         try_hold: Callable[[str], bool],
         release: Callable[[str], None],
         stopping: Callable[[], bool],
+        begin_at: Callable[[float], None],
     ) -> None:
         self._tools = tools
         self._try_hold = try_hold
         self._release = release
         self._stopping = stopping
+        self._begin_at = begin_at
         self._reported: set[str] = set()
         self._left_overs = LeftOvers(tools, try_hold, release)
 
@@ -64,13 +69,43 @@ class Reconciler:
         if observed is not None:
             wanted += self._others(observed, {row.server_id for row in wanted})
         decisions = diff(observed, wanted, starting=starting, resume=resume)
+        self._act_on(decisions)
+        if not self._stopping():
+            self._left_overs.remove()
+        return decisions
+
+    def look(self, told: Mapping[str, PowerState | None]) -> list[str]:
+        """Compare the servers whose guests are said to have changed, and act; return those left to an operation under way.
+
+        What is told (power, or None: gone) only says where to look: where it is what the row says anyway, as after what we did ourselves, nothing
+        more is asked; elsewhere the driver's answer decides. Ids of no server of this host cost nothing more.
+        """
+        found = self._told_of(list(told))
+        rows = [row for row in found if not row.busy and _differs(row, told[row.server_id])]
+        observed: list[Observed] = []
+        seen: list[Wanted] = []
+        for row in rows:
+            if self._stopping():
+                break
+            try:
+                observed.append(self._observe_one(row.server_id))
+            except GuestNotFound:
+                pass  # seen to be gone
+            except DriverError as error:
+                LOG.warning("server=%s event=not-observed reason=%r", row.server_id, error.message)
+                break  # the next would be as slow; the next whole comparison sees them all
+            seen.append(row)
+        self._act_on(diff(observed, seen))
+        return [row.server_id for row in found if row.busy]
+
+    def _observe_one(self, server_id: str) -> Observed:
+        return Observed(server_id, server_id, self._tools.driver.power(server_id), "")
+
+    def _act_on(self, decisions: list[Decision]) -> None:
         for decision in decisions:
             if self._stopping():
                 break
             self._act(decision)
-        if not self._stopping():
-            self._left_overs.remove()
-        return decisions
 
     def _was_booted(self) -> bool:
         """Tell whether the host was booted since the agent's last start, and remember this boot."""
@@ -84,6 +119,13 @@ class Reconciler:
         condition = (Server.host == self._tools.host, Server.deleted.is_(False))
         return self._read(condition)
 
+    def _told_of(self, ids: list[str]) -> list[Wanted]:
+        found: list[Wanted] = []
+        for start in range(0, len(ids), _MOST_IDS):
+            here = (Server.host == self._tools.host, Server.deleted.is_(False))
+            found += self._read((Server.id.in_(ids[start : start + _MOST_IDS]), *here))
+        return found
+
     def _others(self, observed: list[Observed], known: Collection[str]) -> list[Wanted]:
         """Read the rows of guests that were seen here and are not wanted here.
 
@@ -91,8 +133,8 @@ class Reconciler:
         """
         seen = [guest.server_id for guest in observed if guest.server_id and guest.server_id not in known]
         found: list[Wanted] = []
-        for start in range(0, len(seen), 500):
-            found += self._read((Server.id.in_(seen[start : start + 500]),), late=True)
+        for start in range(0, len(seen), _MOST_IDS):
+            found += self._read((Server.id.in_(seen[start : start + _MOST_IDS]),), late=True)
         return found
 
     def _read(self, condition: tuple[Any, ...], *, late: bool = False) -> list[Wanted]:
@@ -162,29 +204,38 @@ class Reconciler:
         if decision.vm_state is not None:
             values["vm_state"] = decision.vm_state.value
         seen = partial(self._show_and_restart, decision=decision, row=row, values=values)
-        if self._tools.store.transact(seen) and decision.vm_state is not None:
+        shown, due = self._tools.store.transact(seen)
+        if shown and decision.vm_state is not None:
             LOG.info("server=%s event=observed vm_state=%s power=%s", row.server_id, decision.vm_state, decision.power)
+        if due is not None:
+            self._begin_at(due)
 
-    def _show_and_restart(self, session: Session, decision: Decision, row: Wanted, values: dict[str, Any]) -> bool:
-        """Show what was observed, and ask for a restart of a guest that ended by itself where its policy says so."""
+    def _show_and_restart(
+        self, session: Session, decision: Decision, row: Wanted, values: dict[str, Any]
+    ) -> tuple[bool, float | None]:
+        """Show what was observed, and ask for a restart of a guest that ended by itself where its policy says so.
+
+        Return whether it was still so, and when (epoch s) the restart is due.
+        """
         if not swap(session, row, values):
-            return False
+            return False, None
         if decision.vm_state is not VmState.STOPPED:
-            return True
+            return True, None
         server = session.get_one(Server, row.server_id, populate_existing=True)
         planned = restarts.plan(server, decision.power, self._tools.conf.compute, epoch())
-        if planned is not None:
-            due, kept = planned
-            lifecycle.begin(
-                session,
-                Caller(f"req-{new_id()}", server.project_id, server.user_id),
-                server,
-                "restart",
-                values={"system_metadata": endings.keep(server, restarts=kept)},
-                not_before=due,
-            )
-            LOG.warning("server=%s event=restart in_s=%.1f count=%d", row.server_id, due - epoch(), kept["count"])
-        return True
+        if planned is None:
+            return True, None
+        due, kept = planned
+        lifecycle.begin(
+            session,
+            Caller(f"req-{new_id()}", server.project_id, server.user_id),
+            server,
+            "restart",
+            values={"system_metadata": endings.keep(server, restarts=kept)},
+            not_before=due,
+        )
+        LOG.warning("server=%s event=restart in_s=%.1f count=%d", row.server_id, due - epoch(), kept["count"])
+        return True, due
 
     def _lose(self, _decision: Decision, row: Wanted) -> None:
         message = "The guest is no longer on its host, though the hypervisor answers."
@@ -230,6 +281,12 @@ class Reconciler:
         image = fetch_image(self._tools, server)
         nics = plug_ports(self._tools, server)
         self._tools.driver.recover(spec.guest_spec(server.server, image, nics, None))
+
+
+def _differs(row: Wanted, power: PowerState | None) -> bool:
+    """Tell whether a guest of that power (None: gone) would have to be acted on."""
+    guests = [] if power is None else [Observed(row.server_id, row.server_id, power, "")]
+    return bool(diff(guests, [row]))
 
 
 def swap(session: Session, row: Wanted, values: dict[str, Any]) -> bool:

@@ -7,11 +7,12 @@ again after it was cut off half-way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.driver import GuestSpec, LocalImage, Nic
 
 
@@ -39,6 +40,27 @@ class ConsoleTarget:
     """Only one can be connected: a second one would wait for the first to go."""
     channels: bool = False
     """Whoever sits there has several connections, one for each thing; none of them is idle as long as another is not."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A guest has become ``power``, or is gone (None). ``server_id`` None: what changed meanwhile was perhaps not heard of."""
+
+    server_id: str | None
+    power: PowerState | None
+
+
+@runtime_checkable
+class TellsChanges(Protocol):
+    """Tell at once of guests that start, stop, die or vanish, by whomever."""
+
+    def watch(self, tell: Callable[[Change], None]) -> Callable[[], None]:
+        """Call ``tell`` for each change from now on; return what ends that.
+
+        A change may be told late, twice or never, and those that the driver's own calls make are told, too; what is told of a guest that is none of
+        ours has an id that no server has. *tell* is called from threads of the driver's, one change at a time of each guest, and
+        must neither wait nor raise.
+        """
 
 
 @runtime_checkable

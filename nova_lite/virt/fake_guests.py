@@ -9,13 +9,14 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import refusals
+from nova_lite.virt.abilities import Change
 from nova_lite.virt.driver import (
     KINDS,
     DriverError,
@@ -92,6 +93,7 @@ class FakeGuests:
         """(action, server id) of the last calls, oldest first."""
         self._random = random.Random(seed)  # noqa: S311 - chance for tests, not for secrets
         self._lock = threading.RLock()
+        self._watchers: list[Callable[[Change], None]] = []
         if database is not None:
             database.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(database or ":memory:", check_same_thread=False, isolation_level=None)
@@ -100,6 +102,22 @@ class FakeGuests:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute(_SCHEMA)
         self._db.execute(_EXTRAS_SCHEMA)
+
+    def watch(self, tell: Callable[[Change], None]) -> Callable[[], None]:
+        """Tell of each guest that starts, stops, dies or vanishes in this process, by us or behind our back."""
+        with self._lock:
+            self._watchers.append(tell)
+
+        def leave() -> None:
+            with self._lock:
+                if tell in self._watchers:
+                    self._watchers.remove(tell)
+
+        return leave
+
+    def _tell(self, server_id: str, power: PowerState | None) -> None:
+        for tell in tuple(self._watchers):
+            tell(Change(server_id, power))
 
     # What tests do to the host behind the driver's back.
 
@@ -114,8 +132,10 @@ class FakeGuests:
     def lose(self, server_id: str) -> None:
         """Forget a guest as if somebody had removed it by hand."""
         with self._lock:
-            self._db.execute("DELETE FROM guests WHERE id = ?", (server_id,))
+            gone = self._db.execute("DELETE FROM guests WHERE id = ?", (server_id,)).rowcount
             self._forget_extras(server_id)
+        if gone:
+            self._tell(server_id, None)
 
     def reboot_host(self) -> None:
         """Stop every guest; memory that was saved to disk stays."""
@@ -167,6 +187,7 @@ class FakeGuests:
                     "screen": refusals.has_screen(spec),
                 }
                 self._keep(spec.server_id, "started", started)
+                self._tell(spec.server_id, PowerState.RUNNING)
 
     def _extra(self, server_id: str, name: str) -> Any:
         """Return what is kept beside the guest under *name*, or None."""
@@ -202,6 +223,7 @@ class FakeGuests:
             self._db.execute(
                 "UPDATE guests SET power = ?, saved = coalesce(?, saved) WHERE id = ?", (int(power), saved, server_id)
             )
+        self._tell(server_id, power)
 
     @contextlib.contextmanager
     def _action(self, action: str, server_id: str = "") -> Iterator[None]:

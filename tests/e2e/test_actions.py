@@ -21,7 +21,7 @@ resize_confirm_window = -1
 shelved_offload_time = -1
 reclaim_instance_interval = 3600
 restart_delay = 0.5
-reconcile_interval = 2
+reconcile_interval = 3600
 """
 
 

@@ -222,13 +222,19 @@ def _is_lost(connection: Any, error: Any) -> bool:
         return True
 
 
+def is_absent(error: Any) -> bool:
+    """Tell whether libvirt has no driver for the address at all."""
+    return (
+        error.get_error_code() in (libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_CONFIG_UNSUPPORTED)
+        and "no connection driver" in str(error.get_error_message() or error).lower()
+    )
+
+
 def _translate(what: str, error: Any) -> DriverError:
     message = f"{what}: {error.get_error_message() or error}"
     if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
         return GuestNotFound(message)
-    if error.get_error_code() in (libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_CONFIG_UNSUPPORTED) and (
-        "no connection driver" in message.lower()
-    ):
+    if is_absent(error):
         return DriverAbsent(message)
     if error.get_error_code() in (libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_ERR_AGENT_UNRESPONSIVE):
         return DriverTimeout(message)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
 
 from nova_lite.compute.transitions import PowerState
+from nova_lite.virt.abilities import Change
 from nova_lite.virt.driver import (
     CONTAINER,
     VM,
@@ -25,6 +26,7 @@ from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
 from nova_lite.virt.libvirt.domains import Domains
 from nova_lite.virt.libvirt.driver_abilities import LibvirtAbilities
+from nova_lite.virt.libvirt.guest_events import GuestEvents
 from nova_lite.virt.libvirt.instances import Instances, checked_id
 from nova_lite.virt.libvirt.lxc_guests import LxcGuests
 from nova_lite.virt.libvirt.profile_source import ProfileSource
@@ -154,6 +156,18 @@ class LibvirtDriver(LibvirtAbilities):
         if len(absent) == len(self._all):
             raise absent[0]
         return seen
+
+    def watch(self, tell: Callable[[Change], None]) -> Callable[[], None]:
+        """Tell of each guest of both addresses that starts, stops, dies or vanishes."""
+        events = [GuestEvents(guests.domains.connection.uri, tell) for guests in self._all]
+        for source in events:
+            source.start()
+
+        def leave() -> None:
+            for source in events:
+                source.stop()
+
+        return leave
 
     def power(self, server_id: str) -> PowerState:
         """Return one guest's power state; NOSTATE while it leaves a call unanswered.

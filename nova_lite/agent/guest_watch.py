@@ -1,0 +1,104 @@
+"""Look at once at guests that the driver says have changed: a hint of where to look, as a message is of when.
+
+The reconciler decides, from the database and the driver. So a change that is told late, twice or not at all costs at most the time until
+the next whole comparison. What an operation of ours does to its guest is told, too; it is left to that operation.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from nova_lite.agent.sync import Reconciler
+from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
+from nova_lite.virt.abilities import Change
+
+LOG = logging.getLogger(__name__)
+
+GATHER_S = 0.05
+"""How long changes are gathered that are then looked at together."""
+REST = 4.0
+"""How many times as long as a look took nothing is looked at: however much is told, this is a fifth of one thread's work."""
+
+_ENDED = (None, PowerState.SHUTDOWN, PowerState.CRASHED)
+_ENDING = frozenset(
+    row.action
+    for row in TRANSITIONS.values()
+    if row.on_ok in (VmState.STOPPED, VmState.SUSPENDED, VmState.SHELVED, VmState.SHELVED_OFFLOADED)
+    or row.on_ok in (VmState.SOFT_DELETED, VmState.DELETED)
+)
+"""Actions after which no guest runs."""
+
+
+class GuestWatch:
+    """Gathers what the driver tells, and lets the reconciler look.
+
+    :param is_held: tells whether this agent is at work on a server. Such a server is looked at when it is let go, and only if its guest
+        was said to have ended meanwhile by something that does not end guests; whatever else was told, the operation's end saw itself.
+    :param look_at_all: asks for a whole comparison, where changes may have been missed.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        is_held: Callable[[str], bool],
+        look_at_all: Callable[[], None],
+        stopping: threading.Event,
+    ) -> None:
+        self._reconciler = reconciler
+        self._is_held = is_held
+        self._look_at_all = look_at_all
+        self._stopping = stopping
+        self._lock = threading.Lock()
+        self._told: dict[str, PowerState | None] = {}
+        self._later: dict[str, PowerState | None] = {}
+        self._hint = threading.Event()
+
+    def tell(self, change: Change) -> None:
+        """Remember a change; called by the driver, which is not kept waiting."""
+        if change.server_id is None:
+            self._look_at_all()
+            return
+        with self._lock:
+            # Under the lock, so that let_go() comes before this or finds what is left here.
+            waiting = self._later if self._is_held(change.server_id) else self._told
+            waiting[change.server_id] = change.power
+        if waiting is self._told:
+            self._hint.set()
+
+    def let_go(self, server_id: str, action: str | None) -> None:
+        """Take up what was told of a server that the agent has let go of; *action*: what it did, None: it compared."""
+        with self._lock:
+            if server_id not in self._later:
+                return
+            power = self._later.pop(server_id)
+            if power not in _ENDED or action in _ENDING:
+                return
+            self._told.setdefault(server_id, power)
+        self._hint.set()
+
+    def wake(self) -> None:
+        """Let :meth:`run` see that the agent is stopping."""
+        self._hint.set()
+
+    def run(self) -> None:
+        """Look, until the agent stops."""
+        while True:
+            self._hint.wait()
+            if self._stopping.wait(GATHER_S):
+                return
+            self._hint.clear()
+            with self._lock:
+                told, self._told = self._told, {}
+            began = time.monotonic()
+            try:
+                busy = self._reconciler.look(told)
+            except Exception:
+                LOG.exception("event=look-failed guests=%d (the next comparison sees them)", len(told))
+            else:
+                with self._lock:
+                    self._later |= {server_id: told[server_id] for server_id in busy if server_id not in self._later}
+            if self._stopping.wait(REST * (time.monotonic() - began)):
+                return
