@@ -21,6 +21,7 @@ GATHER_S = 0.05
 """How long changes are gathered that are then looked at together."""
 REST = 4.0
 """How many times as long as a look took nothing is looked at: however much is told, this is a fifth of one thread's work."""
+MOST_REST_S = 0.5
 
 _ENDED = (None, PowerState.SHUTDOWN, PowerState.CRASHED)
 _ENDING = frozenset(
@@ -100,5 +101,5 @@ class GuestWatch:
             else:
                 with self._lock:
                     self._later |= {server_id: told[server_id] for server_id in busy if server_id not in self._later}
-            if self._stopping.wait(REST * (time.monotonic() - began)):
+            if self._stopping.wait(min(MOST_REST_S, REST * (time.monotonic() - began))):
                 return

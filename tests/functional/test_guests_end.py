@@ -16,7 +16,8 @@ from nova_lite.compute.transitions import PowerState
 from nova_lite.db.models import Server
 from nova_lite.virt.abilities import Change, TellsChanges
 
-SOON_S = 1.0
+SOON_S = 3.0
+"""Generous to a loaded machine; the next comparison would be an hour away."""
 
 
 @pytest.fixture
