@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from own_database import own_database
 
 from nova_lite.db import migrate
 from nova_lite.db.store import Store, connect
@@ -31,25 +30,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     server = os.environ.get(VARIABLES[backend])
     if not server:
         pytest.skip(f"{VARIABLES[backend]} names no server")
-    name = f"nova_lite_test_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    url = make_url(server)
-    try:
-        if backend == "postgresql":
-            _execute(admin, f"CREATE SCHEMA {name}")
-            url = url.update_query_dict({"options": f"-csearch_path={name}"})
-        else:
-            _execute(admin, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
-            url = url.set(database=name)
-        yield url.render_as_string(hide_password=False)
-    finally:
-        _execute(admin, f"DROP SCHEMA {name} CASCADE" if backend == "postgresql" else f"DROP DATABASE {name}")
-        admin.dispose()
-
-
-def _execute(engine: object, statement: str) -> None:
-    with engine.connect() as connection:  # type: ignore[attr-defined]
-        connection.execute(text(statement))
+    with own_database(server) as url:
+        yield url
 
 
 @pytest.fixture

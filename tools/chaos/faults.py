@@ -20,8 +20,6 @@ from nova_lite.host.fake import FakeNetworks
 from nova_lite.host.network_state import HostState
 from nova_lite.virt.fake import FakeDriver
 
-GONE = "Cannot operate on a closed database."
-"""What SQLAlchemy takes for a lost connection: nobody then knows whether the commit went through."""
 LOOKS = ("capabilities", "inventory", "observe", "power", "stats", "console", "recover")
 """Driver calls that change nothing."""
 
@@ -51,19 +49,29 @@ NONE = Chances()
 def watch_commits(store: Store, death: Death, chances: Chances, chance: random.Random) -> None:
     """Let the process die, or the commit fail, before and after each commit of *store*."""
     commit: Callable[[Any], None] = store.engine.dialect.do_commit
+    database: Any = store.engine.dialect.import_dbapi()
+    # SQLAlchemy tells by the driver's own error that the connection was lost: nobody then knows whether the commit went through.
+    lost = sqlite3.ProgrammingError("Cannot operate on a closed database.")
+
+    def lose(connection: Any) -> None:
+        if store.backend == "sqlite":
+            raise lost
+        connection.dbapi_connection.close()
+        commit(connection)
+        raise AssertionError("a closed connection has committed")
 
     def do_commit(connection: Any) -> None:
         death.at("commit-before")
         drawn = chance.random()
         if drawn < chances.refused:
-            raise sqlite3.OperationalError("disk I/O error")
+            raise database.OperationalError("disk I/O error")
         drawn -= chances.refused
         if drawn < chances.lost / 2:
-            raise sqlite3.ProgrammingError(GONE)
+            lose(connection)
         commit(connection)
         death.at("commit-after")
         if drawn < chances.lost:
-            raise sqlite3.ProgrammingError(GONE)
+            lose(connection)
 
     store.engine.dialect.do_commit = do_commit  # type: ignore[method-assign]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import servers
 from oslo_config import cfg
 
 from nova_lite import conf as configuration
@@ -43,4 +44,4 @@ def load(directory: Path, port: int = 0, **more: Any) -> cfg.ConfigOpts:
         "fake.latency": 0.002,
         "fake.latency_jitter": 0.008,
     }
-    return configuration.load([], options | more)
+    return configuration.load([], options | servers.of(directory) | more)

@@ -25,6 +25,7 @@ sys.path[:0] = PATHS
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
 
 import template  # noqa: E402
+from servers import Servers  # noqa: E402
 from trial import Report, Trial  # noqa: E402
 
 
@@ -39,9 +40,17 @@ def main() -> int:
     made.mkdir()
     template.make(made)
 
+    lent = Servers(asked.database, asked.transport)
+
     def run(seed: int) -> Report:
         directory = home / str(seed)
-        report = Trial(seed, asked.kills_per_cloud, made, directory, asked.faulty).run()
+        directory.mkdir()
+        with lent.lend(directory) as has_servers:
+            if has_servers:
+                template.make(directory)
+            else:
+                shutil.copytree(made, directory, ignore=shutil.ignore_patterns("log"), dirs_exist_ok=True)
+            report = Trial(seed, asked.kills_per_cloud, directory, asked.faulty).run()
         if report.is_good() and not asked.keep:
             shutil.rmtree(directory, ignore_errors=True)
         elif directory.is_dir():
@@ -54,7 +63,8 @@ def main() -> int:
         )
         return report
 
-    with ThreadPoolExecutor(asked.side_by_side) as pool:
+    at_once = min(asked.side_by_side, len(asked.transport) or asked.side_by_side)
+    with ThreadPoolExecutor(at_once) as pool:
         reports = list(pool.map(run, range(first, first + clouds)))
     shutil.rmtree(made)
     bad = [report for report in reports if not report.is_good()]
@@ -62,7 +72,7 @@ def main() -> int:
         print(f"what is left to look at is in {home}", file=sys.stderr)
     else:
         shutil.rmtree(home, ignore_errors=True)
-    json.dump(_summary(reports, time.monotonic() - began), sys.stdout, indent=2)
+    json.dump(lent.describe() | _summary(reports, time.monotonic() - began), sys.stdout, indent=2)
     print()
     return 1 if bad else 0
 
@@ -83,6 +93,16 @@ def _arguments() -> argparse.Namespace:
         help="let database, bus and hypervisor fail in each cloud; default: in half of them",
     )
     faulty.add_argument("--no-faults", dest="faulty", action="store_false", help="kill only")
+    parser.add_argument(
+        "--database", metavar="URL", help="of a PostgreSQL or MariaDB account that may make databases; default: SQLite"
+    )
+    parser.add_argument(
+        "--transport",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="of a RabbitMQ virtual host, once for each cloud that is to be killed at a time; default: none",
+    )
     parser.add_argument("--keep", action="store_true", help="keep the directories of good clouds too")
     return parser.parse_args()
 

@@ -173,21 +173,29 @@ class _Process:
         parts.make_host = self._host
         up.run(self._conf, lambda _url: ready())
 
+    def _bus(self) -> tuple[Bus | None, Waker]:
+        if self._conf.bus.transport_url.startswith("kombu+memory:"):
+            return None, Waker(_nobody)
+        bus = Bus(self._conf)
+        faults.disturb_messages(bus, self._chances, self._chance)
+        return bus, Waker(bus.cast)
+
     def _api(self, ready: Any) -> None:
         store = migrate.open_store(self._conf)
-        application = parts.make_application(self._conf, store, Waker(_nobody), None, wsgi.offload)  # type: ignore[arg-type]
+        bus, waker = self._bus()
+        application = parts.make_application(self._conf, store, waker, bus, wsgi.offload)  # type: ignore[arg-type]
         address = (self._conf.api.bind_host, self._conf.api.bind_port)
         wsgi.serve(application, *address, conf=self._conf, ready=lambda _url: ready())
 
     def _scheduler(self, ready: Any) -> None:
         store = migrate.open_store(self._conf)
-        Scheduler(self._conf, store, None, Waker(_nobody)).start()
+        Scheduler(self._conf, store, *self._bus()).start()
         ready()
         _forever()
 
     def _agent(self, ready: Any) -> None:
         store = migrate.open_store(self._conf)
-        agent = Agent(self._conf, store, *self._host(self._conf), None, hook=self._hook)
+        agent = Agent(self._conf, store, *self._host(self._conf), self._bus()[0], hook=self._hook)
         ready()
         while True:
             try:
@@ -201,7 +209,7 @@ class _Process:
 
 
 def _nobody(_topic: str, _host: str | None) -> None:
-    """Lose a message: the parts of a cloud in pieces find their work by looking."""
+    """Lose a message: without a broker, the parts of a cloud in pieces find their work by looking."""
 
 
 def _forever() -> None:
