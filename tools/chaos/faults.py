@@ -16,6 +16,7 @@ from death import Death
 
 from nova_lite.bus import Bus
 from nova_lite.db.store import Store
+from nova_lite.errors import Unavailable
 from nova_lite.host.fake import FakeNetworks
 from nova_lite.host.network_state import HostState
 from nova_lite.virt.fake import FakeDriver
@@ -32,9 +33,10 @@ class Chances:
     """Commits that the database refuses: nothing was written."""
     lost: float = 0.0
     """Commits during which the connection is lost: half of them went through."""
+    unsent: float = 0.0
     dropped: float = 0.0
     doubled: float = 0.0
-    """Messages."""
+    """Messages that the broker does not take, that nobody gets, and that come twice."""
     failed: float = 0.0
     hung: float = 0.0
     """Driver calls that fail, and that are given up after ``hang_s``; half of each were carried out."""
@@ -77,11 +79,14 @@ def watch_commits(store: Store, death: Death, chances: Chances, chance: random.R
 
 
 def disturb_messages(bus: Bus, chances: Chances, chance: random.Random) -> None:
-    """Lose and double what *bus* casts."""
+    """Lose and double what *bus* casts, and refuse it as a broker that is away does."""
     cast = bus.cast
 
     def disturbed(topic: str, host: str | None = None, name: str = "wake") -> None:
         drawn = chance.random()
+        if drawn < chances.unsent:
+            raise Unavailable("the broker is away")
+        drawn -= chances.unsent
         if drawn < chances.dropped:
             return
         cast(topic, host, name)

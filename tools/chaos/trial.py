@@ -190,8 +190,9 @@ def _chances(chance: random.Random) -> Chances:
     return Chances(
         refused=some(0.05),
         lost=some(0.05),
-        dropped=some(0.5),
-        doubled=some(0.5),
+        unsent=some(0.2),
+        dropped=some(0.4),
+        doubled=some(0.4),
         failed=some(0.1),
         hung=some(0.1),
         dies=some(0.5),
