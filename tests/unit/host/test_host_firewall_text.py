@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from nova_lite.host.network_state import GroupSpec, HostState, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
-from nova_lite.host.networks.firewall import groups, values
+from nova_lite.host.networks.firewall import groups, judging, values
 from nova_lite.host.networks.firewall.numbering import HIGHEST, Numbering
 from nova_lite.host.networks.firewall.ruleset import INET, Chain, Elements, Name, Ruleset, difference, fingerprint
 from nova_lite.host.networks.firewall.wanted import Compiler, Numbers
@@ -18,22 +18,73 @@ ID = "6f1c2a0e-0000-4000-8000-000000000001"
 EVIL = ["\n", "1.2.3.4 } accept", "10.0.0.0/33", "fe80::1%x", '"; flush ruleset; "', "", "10.0.0.1\x00"]
 
 
-def said(**what: object) -> str:
-    rule = RuleSpec(ID, **{"direction": "ingress", "version": 4, **what})  # type: ignore[arg-type]
-    return groups.rule_text(rule).removesuffix(f' comment "{ID}"')
+def a_rule(**what: object) -> RuleSpec:
+    return RuleSpec(ID, **{"direction": "ingress", "version": 4, **what})  # type: ignore[arg-type]
 
 
-def test_rules_in_nft_words() -> None:
-    assert said() == "meta nfproto ipv4 accept"
-    assert said(protocol=6, port_min=22, port_max=22) == "meta nfproto ipv4 meta l4proto 6 th dport 22 accept"
-    assert said(protocol=17, port_min=1, port_max=9) == "meta nfproto ipv4 meta l4proto 17 th dport 1-9 accept"
-    assert said(remote_cidr="10.0.0.0/8") == "meta nfproto ipv4 ip saddr 10.0.0.0/8 accept"
-    assert said(remote_cidr="0.0.0.0/0") == "meta nfproto ipv4 accept"
-    assert said(direction="egress", version=6, remote_cidr="2001:db8::/32").startswith("meta nfproto ipv6 ip6 daddr 2")
-    assert said(remote_group_id=ID) == f"meta nfproto ipv4 ip saddr @members4-{ID} accept"
-    assert said(version=6, remote_address_group_id=ID) == f"meta nfproto ipv6 ip6 saddr @addresses6-{ID} accept"
-    assert said(protocol=1, port_min=8, port_max=0) == "meta nfproto ipv4 meta l4proto 1 icmp type 8 icmp code 0 accept"
-    assert said(version=6, protocol=1, port_min=128) == "meta nfproto ipv6 meta l4proto 58 icmpv6 type 128 accept"
+def plain(**what: object) -> str:
+    return groups.plain_text(a_rule(**what)).removesuffix(f' comment "{ID}"')
+
+
+def said(**what: object) -> list[str]:
+    return [text.removesuffix(f' comment "{ID}"') for text in groups.rule_texts(a_rule(**what))]
+
+
+def test_rules_about_packets_in_nft_words() -> None:
+    assert plain() == "meta nfproto ipv4 accept"
+    assert plain(protocol=6, port_min=22, port_max=22) == "meta nfproto ipv4 meta l4proto 6 th dport 22 accept"
+    assert plain(protocol=17, port_min=1, port_max=9) == "meta nfproto ipv4 meta l4proto 17 th dport 1-9 accept"
+    assert plain(remote_cidr="10.0.0.0/8") == "meta nfproto ipv4 ip saddr 10.0.0.0/8 accept"
+    assert plain(remote_cidr="0.0.0.0/0") == "meta nfproto ipv4 accept"
+    assert plain(direction="egress", version=6, remote_cidr="2001:db8::/32").startswith("meta nfproto ipv6 ip6 daddr 2")
+    assert plain(remote_group_id=ID) == f"meta nfproto ipv4 ip saddr @members4-{ID} accept"
+    assert plain(version=6, remote_address_group_id=ID) == f"meta nfproto ipv6 ip6 saddr @addresses6-{ID} accept"
+    assert (
+        plain(protocol=1, port_min=8, port_max=0) == "meta nfproto ipv4 meta l4proto 1 icmp type 8 icmp code 0 accept"
+    )
+    assert plain(version=6, protocol=1, port_min=128) == "meta nfproto ipv6 meta l4proto 58 icmpv6 type 128 accept"
+
+
+def test_rules_about_connections_in_nft_words() -> None:
+    assert said() == ["meta nfproto ipv4 goto passed-in"]
+    web = {"protocol": 6, "port_min": 80, "port_max": 80}
+    assert said(**web) == ["meta nfproto ipv4 ct original protocol 6 ct reply proto-src 80 goto passed-in"]
+    assert said(direction="egress", **web) == [
+        "meta nfproto ipv4 ct original protocol 6 ct original proto-dst 80 goto passed-out"
+    ]
+    assert said(protocol=1, port_min=8, port_max=0) == [
+        "meta nfproto ipv4 ct original protocol 1 ct original proto-dst 2048 goto passed-in"
+    ]
+    assert said(protocol=1, port_min=8)[0].split(" ")[-3] == "2048-2303"
+
+
+def test_what_conntrack_leaves_alone_is_judged_by_itself() -> None:
+    assert (
+        len(said(version=6)) == len(said(version=6, protocol=6)) == len(said(version=6, protocol=58, port_min=128)) == 1
+    )
+    assert said(version=6, remote_cidr="fe80::/10")[1:] == [
+        "meta nfproto ipv6 ct state untracked ip6 saddr fe80::/10 accept"
+    ]
+    assert said(version=6, protocol=1, port_min=133)[1:] == [
+        "meta nfproto ipv6 ct state untracked meta l4proto 58 icmpv6 type 133 accept"
+    ]
+    assert said(protocol=132, port_min=5, port_max=5)[1:] == [
+        "meta nfproto ipv4 ct direction original meta l4proto 132 th dport 5 goto passed-in"
+    ]
+
+
+def test_the_generation_is_of_the_rules_alone() -> None:
+    """The same rules have the same number, in whatever order and process; a bit of each end stays free."""
+    one, two = Name(INET, "one"), Name(INET, "two")
+    a, b = Chain(("accept",)), Chain(("drop",))
+    first = judging.generation({"p": "x", "q": "y"}, {one: a, two: b}, {})
+    assert first == judging.generation({"q": "y", "p": "x"}, {two: b, one: a}, {}) and first & 3 == 0
+    others = [
+        judging.generation({"p": "y", "q": "x"}, {one: a, two: b}, {}),
+        judging.generation({"p": "x", "q": "y"}, {one: b, two: b}, {}),
+        judging.generation({"p": "x", "q": "y"}, {one: a, two: b}, {one: Elements("set", "t", {"1": ""})}),
+    ]
+    assert len({first, *others}) == 4
 
 
 @pytest.mark.parametrize(
@@ -46,12 +97,16 @@ def test_rules_in_nft_words() -> None:
         {"protocol": 6, "port_min": 70_000},
         {"remote_cidr": "2001:db8::/32"},
         {"remote_group_id": "x"},
+        {"protocol": 1, "port_min": 256},
         *({"remote_cidr": evil} for evil in EVIL),
     ],
 )
 def test_rules_with_values_that_are_none(bad: dict[str, object]) -> None:
     with pytest.raises(HostError):
         said(**bad)
+    if bad.get("protocol") != 1:
+        with pytest.raises(HostError):
+            plain(**bad)
 
 
 @pytest.mark.parametrize("evil", [*EVIL, "01:00:5e:00:00:01", "fa:16:3e:00:00", "FA-16-3E-00-00-01"])

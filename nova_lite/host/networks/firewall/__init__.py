@@ -10,6 +10,7 @@ What others must know:
 - A device of a guest is ``nl-`` and the first 12 characters of its port's id. Such a device that is not in the state passes nothing.
   Other devices of ours (``nl-vx…``, legs) are not filtered here. Their names begin with ``nl-dh`` or another letter than a to f.
 - A bridge must be made with ``nf_call_iptables`` and ``nf_call_ip6tables``.
+- Connections of guarded ports bear a mark of ours (``ct mark``); in zone 0, only those with a port on a network that is ``hosted``.
 - Nothing that a guest sends reaches the host's own stack through a bridge, but on the networks that are named as ``hosted``: there the
   bridge has an address of the host, which is the network's outside. What the host routes to a guest of such a network passes its groups, too.
 """

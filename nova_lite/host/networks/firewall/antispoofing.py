@@ -25,6 +25,7 @@ PORTS_TO = Name(BRIDGE, "ports_to")
 MARKS_TO = Name(BRIDGE, "marks_to")
 TO_HOST = Name(BRIDGE, "to_host")
 TO_GUARDED = "to-guarded"
+ZONE_NOTE = "zone "
 _ETHERTYPES = "{ ip, arp, ip6 }"
 _LEGS = f'"{devices.leg_name(0)[:-1]}*"'
 """Legs of networks' namespaces, whose names begin as a port's device might; the other legs' do not."""
@@ -52,10 +53,13 @@ def senders(port: PortSpec) -> list[Sender]:
     return [Sender(mac, (values.link_local(mac), *addresses)) for mac, addresses in found.items()]
 
 
-def chain(port: PortSpec, mark: int) -> Chain:
-    """Return the chain that all frames from a port's device go through; it ends in accept or drop."""
+def chain(port: PortSpec, mark: int, zone: int) -> Chain:
+    """Return the chain that all frames from a port's device go through; it ends in accept or drop.
+
+    *zone*: of its connections; it is written down for an agent that starts (:func:`nova_lite.host.networks.firewall.kernel.held`).
+    """
     # First the ethertype: a VLAN tag, LLC or anything else would pass br_netfilter by, and with it the groups.
-    rules = [f"ether type != {_ETHERTYPES} drop", f"meta mark set {mark:#010x}"]
+    rules = [f"ether type != {_ETHERTYPES} drop", f'meta mark set {mark:#010x} comment "{ZONE_NOTE}{zone}"']
     for sender in senders(port):
         rules += _sender_rules(sender)
     return Chain((*rules, "drop"))

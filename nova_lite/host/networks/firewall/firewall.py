@@ -29,17 +29,18 @@ class Firewall:
         self._zones: Numbering[int] | None = None
         self._lock = threading.Lock()
         self._found: str | None = None
-        self._held: connections.Held = frozenset()
+        self._held: connections.Held | None = None
         self._compiler = Compiler()
         self._probed = False
 
     def apply(self, state: HostState, hosted: Collection[int] = ()) -> None:
-        """Have *state*'s rules in force, by one transaction with what differs; connections that are open go on.
+        """Have *state*'s rules in force, by one transaction with what differs; open connections that they allow go on, others end.
 
         Rules go by devices' names: call it before a port's device is there, and nothing passes unguarded.
 
         :param hosted: numbers of the networks whose bridge has an address of the host, which is their outside.
-        :raises HostError: nft refused, so nothing changed; or a value was refused, and its port passes nothing.
+        :raises HostError: nft refused, so nothing changed; or a value was refused, and its port passes nothing; or the kernel did not
+            let go of connections of a port that is gone, which is tried again.
         """
         with self._lock:
             self._apply(state, hosted)
@@ -52,13 +53,26 @@ class Firewall:
             self._ports.give(state.ports), self._zones.give(network.number for network in state.networks.values())
         )
         wanted = self._compiler.ruleset(state, numbers, hosted)
-        self._send(wanted.ruleset)
         held = connections.held(state, numbers.zones, hosted)
-        if self._held - held:
-            connections.forget(self._namespace, self._held - held, held)
+        if self._held is None:
+            self._held = {} if self._is_in_force(wanted.ruleset) else kernel.held(self._namespace)
+        lost = connections.lost(self._held, held)
+        try:
+            # Before as well: an agent that is killed in between finds nothing in force that tells of them.
+            self._forget(lost)
+        except HostError as error:
+            LOG.warning("event=connections-not-forgotten addresses=%d reason=%r", len(lost.places), error.message)
+        self._send(wanted.ruleset)
+        self._held = connections.both(self._held, held)
+        self._forget(lost)
         self._held = held
         if wanted.troubles:
             raise HostError("; ".join(wanted.troubles)[:2000])
+
+    def _forget(self, lost: connections.Lost) -> None:
+        ended = connections.forget(self._namespace, lost)
+        if ended:
+            LOG.info("event=connections-forgotten count=%d addresses=%d", ended, len(lost.places))
 
     def tend(self) -> bool:
         """Put the rules back if somebody has taken them away (``nft flush ruleset`` does); True: somebody had."""
@@ -74,7 +88,7 @@ class Firewall:
         with self._lock:
             self._run(CLEAR)
             self._applied = self._ports = self._zones = None
-            self._held = frozenset()
+            self._held = None
 
     def _begin(self) -> None:
         """Learn what is in force from the kernel, so that an agent's start changes nothing that is right."""
@@ -89,7 +103,7 @@ class Firewall:
 
     def _send(self, wanted: Ruleset) -> None:
         if self._applied is None:
-            if self._found != versions(wanted)[0].name:
+            if not self._is_in_force(wanted):
                 self._run(whole(wanted))
             self._applied = wanted
             return
@@ -103,6 +117,10 @@ class Firewall:
             LOG.warning("a change of the firewall was refused, and all of it is set anew error=%s", error.message)
             self._run(whole(wanted))
         self._applied = wanted
+
+    def _is_in_force(self, wanted: Ruleset) -> bool:
+        """Say whether *wanted* is what was found in the kernel when this agent began."""
+        return self._found == versions(wanted)[0].name
 
     def _run(self, script: str) -> None:
         done = self._namespace.run(["nft", "-f", "-"], stdin=script, timeout_s=NFT_TIMEOUT_S)

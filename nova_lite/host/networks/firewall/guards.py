@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from nova_lite.host.network_state import PortSpec
-from nova_lite.host.networks.firewall import groups
+from nova_lite.host.networks.firewall import groups, judging
 from nova_lite.host.networks.firewall.antispoofing import INSPECTED, MARK_BASE, MARK_MASK, Sender, senders
 from nova_lite.host.networks.firewall.ruleset import INET, Chain, Elements, Name
 
@@ -17,8 +17,6 @@ EGRESS = Name(INET, "egress")
 INGRESS = Name(INET, "ingress")
 ZONES = Name(INET, "zones")
 DELIVERED = {4: Name(INET, "delivered4"), 6: Name(INET, "delivered6")}
-_TRACKED = "ct state vmap { established : accept, related : accept, invalid : drop }"
-
 NEVER_SENT = (
     # DHCP servers are ours; 67 to 67 is a relay.
     "meta nfproto ipv4 udp sport 67 drop",
@@ -26,7 +24,8 @@ NEVER_SENT = (
     "icmpv6 type { nd-router-advert, nd-redirect } drop",
     "icmp type redirect drop",
 )
-ALWAYS_SENT = (
+# In plain packets' words, for stateless ports, and in connections' words, for all others.
+PLAIN_SENT = (
     "meta nfproto ipv4 udp sport 68 udp dport 67 accept",
     "meta nfproto ipv6 udp sport 546 udp dport 547 accept",
     # Router solicitation, and joining and leaving groups.
@@ -34,10 +33,22 @@ ALWAYS_SENT = (
     f"ip daddr {METADATA[0]} tcp dport 80 accept",
     f"ip6 daddr {METADATA[1]} tcp dport 80 accept",
 )
-ALWAYS_GOT = (
+ALWAYS_SENT = (
+    "meta nfproto ipv4 ct original protocol 17 ct original proto-src 68 ct original proto-dst 67 goto passed-out",
+    "meta nfproto ipv6 ct original protocol 17 ct original proto-src 546 ct original proto-dst 547 goto passed-out",
+    "icmpv6 type { 131, 132, 133, 143 } accept",
+    f"meta nfproto ipv4 ct original ip daddr {METADATA[0]} ct original protocol 6 ct original proto-dst 80 goto passed-out",
+    f"meta nfproto ipv6 ct original ip6 daddr {METADATA[1]} ct original protocol 6 ct original proto-dst 80 goto passed-out",
+)
+PLAIN_GOT = (
     "meta nfproto ipv4 udp sport 67 udp dport 68 accept",
     "meta nfproto ipv6 udp sport 547 udp dport 546 accept",
     # Group queries, router advertisements, neighbour discovery.
+    "icmpv6 type { 130, 134, 135, 136 } accept",
+)
+ALWAYS_GOT = (
+    "meta nfproto ipv4 ct original protocol 17 ct original proto-src 67 ct original proto-dst 68 goto passed-in",
+    "meta nfproto ipv6 ct original protocol 17 ct original proto-src 547 ct original proto-dst 546 goto passed-in",
     "icmpv6 type { 130, 134, 135, 136 } accept",
 )
 
@@ -52,33 +63,56 @@ def neighbour_chain(port_id: str) -> Name:
     return Name(INET, f"port-nd-{port_id}")
 
 
-def chains(port: PortSpec, group_ids: Sequence[str], *, stateful: bool, resolvers: Iterable[str]) -> dict[Name, Chain]:
-    """Return a port's chains. *resolvers*: the addresses at which DNS answers on its network."""
-    tracked = [_TRACKED] if stateful else []
+def judge(group_ids: Sequence[str], resolvers: Sequence[str]) -> tuple[str, dict[Name, Chain]]:
+    """Return the name and the chains of what judges connections of ports in these groups. *resolvers*: where DNS answers on their network."""
+    name = judging.judge_name((group_ids, resolvers))
+    sent = [
+        "jump always-sent",
+        *_resolving(resolvers),
+        *(f"jump {groups.chain_name(group_id, 'egress').name}" for group_id in group_ids),
+    ]
+    got = ["jump always-got", *(f"jump {groups.chain_name(group_id, 'ingress').name}" for group_id in group_ids)]
+    return name, {
+        judging.judge_chain(name, "egress"): judging.chain(sent),
+        judging.judge_chain(name, "ingress"): judging.chain(got),
+    }
+
+
+def chains(port: PortSpec, judge_name: str) -> dict[Name, Chain]:
+    """Return the chains of a port that has connections."""
+    return _port_chains(port, judging.port_rules(judge_name, "egress"), judging.port_rules(judge_name, "ingress"))
+
+
+def stateless_chains(port: PortSpec, group_ids: Sequence[str], resolvers: Sequence[str]) -> dict[Name, Chain]:
+    """Return the chains of a port in stateless groups: each packet is judged by itself."""
+    out = (
+        "jump plain-sent",
+        *_plain_resolving("daddr", "dport", resolvers),
+        *(f"jump {groups.plain_chain_name(group_id, 'egress').name}" for group_id in group_ids),
+        "drop",
+    )
+    into = (
+        "jump plain-got",
+        # Answers of our own services would need rules that nobody knows to make.
+        *_plain_resolving("saddr", "sport", resolvers),
+        *_METADATA_ANSWERS,
+        *(f"jump {groups.plain_chain_name(group_id, 'ingress').name}" for group_id in group_ids),
+        "drop",
+    )
+    return _port_chains(port, out, into)
+
+
+def _port_chains(port: PortSpec, out: Sequence[str], into: Sequence[str]) -> dict[Name, Chain]:
     allowed = senders(port)
     # The client's hardware address in a DHCP message (RFC 2131, 2): in another's name a guest could give back or refuse its lease.
     macs = ", ".join(f"0x{sender.mac.replace(':', '')}" for sender in allowed)
-    out = [
+    never = (
         "jump never-sent",
         f"meta nfproto ipv4 udp dport 67 @th,288,48 != {{ {macs} }} drop",
         f"icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} goto {neighbour_chain(port.port_id).name}",
-        *tracked,
-        "jump always-sent",
-        *_resolving("daddr", "dport", resolvers),
-        *(f"jump {groups.chain_name(group_id, 'egress').name}" for group_id in group_ids),
-        "drop",
-    ]
-    # Without connections' states, answers of our own services would need rules that nobody knows to make.
-    answers = [] if stateful else [*_resolving("saddr", "sport", resolvers), *_METADATA_ANSWERS]
-    into = [
-        *tracked,
-        "jump always-got",
-        *answers,
-        *(f"jump {groups.chain_name(group_id, 'ingress').name}" for group_id in group_ids),
-        "drop",
-    ]
+    )
     return {
-        port_chain(port.port_id, "egress"): Chain(tuple(out)),
+        port_chain(port.port_id, "egress"): Chain((*never, *out)),
         port_chain(port.port_id, "ingress"): Chain(tuple(into)),
         neighbour_chain(port.port_id): neighbours(allowed),
     }
@@ -90,14 +124,27 @@ _METADATA_ANSWERS = (
 )
 
 
-def _resolving(address: str, port: str, resolvers: Iterable[str]) -> list[str]:
-    by_family: dict[str, list[str]] = {}
-    for each in resolvers:
-        by_family.setdefault("ip6" if ":" in each else "ip", []).append(each)
+def _plain_resolving(address: str, port: str, resolvers: Iterable[str]) -> list[str]:
     return [
         f"{family} {address} {{ {', '.join(addresses)} }} meta l4proto {{ tcp, udp }} th {port} 53 accept"
-        for family, addresses in sorted(by_family.items())
+        for family, addresses in _by_family(resolvers)
     ]
+
+
+def _resolving(resolvers: Iterable[str]) -> list[str]:
+    return [
+        f"meta nfproto {'ipv6' if family == 'ip6' else 'ipv4'} ct original {family} daddr {{ {', '.join(addresses)} }} "
+        f"ct original protocol {protocol} ct original proto-dst 53 goto passed-out"
+        for family, addresses in _by_family(resolvers)
+        for protocol in (6, 17)
+    ]
+
+
+def _by_family(addresses: Iterable[str]) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for each in addresses:
+        found.setdefault("ip6" if ":" in each else "ip", []).append(each)
+    return sorted(found.items())
 
 
 def neighbours(allowed: Sequence[Sender]) -> Chain:
@@ -146,6 +193,8 @@ def base(
         "never-sent": Chain(NEVER_SENT),
         "always-sent": Chain(ALWAYS_SENT),
         "always-got": Chain(ALWAYS_GOT),
+        "plain-sent": Chain(PLAIN_SENT),
+        "plain-got": Chain(PLAIN_GOT),
         # Before fragments are put together (-400): those of two networks with the same addresses must not be mixed.
         "zone": Chain(
             (f"ct zone set iifname map @{ZONES.name}",), "type filter hook prerouting priority -450; policy accept;"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nova_lite.host.network_state import GroupSpec, HostState, NetworkSpec, PortSpec
 from nova_lite.host.networks import devices
-from nova_lite.host.networks.firewall import antispoofing, groups, guards, values
+from nova_lite.host.networks.firewall import antispoofing, groups, guards, judging, values
 from nova_lite.host.networks.firewall.ruleset import Chain, Elements, Name, Ruleset
 from nova_lite.host.ports import HostError
 
@@ -37,16 +37,26 @@ class _PortInput:
 
     port: PortSpec
     number: int
+    zone: int
     group_ids: tuple[str, ...]
     stateful: bool
     resolvers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _PortChains:
+    """What is made of it. ``judge``: the name of what judges its connections; empty: it has none."""
+
+    chains: dict[Name, Chain]
+    judge: str = ""
 
 
 class Compiler:
     """Makes rulesets. It keeps the chains of what did not change since the last time: 1,000 ports then take some milliseconds."""
 
     def __init__(self) -> None:
-        self._ports: dict[str, tuple[_PortInput, dict[Name, Chain]]] = {}
+        self._ports: dict[str, tuple[_PortInput, _PortChains]] = {}
+        self._judges: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, dict[Name, Chain]]] = {}
         self._groups: dict[str, tuple[GroupSpec, dict[Name, Chain]]] = {}
         self._resolvers: dict[str, tuple[str, ...]] = {}
 
@@ -63,23 +73,33 @@ class Compiler:
             # A rule that names a set can't be made without the set: fewer rules let less pass.
             troubles.append(error.message)
             chains = {name: Chain(tuple(r for r in chain.rules if " @" not in r)) for name, chain in chains.items()}
-        places = _Places()
+        rules = dict(chains)
+        # What the host routes is in its own zone, where the answers from outside are looked for.
+        places = _Places(
+            {
+                key: 0 if network.number in hosted else numbers.zones[network.number]
+                for key, network in state.networks.items()
+            }
+        )
         for port in state.ports.values():
             chains |= self._place(port, state, numbers, places, chains, troubles)
         for port_id in self._ports.keys() - state.ports.keys():
             del self._ports[port_id]
         zones = {
-            f'"{devices.bridge_name(network.number)}"': str(numbers.zones[network.number])
-            for network in state.networks.values()
-            # What the host routes is in its own zone, where the answers from outside are looked for.
-            if network.number not in hosted
+            f'"{devices.bridge_name(network.number)}"': str(places.zones[key])
+            for key, network in state.networks.items()
+            if places.zones[key]
         }
         for port in state.ports.values():
             if port.network_id in state.networks and state.networks[port.network_id].number in hosted:
                 places.host(port, state.networks[port.network_id].number)
         bridge_chains, bridge_maps = antispoofing.base(places.sends, places.gets, places.marks, places.to_host)
         inet_chains, inet_maps = guards.base(places.egress, places.ingress, zones, places.delivered)
-        whole = Ruleset({**bridge_chains, **inet_chains, **chains}, {**bridge_maps, **inet_maps, **sets})
+        used = set(places.judges.values())
+        self._judges = {key: each for key, each in self._judges.items() if each[0] in used}
+        number = judging.generation(places.judges, rules, sets)
+        made = {**bridge_chains, **inet_chains, **judging.base(number), **chains}
+        whole = Ruleset(made, {**bridge_maps, **inet_maps, **sets})
         return Wanted(whole, tuple(troubles))
 
     def _group_chains(self, state: HostState, troubles: list[str]) -> dict[Name, Chain]:
@@ -118,41 +138,56 @@ class Compiler:
         given = _PortInput(
             port,
             numbers.ports[port.port_id],
+            places.zones.get(port.network_id, 0),
             known,
             not known or any(state.groups[each].stateful for each in known),
             self._resolvers.get(port.network_id, ()),
         )
         try:
-            chains = self._port_chains(given)
+            made = self._port_chains(given)
         except HostError as error:
             places.sends[device] = places.gets[device] = "drop"
             troubles.append(f"Port {port.port_id}: {error.message}")
             return {}
         places.guard(port.port_id, device, given.number)
-        return chains
+        places.judges[port.port_id] = made.judge
+        return made.chains
 
-    def _port_chains(self, given: _PortInput) -> dict[Name, Chain]:
+    def _port_chains(self, given: _PortInput) -> _PortChains:
         port = given.port
         before = self._ports.get(port.port_id)
         if before is None or before[0] != given:
             mark = antispoofing.MARK_BASE | given.number
-            chains = {
-                antispoofing.chain_name(port.port_id): antispoofing.chain(port, mark),
-                **guards.chains(port, given.group_ids, stateful=given.stateful, resolvers=given.resolvers),
-            }
-            before = self._ports[port.port_id] = (given, chains)
+            chains = {antispoofing.chain_name(port.port_id): antispoofing.chain(port, mark, given.zone)}
+            if given.stateful:
+                judge, judging_chains = self._judge(given)
+                made = _PortChains({**chains, **guards.chains(port, judge), **judging_chains}, judge)
+            else:
+                made = _PortChains(
+                    {**chains, **guards.stateless_chains(port, given.group_ids, given.resolvers)},
+                )
+            before = self._ports[port.port_id] = (given, made)
         return before[1]
+
+    def _judge(self, given: _PortInput) -> tuple[str, dict[Name, Chain]]:
+        """Return what judges a port's connections: one object for all ports that share it, so that it is made and hashed once."""
+        key = (given.group_ids, given.resolvers)
+        if key not in self._judges:
+            self._judges[key] = guards.judge(*key)
+        return self._judges[key]
 
 
 class _Places:
-    """Where ports stand in the maps: verdicts and marks by device, verdicts by mark."""
+    """Where ports stand in the maps: verdicts and marks by device, verdicts by mark. *zones*: by network id."""
 
-    def __init__(self) -> None:
+    def __init__(self, zones: Mapping[str, int]) -> None:
+        self.zones = zones
         self.sends: dict[str, str] = {}
         self.gets: dict[str, str] = {}
         self.marks: dict[str, str] = {}
         self.egress: dict[str, str] = {}
         self.ingress: dict[str, str] = {}
+        self.judges: dict[str, str] = {}
         self.to_host: list[str] = []
         self.delivered: dict[int, dict[str, str]] = {4: {}, 6: {}}
 
