@@ -1,6 +1,6 @@
 """Remember which channels of a console were opened with a token.
 
-Revision: 0005
+Revision: 0006
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
