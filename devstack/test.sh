@@ -85,7 +85,8 @@ main() {
     eval "$urls"
     export NOVA_LITE_CI_STRICT="${NOVA_LITE_CI_STRICT-1}"
     # Its own summary is the last thing that is said, also when a check before it failed.
-    pytest -m 'not slow' "$@" </dev/null 8>&- || status=$?
+    # One worker more than there are cores: most of a test of a cloud is waiting for it.
+    pytest -m 'not slow' -n "${NOVA_LITE_TEST_WORKERS-$(($(nproc) + 1))}" --no-loadscope-reorder "$@" </dev/null 8>&- || status=$?
     stop_servers >"$RUN_DIR/test-stop.log" 2>&1
     trap - EXIT
     [ "$status" = 0 ] && [ "$FAILED" = 0 ]

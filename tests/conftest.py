@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from parallel import Sharing, long_ones_first
 
 ALLOWED_SKIPS = ("cannot run on this machine",)
 """How the reason of a skip begins that is fine even under NOVA_LITE_CI_STRICT."""
@@ -16,6 +17,17 @@ def pytest_configure() -> None:
     """Hear SIGINT again: a run in the background starts with it ignored, and what it starts would ignore it too."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    long_ones_first(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Sharing:
+    """Give whole files to the workers."""
+    return Sharing(config, log)
 
 
 @pytest.hookimpl(hookwrapper=True)
