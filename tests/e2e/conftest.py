@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,25 +30,6 @@ def images(machine: None) -> Path:
     out = Path(os.environ.get("NOVA_LITE_TEST_IMAGES", "/var/tmp/nova-lite-test-images"))
     run(["bash", str(ROOT / "devstack/images/build.sh"), "--out", str(out)], timeout=300)
     return out / "images.json"
-
-
-@contextmanager
-def cloud_on_a_host(images: Path, **options: object) -> Iterator[Cloud]:
-    """Have a cloud; the calling thread is inside its host meanwhile. ``options`` are :class:`Cloud`'s."""
-    host = PrivateHost()
-    try:
-        host.start()
-        with host.inside():
-            cloud = Cloud(host, **options)  # type: ignore[arg-type]
-            try:
-                cloud.prepare(images)
-                yield cloud
-            finally:
-                cloud.remove()
-        assert host.domains() == []
-        assert host.links() == []
-    finally:
-        host.remove()
 
 
 @pytest.fixture(scope="session")

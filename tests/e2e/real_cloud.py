@@ -7,8 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -348,3 +348,22 @@ def _rows(cloud: Cloud, marks: Marks) -> list[str]:
             return [f"row {type(row).__name__}" for row in (*claims, *ports, *addresses)]
     finally:
         store.close()
+
+
+@contextmanager
+def cloud_on_a_host(images: Path, **options: object) -> Iterator[Cloud]:
+    """Have a cloud; the calling thread is inside its host meanwhile. ``options`` are :class:`Cloud`'s."""
+    host = PrivateHost()
+    try:
+        host.start()
+        with host.inside():
+            cloud = Cloud(host, **options)  # type: ignore[arg-type]
+            try:
+                cloud.prepare(images)
+                yield cloud
+            finally:
+                cloud.remove()
+        assert host.domains() == []
+        assert host.links() == []
+    finally:
+        host.remove()

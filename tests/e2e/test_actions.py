@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import cloud_on_a_host
 from private_host import wait_for
-from real_cloud import KINDS, Cloud
+from real_cloud import KINDS, Cloud, cloud_on_a_host
 from working_guests import Guest, boot, make_flavors, upload_container
 
 OPTIONS = """

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import cloud_on_a_host
 from oci_variant import with_program
 from private_host import run
-from real_cloud import ROOT, Cloud, await_ping, marks_of, traces
+from real_cloud import ROOT, Cloud, await_ping, cloud_on_a_host, marks_of, traces
 from working_guests import reach, upload
 
 pytestmark = pytest.mark.slow

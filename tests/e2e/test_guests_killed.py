@@ -11,9 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import cloud_on_a_host
 from private_host import wait_for
-from real_cloud import KINDS, Cloud, Marks, await_ping, traces
+from real_cloud import KINDS, Cloud, Marks, await_ping, cloud_on_a_host, traces
 
 KILLS = int(os.environ.get("NOVA_LITE_E2E_KILLS", "12"))
 SEED = int(os.environ.get("NOVA_LITE_E2E_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import cloud_on_a_host
 from private_host import wait_for
-from real_cloud import Cloud, marks_of, traces
+from real_cloud import Cloud, cloud_on_a_host, marks_of, traces
 
 OPTIONS = (
     "[libvirt]\ncall_timeout = 3\n"
