@@ -15,7 +15,7 @@ from oslo_config import cfg
 from sqlalchemy.exc import DBAPIError
 
 from nova_lite.agent.service import Agent
-from nova_lite.bus import Bus, Waker
+from nova_lite.bus import AGENT, SCHEDULER, Bus, Waker
 from nova_lite.cmd import logs, parts
 from nova_lite.cmd.presence import Presence
 from nova_lite.db import migrate, operations
@@ -85,6 +85,8 @@ class _Cloud:
         self._store = store
         self._scheduler = Scheduler(conf, store, bus, self.waker)
         self._agent = Agent(conf, store, *parts.make_host(conf), bus)
+        self.waker.tell(SCHEDULER, None, self._scheduler.wake)
+        self.waker.tell(AGENT, self._agent.host, self._agent.wake)
         self._presences = [
             Presence(store, binary, conf.host, conf.compute.report_interval)
             for binary in ("nova-osapi_compute", "nova-scheduler")
