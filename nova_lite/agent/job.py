@@ -64,7 +64,7 @@ class Job:
     drive: Path | None = None
     events: list[JsonDict] = field(default_factory=list)
     """The steps so far, those of earlier attempts among them, as ``Operation.events`` keeps them."""
-    _look_at: float = 0.0
+    _look_at: float = field(default_factory=lambda: time.monotonic() + _LOOK_S)
 
     def go_on(self) -> None:
         """Look now and then, in the middle of what takes long, whether it is still wanted.

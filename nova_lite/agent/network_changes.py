@@ -6,16 +6,17 @@ all must be read. Everything else that changes makes the host's ``wanted`` grow,
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from nova_lite.agent import network_rows, spec
-from nova_lite.db.models import FloatingIp, Network, PortSecurityGroup
+from nova_lite.agent import network_rows
+from nova_lite.db.models import PortSecurityGroup
 from nova_lite.host.network_state import HostState, PortSpec
 
 Members = Mapping[str, tuple[str, ...]]
@@ -26,46 +27,50 @@ def with_servers(
 ) -> HostState | None:
     """Return *state* with the ports that *servers* have on *host* now; None: read all."""
     rows = network_rows.local_ports(session, host, (), also, only=servers)
-    here = {port.network_id for port in state.ports.values()}
-    wanted = {row.Port.network_id for row in rows}
-    if not wanted <= here or any(row.Port.qos_policy_id for row in rows):
+    if not rows:
+        return state
+    if any(row.qos_policy_id or row.network_qos_policy_id or row.has_floating_ip for row in rows):
+        # A floating IP's host has it on its router from when the port comes until it goes.
         return None
-    if _have_floating_ip(session, [row.Port.id for row in rows]) or _were_elsewhere(state, rows):
+    if not _are_here(state, {row.network_id for row in rows}) or _were_elsewhere(state, rows):
         return None
-    networks = {row.id: row for row in session.scalars(select(Network).where(Network.id.in_(sorted(wanted))))}
-    if any(network.qos_policy_id for network in networks.values()):
+    port_ids = [row.id for row in rows]
+    addresses, groups = network_rows.addresses(session, port_ids), _memberships(session, port_ids)
+    if not {group for ids in groups.values() for group in ids} <= state.groups.keys():
         return None
-    addresses = network_rows.addresses(session, [row.Port.id for row in rows])
-    groups = _memberships(session, [row.Port.id for row in rows])
-    if not {group for ids in groups.values() for group in ids} <= set(state.groups):
-        return None
-    new = {
-        row.Port.id: spec.with_groups(network_rows.port_spec(row, networks, addresses, {}), groups.get(row.Port.id, ()))
-        for row in rows
-    }
+    new = {row.id: network_rows.port_spec(row, addresses, {}, groups.get(row.id, ())) for row in rows}
     ports = dict(sorted({**state.ports, **new}.items()))
     return replace(state, ports=ports, members=_with(state.members, new.values()))
 
 
-def _have_floating_ip(session: Session, port_ids: Collection[str]) -> bool:
-    """Say whether one of the ports has a floating IP: its host's router carries it, from when the port comes until it goes."""
-    query = select(FloatingIp.id).where(FloatingIp.port_id.in_(sorted(port_ids))).limit(1)
-    return session.scalar(query) is not None
+def _are_here(state: HostState, network_ids: set[str]) -> bool:
+    """Say whether each of the networks has a port on the host already."""
+    missing = set(network_ids)
+    for port in state.ports.values():
+        missing.discard(port.network_id)
+        if not missing:
+            return True
+    return not missing
 
 
 def _were_elsewhere(state: HostState, rows: Collection[Any]) -> bool:
     """Say whether one of the ports is still thought to be on another host."""
-    macs = {row.Port.mac_address for row in rows}
-    networks = (state.networks[network_id] for network_id in {row.Port.network_id for row in rows})
+    macs = {row.mac_address for row in rows}
+    networks = (state.networks[network_id] for network_id in {row.network_id for row in rows})
     return any(remote.mac in macs for network in networks for remote in network.remote)
+
+
+# Made once: to make a statement anew takes longer than to run it.
+_GROUPS_OF = (
+    select(PortSecurityGroup.port_id, PortSecurityGroup.group_id)
+    .where(PortSecurityGroup.port_id.in_(bindparam("of_ports", expanding=True)))
+    .order_by(PortSecurityGroup.group_id)
+)
 
 
 def _memberships(session: Session, port_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = defaultdict(list)
-    query = select(PortSecurityGroup.port_id, PortSecurityGroup.group_id).where(
-        PortSecurityGroup.port_id.in_(sorted(port_ids))
-    )
-    for port_id, group_id in session.execute(query.order_by(PortSecurityGroup.group_id)):
+    for port_id, group_id in session.execute(_GROUPS_OF, {"of_ports": sorted(port_ids)}):
         found[port_id].append(group_id)
     return {key: tuple(ids) for key, ids in found.items()}
 
@@ -73,9 +78,9 @@ def _memberships(session: Session, port_ids: Collection[str]) -> dict[str, tuple
 def without_servers(state: HostState, servers: Collection[str]) -> HostState | None:
     """Return *state* without the ports of *servers*; None: read all."""
     gone = [port for port in state.ports.values() if port.server_id in servers]
-    kept = {key: port for key, port in state.ports.items() if port.server_id not in servers}
     if not gone:
         return state
+    kept = {key: port for key, port in state.ports.items() if port.server_id not in servers}
     if not {port.network_id for port in gone} <= {port.network_id for port in kept.values()}:
         return None
     addresses = {address for port in gone for _, address in port.addresses}
@@ -90,7 +95,23 @@ def _with(members: Members, ports: Collection[PortSpec]) -> Members:
     for port in ports:
         for group_id in port.group_ids:
             more[group_id] |= {address for _, address in port.addresses} | {cidr for _, cidr in port.pairs}
-    return {key: tuple(sorted({*held, *more.get(key, ())})) for key, held in members.items()}
+    return {key: _merged(held, more.get(key, set())) for key, held in members.items()}
+
+
+def _merged(held: tuple[str, ...], more: set[str]) -> tuple[str, ...]:
+    """Return *held*, which is in order, with *more* in their places; by bisection, as a group may have thousands."""
+    new = [address for address in more if not _holds(held, address)]
+    if not new:
+        return held
+    merged = list(held)
+    for address in new:
+        insort(merged, address)
+    return tuple(merged)
+
+
+def _holds(held: tuple[str, ...], address: str) -> bool:
+    place = bisect_left(held, address)
+    return place < len(held) and held[place] == address
 
 
 def _less(members: Members, gone: Collection[PortSpec], kept: Collection[PortSpec]) -> Members:

@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from nova_lite.agent import network_changes
@@ -34,6 +35,16 @@ FIRST_RETRY_S = 2.0
 LONGEST_S = 60.0
 """The longest time between two passes. Whoever changes a rule finds the hosts that it concerns before its commit; a port that is bound to
 this host just then is seen by neither, and the next pass brings the rule to it."""
+
+
+_STATES: Any = HostNetworkState.__table__
+_PORTS: Any = Port.__table__
+# Made once: to make a statement anew takes longer than to run it.
+_WANTED = select(_STATES.c.wanted).where(_STATES.c.host == bindparam("of_host"))
+# By server alone: asked for the host too, SQLite takes that index and reads every port of the host.
+_PLACES = select(_PORTS.c.device_id, _PORTS.c.host).where(
+    _PORTS.c.device_id.in_(bindparam("of_servers", expanding=True))
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ class NetworkKeeper:
     def is_behind(self) -> bool:
         """Tell whether something was asked for of this host's networks that no pass has brought yet."""
         with self._store.read() as session:
-            wanted = session.scalar(select(HostNetworkState.wanted).where(HostNetworkState.host == self._host))
+            wanted = session.scalar(_WANTED, {"of_host": self._host})
         if wanted is None or wanted == self._applied:
             return False
         # What failed before is tried again more and more seldom, unless something new is asked for.
@@ -174,8 +185,7 @@ class NetworkKeeper:
         """Read what is wanted: all of it, or where nothing else has changed since *level*, what came and went."""
         with self._store.read() as session:
             # Before the rest: what is changed after this look is another pass's.
-            query = select(HostNetworkState.wanted).where(HostNetworkState.host == self._host)
-            wanted = session.scalar(query) or 0
+            wanted = session.scalar(_WANTED, {"of_host": self._host}) or 0
             if level == wanted and (asked.came or asked.went):
                 # Who came is taken out first: of a server that was here before, some ports may not be its own any more.
                 changed = asked.went | asked.without | asked.came
@@ -226,9 +236,9 @@ class NetworkKeeper:
         """Stop remembering servers that the database does not have here any more."""
         if not without:
             return
-        query = select(Port.device_id).where(Port.host == self._host, Port.device_id.in_(sorted(without)))
         with self._store.read() as session:
-            still = set(session.scalars(query))
+            places = session.execute(_PLACES, {"of_servers": sorted(without)})
+            still = {server_id for server_id, host in places if host == self._host}
         with self._guard:
             self._without -= without - still
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session
 
 from nova_lite.agent import spec
@@ -44,12 +44,49 @@ INTERFACE = "network:router_interface"
 Addresses = Mapping[str, tuple[tuple[str, str], ...]]
 """port id → (subnet id, address) pairs"""
 
-_STAYS = (
+_STAYS = and_(
     or_(Server.task_state.is_(None), Server.task_state != TRANSITIONS["delete"].during),
     or_(Server.vm_state != VmState.ERROR.value, Server.launched_at.is_not(None)),
 )
 """Those of servers that are being deleted, or whose creation failed, have no port here: two that go at the same time
 would otherwise each leave the other's behind."""
+
+
+# Made once, and columns rather than entities: a host may have a thousand ports, and is read anew for each that comes.
+_BOUND = (
+    select(
+        Port.id,
+        Port.host,
+        Port.network_id,
+        Port.mac_address,
+        Port.dns_name,
+        Port.port_security_enabled,
+        Port.allowed_address_pairs,
+        Port.extra_dhcp_opts,
+        Port.admin_state_up,
+        Port.qos_policy_id,
+        Network.admin_state_up.label("network_up"),
+        Network.qos_policy_id.label("network_qos_policy_id"),
+        Server.id.label("server_id"),
+        Server.hostname,
+        Server.kind,
+        Server.flavor,
+        Server.image_properties,
+        exists().where(FloatingIp.port_id == Port.id).label("has_floating_ip"),
+    )
+    .join(Server, Server.id == Port.device_id)
+    .join(Network, Network.id == Port.network_id)
+    .where(Server.deleted.is_(False), or_(Server.id.in_(bindparam("also", expanding=True)), _STAYS))
+    .order_by(Port.id)
+)
+_LOCAL = _BOUND.where(Port.host == bindparam("of_host"))
+# By server alone: asked for the host too, SQLite takes that index and reads every port of the host.
+_OF_SERVERS = _BOUND.where(Port.device_id.in_(bindparam("only", expanding=True)))
+_HELD = (
+    select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.address)
+    .where(FixedIp.port_id.in_(bindparam("of_ports", expanding=True)))
+    .order_by(FixedIp.address)
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +123,7 @@ def read_host_state(
     :param also: servers whose ports are wanted although their server is on its way out.
     """
     ports = local_ports(session, host, without, also)
-    here = {row.Port.network_id for row in ports}
+    here = {row.network_id for row in ports}
     routers, legs = _routers(session, here)
     wanted = here | {leg.network_id for leg in legs}
     wanted |= {router.external_network_id for router in routers.values() if router.external_network_id}
@@ -101,25 +138,23 @@ def read_host_state(
             .where(RouterHost.host == host)
         )
     }
-    known = [row.Port.id for row in ports] + [leg.id for leg in legs] + [port.id for port in service]
+    known = [row.id for row in ports] + [leg.id for leg in legs] + [port.id for port in service]
     held = addresses(session, known + [row.id for row in gateways.values()])
     rows = _Rows(ports, routers, legs, networks, subnets, held)
     dhcp = {port.network_id: ServiceLeg(port.id, port.mac_address, held.get(port.id, ())) for port in service}
     remote = _remote(
         session, host, [key for key in wanted if key in networks and networks[key].network_type == "vxlan"]
     )
-    qos = _qos(session, [row.Port.qos_policy_id for row in ports] + [row.qos_policy_id for row in networks.values()])
-    specs = {row.Port.id: port_spec(row, networks, held, qos) for row in ports}
-    groups, members, address_groups = read_security(session, list(specs))
-    for port_id, group_ids in groups.memberships.items():
-        specs[port_id] = spec.with_groups(specs[port_id], group_ids)
+    qos = _qos(session, [row.qos_policy_id for row in ports] + [row.network_qos_policy_id for row in ports])
+    groups, members, address_groups = read_security(session, [row.id for row in ports])
+    specs = {row.id: port_spec(row, held, qos, groups.memberships.get(row.id, ())) for row in ports}
     state = HostState(
         networks={
             key: _network(row, subnets.get(key, ()), dhcp.get(key), remote.get(key, ()))
             for key, row in networks.items()
         },
         ports={key: specs[key] for key in sorted(specs)},
-        routers=_router_specs(session, rows, gateways, [row.Port.id for row in ports]),
+        routers=_router_specs(session, rows, gateways, [row.id for row in ports]),
         groups=groups.groups,
         members=members,
         address_groups=address_groups,
@@ -130,19 +165,12 @@ def read_host_state(
 def local_ports(
     session: Session, host: str, without: Collection[str], also: Collection[str], only: Collection[str] | None = None
 ) -> list[Any]:
-    """Return the rows of the ports that *host* shall have, by id; *only*: those of these servers."""
-    stays: Any = _STAYS
-    if also:
-        stays = (or_(Server.id.in_(sorted(also)), _STAYS[0] & _STAYS[1]),)
-    query = (
-        select(Port, Server.id, Server.hostname, Server.kind, Server.flavor, Server.image_properties)
-        .join(Server, Server.id == Port.device_id)
-        .where(Port.host == host, Server.deleted.is_(False), *stays)
-        .order_by(Port.id)
-    )
+    """Return the rows of the ports that *host* shall have, by id, as :func:`port_spec` reads them; *only*: those of these servers."""
+    values: dict[str, Any] = {"of_host": host, "also": sorted(also)}
+    query = _LOCAL
     if only is not None:
-        query = query.where(Port.device_id.in_(sorted(only)))
-    return [row for row in session.execute(query) if row.id not in without]
+        query, values["only"] = _OF_SERVERS, sorted(only)
+    return [row for row in session.execute(query, values) if row.host == host and row.server_id not in without]
 
 
 def _routers(session: Session, networks: Collection[str]) -> tuple[dict[str, Router], list[Port]]:
@@ -170,10 +198,7 @@ def addresses(session: Session, ports: Collection[str]) -> dict[str, tuple[tuple
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     wanted = sorted(ports)
     for start in range(0, len(wanted), 500):
-        query = select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.address).where(
-            FixedIp.port_id.in_(wanted[start : start + 500])
-        )
-        for port_id, subnet_id, address in session.execute(query.order_by(FixedIp.address)):
+        for port_id, subnet_id, address in session.execute(_HELD, {"of_ports": wanted[start : start + 500]}):
             found[port_id].append((subnet_id, address))
     return {key: tuple(pairs) for key, pairs in found.items()}
 
@@ -212,27 +237,26 @@ def _qos(session: Session, policies: Iterable[str | None]) -> dict[str, QosSpec]
     return {policy: QosSpec(**limits) for policy, limits in found.items() if limits}
 
 
-def port_spec(row: Any, networks: Mapping[str, Network], held: Addresses, qos: Mapping[str, QosSpec]) -> PortSpec:
+def port_spec(row: Any, held: Addresses, qos: Mapping[str, QosSpec], group_ids: tuple[str, ...] = ()) -> PortSpec:
     """Make the spec of a row that :func:`local_ports` gave; *held*: addresses by port."""
-    port: Port = row.Port
-    network = networks[port.network_id]
     return PortSpec(
-        port_id=port.id,
-        server_id=row.id,
-        network_id=port.network_id,
-        mac=port.mac_address,
-        hostname=port.dns_name or row.hostname,
-        addresses=held.get(port.id, ()),
+        port_id=row.id,
+        server_id=row.server_id,
+        network_id=row.network_id,
+        mac=row.mac_address,
+        hostname=row.dns_name or row.hostname,
+        addresses=held.get(row.id, ()),
         kind=spec.device_kind(row.kind, spec.isolation(row.kind, row.flavor, row.image_properties)),
-        secured=port.port_security_enabled,
-        pairs=tuple((pair.get("mac_address") or "", pair["ip_address"]) for pair in port.allowed_address_pairs),
+        secured=row.port_security_enabled,
+        group_ids=group_ids,
+        pairs=tuple((pair.get("mac_address") or "", pair["ip_address"]) for pair in row.allowed_address_pairs),
         dhcp_options=tuple(
             (option["opt_name"], str(option["opt_value"]), int(option.get("ip_version") or 4))
-            for option in port.extra_dhcp_opts
+            for option in row.extra_dhcp_opts
             if option.get("opt_value") is not None
         ),
-        qos=qos.get(port.qos_policy_id or network.qos_policy_id or ""),
-        up=port.admin_state_up and network.admin_state_up,
+        qos=qos.get(row.qos_policy_id or row.network_qos_policy_id or ""),
+        up=row.admin_state_up and row.network_up,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Image, Port, Server
@@ -29,17 +30,25 @@ class ServerRows:
     images: Mapping[str, Image]
 
 
+_PORTS: Any = Port.__table__
+# Made once: to make a statement anew takes longer than to run it.
+_SERVER = select(Server).where(Server.id == bindparam("of_server"))
+_PORTS_OF = (
+    select(_PORTS.c.id, _PORTS.c.network_id, _PORTS.c.nic_tag)
+    .where(_PORTS.c.device_id == bindparam("of_server"))
+    .order_by(_PORTS.c.position, _PORTS.c.created_at)
+)
+
+
 def read_server(session: Session, server_id: str, other_image: str | None = None) -> ServerRows | None:
     """Read a server, its ports and its images, *other_image* among them; None: there is no such row."""
-    server = session.get(Server, server_id)
+    server = session.scalar(_SERVER, {"of_server": server_id})
     if server is None:
         return None
-    ports = list(
-        session.scalars(select(Port).where(Port.device_id == server_id).order_by(Port.position, Port.created_at))
-    )
+    ports = session.execute(_PORTS_OF, {"of_server": server_id})
     return ServerRows(
         server=server,
-        ports=tuple(BoundPort(port.id, port.network_id, port.nic_tag) for port in ports),
+        ports=tuple(BoundPort(port_id, network_id, tag) for port_id, network_id, tag in ports),
         images=read_images(
             session, [server.image_id, other_image, (server.system_metadata or {}).get("shelved_image_id")]
         ),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -208,9 +208,13 @@ def _note(session: Session, work: Work, step: Step) -> bool:
     return False
 
 
+# Made once: to make a statement anew takes longer than to run it.
+_DELETED = select(Server.deleted).where(Server.id == bindparam("of_server"))
+
+
 def _complete(session: Session, action: Action, job: Job, power: PowerState | None) -> None:
     work = job.work
-    if not action.for_deleted and session.scalar(select(Server.deleted).where(Server.id == work.target_id)):
+    if not action.for_deleted and session.scalar(_DELETED, {"of_server": work.target_id}):
         raise _Deleted
     lifecycle.complete(session, work, power, job.events)
     action.on_ok(session, job)

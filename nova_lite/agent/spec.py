@@ -17,7 +17,6 @@ from nova_lite.compute.kinds import PROCESS
 from nova_lite.db.models import Image, Server
 from nova_lite.errors import NovaLiteError
 from nova_lite.host.metadata import GuestData
-from nova_lite.host.network_state import PortSpec
 from nova_lite.host.ports import ImageSpec
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, GuestSpec, LocalImage, Nic
 
@@ -39,11 +38,6 @@ NO_IMAGE = LocalImage(image_id="", path=Path("/dev/null"), disk_format="raw", vi
 def is_adopted(server: Server) -> bool:
     """Tell whether somebody else made the server's guest (``nova_lite.compute.adoption``)."""
     return bool((server.system_metadata or {}).get("adopted"))
-
-
-def with_groups(port: PortSpec, group_ids: Sequence[str]) -> PortSpec:
-    """Return *port* as a member of the groups."""
-    return dataclasses.replace(port, group_ids=tuple(group_ids))
 
 
 def device_kind(kind: str, isolated_by: str) -> str:

@@ -240,13 +240,14 @@ def delete(store: Store, number: int) -> None:
     store.transact(work)
 
 
+# Made once: to make a statement anew takes longer than to run it.
+_METADATA = select(AggregateHost.host, Aggregate.metadata_).join(Aggregate, Aggregate.id == AggregateHost.aggregate_id)
+
+
 def metadata_of_hosts(session: Session) -> dict[str, dict[str, frozenset[str]]]:
     """Return the metadata that each host has by its aggregates: host → key → values (an item may list several, by commas)."""
-    rows = session.execute(
-        select(AggregateHost.host, Aggregate.metadata_).join(Aggregate, Aggregate.id == AggregateHost.aggregate_id)
-    )
     found: dict[str, dict[str, frozenset[str]]] = {}
-    for host, items in rows:
+    for host, items in session.execute(_METADATA):
         mine = found.setdefault(host, {})
         for key, value in items.items():
             mine[key] = mine.get(key, frozenset()) | {part.strip() for part in str(value).split(",")}

@@ -1,4 +1,4 @@
-"""The durable queue's verbs: submit, take, renew, step, finish, retry.
+"""The durable queue's verbs: submit, take, renew, ask to stop; and those of a held operation (step, finish, retry).
 
 A message is only a hint that there is something here. A worker takes an operation by compare-and-swap,
 holds it by a lease that it renews, and finishes it in the same transaction that sets its target's state.
@@ -10,45 +10,52 @@ import datetime
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Double, Integer, and_, bindparam, exists, insert, or_, select, update
-from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
+from nova_lite.db.held_operations import (
+    LEASE_S,
+    Work,
+    count,
+    finish,
+    hand_over,
+    is_asked_to_stop,
+    note_step,
+    record_step,
+    retry_later,
+)
 from nova_lite.db.models import Operation
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, epoch, now
-from nova_lite.errors import StaleState
 
-LEASE_S = 30.0
-"""How long a taken operation is its owner's without a sign of life."""
+__all__ = [
+    "LEASE_S",
+    "Caller",
+    "Work",
+    "ask_to_stop",
+    "finish",
+    "hand_over",
+    "is_asked_to_stop",
+    "new_owner",
+    "note_step",
+    "overdue",
+    "record_step",
+    "release_queue",
+    "renew",
+    "retry_later",
+    "seize",
+    "submit",
+    "submit_many",
+    "take",
+]
 
 OVERTIME_S = 120.0
 """How long a worker that came to an operation late may work on it beyond its deadline."""
 
 UNFINISHED = ("pending", "running")
-
-
-@dataclass(frozen=True)
-class Work:
-    """An operation that this worker holds: a copy of the row as it was when it was taken."""
-
-    id: int
-    request_id: str
-    project_id: str | None
-    user_id: str | None
-    action: str
-    target_type: str
-    target_id: str
-    arguments: JsonDict
-    queue: str
-    host: str | None
-    attempt: int
-    owner: str
-    deadline: float
-    events: tuple[JsonDict, ...] = ()
-    """The steps that earlier attempts wrote down."""
 
 
 @dataclass(frozen=True)
@@ -114,25 +121,31 @@ def submit_many(
         "state": "pending",
         "deadline": epoch() + deadline_s,
     }
-    session.execute(insert(_ROWS), [{**common, "target_id": target_id} for target_id in target_ids])
+    session.execute(_INSERT, [{**common, "target_id": target_id} for target_id in target_ids])
 
 
 def take(store: Store, queue: str, owner: str, *, host: str | None = None, limit: int = 8) -> list[Work]:
     """Take up to *limit* operations of *queue* (of *host*, for agents) for *owner*, oldest first.
 
     Takes what is pending and due, and what is running under a lease that ran out. Never takes an operation while
-    an earlier one of the same target is unfinished. Returns what was won; another worker may win the rest.
+    an earlier one of the same target is unfinished. Returns what was won, as other workers may win some; fewer than *limit*
+    means that there was no more.
     """
-    values: dict[str, Any] = {"of_queue": queue, "of_host": host, "moment": epoch(), "most": limit}
-    with store.read() as session:
-        candidates = list(session.execute(_DUE if host is None else _DUE_OF_HOST, values))
-    if not candidates:
-        return []
-    return store.transact(lambda session: _win(session, candidates, owner))
+    won: list[Work] = []
+    while True:
+        most = limit - len(won)
+        values: dict[str, Any] = {"of_queue": queue, "of_host": host, "moment": epoch(), "most": most}
+        with store.read() as session:
+            candidates = list(session.execute(_DUE if host is None else _DUE_OF_HOST, values))
+        if candidates:
+            won += store.transact(partial(_win, candidates=candidates, owner=owner))
+        if len(candidates) < most or len(won) == limit:
+            return won
 
 
 # Statements of the hot path are made once, over tables rather than entities: to make one anew takes longer than to run it.
 _ROWS: Any = Operation.__table__
+_INSERT = insert(_ROWS)
 
 
 def _due(*conditions: Any) -> Any:
@@ -179,15 +192,6 @@ _TAKE = (
         updated_at=bindparam("moment"),
     )
 )
-_HELD = (_ROWS.c.id == bindparam("work"), _ROWS.c.owner == bindparam("holder"), _ROWS.c.state == "running")
-_NOTE = (
-    update(_ROWS)
-    .where(*_HELD, _ROWS.c.cancel_requested.is_(False))
-    .values(step=bindparam("name"), lease_until=bindparam("lease"), updated_at=bindparam("moment"))
-)
-_IS_HELD = select(_ROWS.c.id).where(*_HELD)
-_ASKED = select(_ROWS.c.cancel_requested).where(*_HELD)
-
 _OF_TARGET = (_ROWS.c.target_type == bindparam("of_type"), _ROWS.c.target_id == bindparam("of_id"))
 _CANCEL_PENDING = (
     update(_ROWS)
@@ -214,7 +218,7 @@ def _win(session: Session, candidates: Sequence[Any], owner: str) -> list[Work]:
             "lease": epoch() + LEASE_S,
             "moment": now(),
         }
-        if _count(session.execute(_TAKE, values)):
+        if count(session.execute(_TAKE, values)):
             won.append(_work(seen, owner))
     return won
 
@@ -245,7 +249,7 @@ def renew(store: Store, owner: str) -> int:
     """
     recently = now() - datetime.timedelta(seconds=OVERTIME_S)
     return store.transact(
-        lambda session: _count(
+        lambda session: count(
             session.execute(
                 update(Operation)
                 .where(Operation.owner == owner, Operation.state == "running")
@@ -267,7 +271,7 @@ def release_queue(store: Store, queue: str, host: str | None = None) -> int:
     if host is not None:
         condition.append(Operation.host == host)
     return store.transact(
-        lambda session: _count(
+        lambda session: count(
             session.execute(
                 update(Operation)
                 .where(*condition)
@@ -276,85 +280,6 @@ def release_queue(store: Store, queue: str, host: str | None = None) -> int:
             )
         )
     )
-
-
-def note_step(store: Store, work: Work, step: str) -> bool:
-    """Record that *work* is about to do *step*, renew its lease, and return whether it was asked to stop.
-
-    :raises StaleState: somebody else took the operation; the worker must let go without another effect.
-    """
-    return store.transact(lambda session: record_step(session, work, step))
-
-
-def record_step(session: Session, work: Work, step: str) -> bool:
-    """Do what :func:`note_step` does in the caller's transaction, for a step that also shows in its target's state."""
-    held = {"work": work.id, "holder": work.owner}
-    noted = session.execute(_NOTE, {**held, "name": step, "lease": epoch() + LEASE_S, "moment": now()})
-    if _count(noted):
-        return False
-    if session.scalar(_IS_HELD, held) is None:
-        raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
-    return True
-
-
-def is_asked_to_stop(store: Store, work: Work) -> bool:
-    """Tell whether a later operation asked *work* to stop. :raises StaleState: it is not held any more."""
-    with store.read() as session:
-        asked = session.scalar(_ASKED, {"work": work.id, "holder": work.owner})
-    if asked is None:
-        raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
-    return bool(asked)
-
-
-def hand_over(
-    session: Session, work: Work, *, queue: str, host: str | None, events: list[JsonDict] | None = None
-) -> None:
-    """Pass a held operation to another queue (the scheduler to the chosen host's agent), with the steps so far.
-
-    :raises StaleState: the operation is not held any more.
-    """
-    extra: dict[str, Any] = {} if events is None else {"events": events}
-    _own(session, work, state="pending", queue=queue, host=host, owner=None, lease_until=0.0, attempt=0, **extra)
-
-
-def retry_later(session: Session, work: Work, delay_s: float, error: str, events: list[JsonDict] | None = None) -> None:
-    """Put a held operation back for another attempt after *delay_s* seconds.
-
-    :raises StaleState: the operation is not held any more.
-    """
-    values: dict[str, Any] = {"not_before": epoch() + delay_s, "error": error}
-    if events is not None:
-        values["events"] = events
-    _own(session, work, state="pending", owner=None, lease_until=0.0, **values)
-
-
-def finish(
-    session: Session, work: Work, state: str, error: str | None = None, events: list[JsonDict] | None = None
-) -> None:
-    """End a held operation as ``done``, ``failed`` or ``cancelled``, in the transaction that sets its target's state.
-
-    *events*: its steps, if they are known. :raises StaleState: the operation is not held any more; the transaction must
-    not commit.
-    """
-    values: dict[str, Any] = {"finished_at": now(), "error": error}
-    if events is not None:
-        values["events"] = events
-    _own(session, work, state=state, owner=None, lease_until=0.0, **values)
-
-
-def _own(session: Session, work: Work, **values: Any) -> None:
-    statement = _END.get(frozenset(values))
-    if statement is None:
-        # Few sets of columns are ever set together; bounded by the verbs above.
-        columns = {name: bindparam(f"new_{name}", type_=_ROWS.c[name].type) for name in (*values, "updated_at")}
-        statement = _END[frozenset(values)] = update(_ROWS).where(*_HELD).values(columns)
-    new = {f"new_{name}": value for name, value in values.items()}
-    held = {"work": work.id, "holder": work.owner, "new_updated_at": now()}
-    if not _count(session.execute(statement, {**held, **new})):
-        raise StaleState(f"operation {work.id} is no longer held by {work.owner}")
-
-
-_END: dict[frozenset[str], Any] = {}
 
 
 def ask_to_stop(session: Session, target_type: str, target_id: str) -> None:
@@ -392,8 +317,3 @@ def seize(session: Session, operation: Operation, owner: str) -> Work | None:
 def new_owner(name: str) -> str:
     """Make the name of a worker's one life: *name* and a random part, so that a restart is somebody else."""
     return f"{name}:{uuid.uuid4().hex[:12]}"
-
-
-def _count(result: Any) -> int:
-    assert isinstance(result, CursorResult)
-    return result.rowcount

@@ -32,11 +32,16 @@ class FakeNetworks:
 
     def apply(self, state: HostState) -> None:
         """Have exactly these. :raises NetworksFailed: a test asked for it."""
-        failed = {port_id: self.refuse[port_id] for port_id in state.ports if port_id in self.refuse}
+        failed = {port_id: reason for port_id, reason in self.refuse.items() if port_id in state.ports}
         with self._lock:
             self.state = state
             self.applied += 1
-            self.devices = {port_id: devices.device_name(port_id) for port_id in state.ports if port_id not in failed}
+            there = self.devices
+            self.devices = {
+                port_id: there.get(port_id) or devices.device_name(port_id)
+                for port_id in state.ports
+                if port_id not in failed
+            }
         if failed:
             raise NetworksFailed(failed)
 

@@ -1,7 +1,8 @@
 """Addresses: which are free, and holding one so that nobody else can.
 
 The primary key of ``fixed_ips`` decides. Whoever loses a race for an address tries another one in the same
-transaction; nothing is locked and nothing is counted.
+transaction; nothing is locked and nothing is counted. The first try is a guess, as most addresses of most pools are free:
+a look at what is held is only for those who guessed one of these.
 """
 
 from __future__ import annotations
@@ -12,33 +13,54 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Table, delete, select
+from sqlalchemy import Table, bindparam, delete, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import FixedIp, Subnet
 from nova_lite.errors import Conflict, Invalid
 
-ATTEMPTS = 6
+ATTEMPTS = 7
 SMALL_POOL = 1024
-"""Up to so many addresses, the held ones are read; beyond it, random ones are tried."""
+"""Up to so many addresses, the held ones are read; beyond it, random ones are looked up."""
 
 _FIXED_IPS: Table = FixedIp.__table__  # type: ignore[assignment]
+# Made once: to make a statement anew takes longer than to run it.
+_WON = select(_FIXED_IPS.c.port_id, _FIXED_IPS.c.address).where(
+    _FIXED_IPS.c.subnet_id == bindparam("of_subnet"), _FIXED_IPS.c.port_id.in_(bindparam("of_ports", expanding=True))
+)
 
 
-def insert_absent(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert those of *rows* whose unique keys nobody holds yet; the caller reads which went in."""
+def insert_absent(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Insert those of *rows* whose unique keys nobody holds yet; True: all went in. Else the caller reads which did.
+
+    Only of one row alone does every database say whether it went in, and MariaDB says it of none.
+    """
     backend = session.get_bind().dialect.name
-    statement: Any
+    statement = _ABSENT.get((backend, table.name))
+    if statement is None:
+        statement = _ABSENT[backend, table.name] = _absent(backend, table)
+    if len(rows) != 1:
+        session.execute(statement, list(rows))
+        return False
+    result = session.execute(statement, rows[0])
+    assert isinstance(result, CursorResult)
+    return backend in ("sqlite", "postgresql") and result.rowcount == 1
+
+
+def _absent(backend: str, table: Table) -> Any:
     if backend == "sqlite":
-        statement = sqlite.insert(table).on_conflict_do_nothing()
-    elif backend == "postgresql":
-        statement = postgresql.insert(table).on_conflict_do_nothing()
-    else:
-        # Not INSERT IGNORE: that would also wave a broken foreign key through.
-        key = next(iter(table.primary_key.columns))
-        statement = mysql.insert(table).on_duplicate_key_update({key.name: key})
-    session.execute(statement, list(rows))
+        return sqlite.insert(table).on_conflict_do_nothing()
+    if backend == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    # Not INSERT IGNORE: that would also wave a broken foreign key through.
+    key = next(iter(table.primary_key.columns))
+    return mysql.insert(table).on_duplicate_key_update({key.name: key})
+
+
+_ABSENT: dict[tuple[str, str], Any] = {}
+"""By database and table."""
 
 
 def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[str, str]:
@@ -49,19 +71,17 @@ def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[st
     given: dict[str, str] = {}
     missing = list(port_ids)
     for attempt in range(ATTEMPTS):
-        candidates = _free(session, subnet, len(missing), thorough=attempt >= 2)
+        candidates = _guess(subnet, len(missing)) if attempt == 0 else []
+        if not candidates:
+            candidates = _free(session, subnet, len(missing), thorough=attempt >= 2)
         if len(candidates) < len(missing):
             break
         # In the order of addresses, so that two transactions that want some of the same never wait for one another.
         pairs = list(zip(missing, sorted(candidates), strict=False))
-        insert_absent(
-            session,
-            _FIXED_IPS,
-            [{"subnet_id": subnet.id, "address": address, "port_id": port_id} for port_id, address in pairs],
-        )
-        won = session.execute(
-            select(FixedIp.port_id, FixedIp.address).where(FixedIp.subnet_id == subnet.id, FixedIp.port_id.in_(missing))
-        )
+        rows = [{"subnet_id": subnet.id, "address": address, "port_id": port_id} for port_id, address in pairs]
+        if insert_absent(session, _FIXED_IPS, rows):
+            return given | dict(pairs)
+        won = session.execute(_WON, {"of_subnet": subnet.id, "of_ports": missing})
         given.update((port_id, address) for port_id, address in won)
         missing = [port_id for port_id in missing if port_id not in given]
         if not missing:
@@ -113,10 +133,31 @@ def pool_ranges(subnet: Subnet) -> list[tuple[int, int]]:
     return [(int(ipaddress.ip_address(pool["start"])), int(ipaddress.ip_address(pool["end"]))) for pool in subnet.pools]
 
 
+def _guess(subnet: Subnet, count: int) -> list[str]:
+    """Return *count* addresses of the pools, of which nobody knows whether they are free; none where that many are unlikely to be."""
+    ranges = pool_ranges(subnet)
+    size = _size(ranges)
+    if size < count * 4:
+        return []
+    chosen: set[int] = set()
+    while len(chosen) < count:
+        chosen.add(random.randrange(size))  # noqa: S311 (no secret)
+    text = _text(subnet)
+    return [str(text(_nth(ranges, index))) for index in chosen]
+
+
+def _size(ranges: Sequence[tuple[int, int]]) -> int:
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def _text(subnet: Subnet) -> type[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    return ipaddress.IPv4Address if subnet.ip_version == 4 else ipaddress.IPv6Address
+
+
 def _free(session: Session, subnet: Subnet, count: int, *, thorough: bool) -> list[str]:
     ranges = pool_ranges(subnet)
-    size = sum(last - first + 1 for first, last in ranges)
-    text = ipaddress.IPv4Address if subnet.ip_version == 4 else ipaddress.IPv6Address
+    size = _size(ranges)
+    text = _text(subnet)
     if size > SMALL_POOL and not thorough:
         # Random ones are seldom held, and two who allocate at once seldom want the same.
         tried = {str(text(_nth(ranges, random.randrange(size)))) for _ in range(count * 2 + 8)}  # noqa: S311

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oslo_config import cfg
-from sqlalchemy import Table, or_, select
+from sqlalchemy import Table, bindparam, or_, select
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
@@ -25,6 +25,8 @@ DEFAULT = "default"
 
 _GROUPS: Table = SecurityGroup.__table__  # type: ignore[assignment]
 _QUIET: dict[str, Any] = {"synchronize_session": False}
+# Made once: to make a statement anew takes longer than to run it.
+_DEFAULT_OF = select(_GROUPS.c.id).where(_GROUPS.c.default_of == bindparam("of_project"))
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,7 @@ def ensure_default(session: Session, project_id: str) -> str:
 
     Of several that make it at once one does; the key of ``default_of`` decides.
     """
-    query = select(SecurityGroup.id).where(SecurityGroup.default_of == project_id)
-    found = session.scalar(query)
+    found: str | None = session.scalar(_DEFAULT_OF, {"of_project": project_id})
     if found is not None:
         return found
     identifier, moment = new_id(), now()
@@ -88,7 +89,7 @@ def ensure_default(session: Session, project_id: str) -> str:
         "updated_at": moment,
     }
     insert_absent(session, _GROUPS, [row])
-    holder = session.scalars(query).one()
+    holder: str = session.scalars(_DEFAULT_OF, {"of_project": project_id}).one()
     if holder == identifier:
         forms.add(session, identifier, project_id, forms.first_rules(identifier, default=True))
     return holder

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from nova_lite.compute import claims, lifecycle, server_groups
 from nova_lite.compute.server_groups import Neighbours
@@ -58,7 +58,7 @@ def assign(store: Store, work: Work, snapshot: Snapshot, weights: Weights) -> As
     :raises nova_lite.errors.StaleState: somebody else holds the operation; nothing was done.
     """
     with store.read() as session:
-        server = session.get(Server, work.target_id)
+        server = session.scalar(_TO_PLACE, {"of_server": work.target_id})
     if server is None or server.deleted:
         store.transact(lambda session: operations.finish(session, work, "cancelled"))
         return None
@@ -107,6 +107,22 @@ def _claim_one_of(
 
 
 # Made once, over tables rather than entities: to make a statement anew takes longer than to run it.
+_TO_PLACE = (
+    select(Server)
+    .options(
+        load_only(
+            Server.kind,
+            Server.vcpus,
+            Server.memory_mb,
+            Server.disk_gb,
+            Server.availability_zone,
+            Server.flavor,
+            Server.scheduler_hints,
+            Server.deleted,
+        )
+    )
+    .where(Server.id == bindparam("of_server"))
+)
 _SERVERS: Any = Server.__table__
 _PORTS: Any = Port.__table__
 _BIND_SERVER = (
@@ -149,7 +165,7 @@ def _bind(session: Session, work: Work, server: Server, host: str) -> None:
     assert isinstance(bound, CursorResult)
     if not bound.rowcount:
         raise _Gone
-    if session.execute(_BIND_PORTS, values).rowcount:  # type: ignore[attr-defined]
+    if session.execute(_BIND_PORTS, values).rowcount and touch.are_others(session, host):  # type: ignore[attr-defined]
         bound_ports = session.scalars(_PORTS_OF, values).all()
         # The host itself is told by the operation; others learn where the addresses are.
         touch.touch_ports(session, *bound_ports, besides=host)

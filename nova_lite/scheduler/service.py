@@ -87,7 +87,8 @@ class Scheduler:
                 self._owner = operations.new_owner(f"scheduler-{self._conf.host}")
                 self._stopping.wait(min(1.0, self._conf.scheduler.poll_interval))
                 continue
-            if not taken:
+            # Fewer than it asked for: that was all there was, and whatever came since has left a hint.
+            if taken < BATCH:
                 self._hint.acquire(timeout=self._conf.scheduler.poll_interval)
                 while not self._stopping.is_set() and self._hint.acquire(blocking=False):
                     pass  # one look answers all the hints that came before it
