@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rows import add_server
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from nova_lite.compute import flavors, listing
 from nova_lite.compute.listing import Listing
@@ -45,6 +45,21 @@ def test_a_pool_is_given_out_to_the_last_address_and_not_beyond(store, at_once):
     assert len(addresses) == len(set(addresses)) == given == rows
     assert 61 - at_once < given <= 61
     assert "10.0.0.1" not in addresses
+
+
+def test_a_free_address_is_found_without_reading_those_that_are_held(store):
+    network_id = network(store, "10.0.0.0/16")
+    assert ask(store, network_id, 50) == 50
+    seen = []
+
+    def note(_connection, _cursor, statement, *_rest):
+        seen.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    assert ask(store, network_id) == 1
+    event.remove(store.engine, "before_cursor_execute", note)
+    looks = [text for text in seen if "FROM fixed_ips" in text]
+    assert len(looks) <= (1 if store.backend == "mysql" else 0) and len(seen) <= 10
 
 
 def test_one_address_that_all_want_goes_to_one(store):

@@ -11,7 +11,7 @@ from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
 from nova_lite.agent.network_keeper import NetworkKeeper
-from nova_lite.agent.network_rows import read_host_state
+from nova_lite.agent.network_rows import local_ports, read_host_state
 from nova_lite.db.models import (
     FixedIp,
     FloatingIp,
@@ -225,6 +225,25 @@ def test_the_number_of_queries_does_not_grow(cloud: Cloud) -> None:
         event.remove(cloud.store.engine, "before_cursor_execute", note)
         counts.append(len([text for text in seen if text.lstrip().upper().startswith("SELECT")]))
     assert counts[0] == counts[1] <= 25
+
+
+def test_a_server_that_comes_is_not_looked_for_among_all_the_hosts_ports(cloud: Cloud) -> None:
+    if cloud.store.backend != "sqlite":
+        pytest.skip("the others know how many ports a host has")
+    server, port = cloud.guest("h1", "10.0.0.10")
+    plans: list[str] = []
+
+    def note(connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if "FROM ports" in statement and not statement.startswith("EXPLAIN"):
+            raw = connection.connection.dbapi_connection
+            plans.extend(str(row[3]) for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    event.listen(cloud.store.engine, "before_cursor_execute", note)
+    with cloud.store.read() as session:
+        assert [row.id for row in local_ports(session, "h1", (), (), only=[server])] == [port]
+        assert not local_ports(session, "h2", (), (), only=[server]), "it is on another host"
+    event.remove(cloud.store.engine, "before_cursor_execute", note)
+    assert plans and not [plan for plan in plans if "ix_ports_host" in plan]
 
 
 def test_what_fails_is_tried_again_more_and_more_seldom(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

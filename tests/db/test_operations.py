@@ -58,6 +58,22 @@ def test_what_was_rolled_back_was_never_submitted(store: Store) -> None:
     assert operations.take(store, "agent", "me", host="h1") == []
 
 
+def test_who_takes_fewer_than_it_could_left_nothing(store: Store) -> None:
+    wanted = {submit(store, new_id()) for _ in range(60)}
+
+    def worker(number: int) -> list[int]:
+        taken: list[int] = []
+        while True:
+            works = operations.take(store, "agent", f"w{number}", host="h1", limit=4)
+            taken += [work.id for work in works]
+            if len(works) < 4:
+                return taken
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [identifier for each in pool.map(worker, range(4)) for identifier in each]
+    assert len(taken) == len(wanted) and set(taken) == wanted
+
+
 def test_queues_and_hosts_are_apart(store: Store) -> None:
     submit(store, new_id(), host="h2")
     wanted = submit(store, new_id(), queue="scheduler", host=None)
