@@ -32,6 +32,8 @@ def with_servers(
     if any(row.qos_policy_id or row.network_qos_policy_id or row.has_floating_ip for row in rows):
         # A floating IP's host has it on its router from when the port comes until it goes.
         return None
+    if any(row.allowed_address_pairs for row in rows):
+        return None  # One of them may be the address that a floating IP leads to.
     if not _are_here(state, {row.network_id for row in rows}) or _were_elsewhere(state, rows):
         return None
     port_ids = [row.id for row in rows]

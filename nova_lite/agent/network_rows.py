@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import and_, bindparam, exists, or_, select
@@ -298,12 +299,15 @@ def _router_specs(
     floating: dict[str, list[FloatingSpec]] = defaultdict(list)
     if rows.routers:
         query = select(FloatingIp).where(FloatingIp.router_id.in_(sorted(rows.routers))).order_by(FloatingIp.id)
+        every = [row for row in session.scalars(query) if row.fixed_address]
         here = set(local)
-        found = [row for row in session.scalars(query) if row.port_id in here and row.fixed_address]
+        shared = _shared(session, rows.ports, [row for row in every if row.port_id not in here])
+        found = [row for row in every if row.port_id in here or row.id in shared]
         qos = _qos(session, [row.qos_policy_id for row in found])
         for row in found:
+            limits = qos.get(row.qos_policy_id or "")
             floating[str(row.router_id)].append(
-                FloatingSpec(row.id, row.address, str(row.fixed_address), qos.get(row.qos_policy_id or ""))
+                FloatingSpec(row.id, row.address, str(row.fixed_address), limits, shared=row.id in shared)
             )
     legs: dict[str, list[RouterLeg]] = defaultdict(list)
     for port in rows.legs:
@@ -321,6 +325,28 @@ def _router_specs(
             up=router.admin_state_up,
         )
         for key, router in rows.routers.items()
+    }
+
+
+def _shared(session: Session, local: Collection[Any], elsewhere: Collection[FloatingIp]) -> set[str]:
+    """Return the ids of those that lead to a port on no host, whose address is in an allowed pair of a *local* port on its network."""
+    pairs: dict[str, list[IPv4Network | IPv6Network]] = defaultdict(list)
+    for row in local:
+        for pair in row.allowed_address_pairs:
+            pairs[row.network_id].append(ip_network(pair["ip_address"], strict=False))
+    if not pairs or not elsewhere:
+        return set()
+    targets = [row.port_id for row in elsewhere]
+    query = select(Port.id, Port.network_id).where(
+        Port.id.in_(targets), Port.host.is_(None), Port.network_id.in_(list(pairs))
+    )
+    standing = {row.id: row.network_id for row in session.execute(query)}
+    return {
+        row.id
+        for row in elsewhere
+        if any(
+            ip_address(str(row.fixed_address)) in each for each in pairs.get(standing.get(row.port_id or "", ""), ())
+        )
     }
 
 

@@ -128,12 +128,16 @@ class GatewayLeg:
 
 @dataclass(frozen=True)
 class FloatingSpec:
-    """``floating`` leads to ``fixed``, the address of a guest on this host."""
+    """``floating`` leads to ``fixed``, the address of a guest on this host.
+
+    ``shared``: the address is none of a port's own, but in allowed pairs of ports here; the floating IP is here while one of them answers for it.
+    """
 
     floating_ip_id: str
     floating: str
     fixed: str
     qos: QosSpec | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Select, Table, bindparam, or_, select, union
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from nova_lite.db.models import (
     FloatingIp,
@@ -56,8 +56,12 @@ def touch_network(session: Session, *network_ids: str) -> list[str]:
 
 
 def touch_own(session: Session, *port_ids: str) -> list[str]:
-    """Touch the hosts of the ports alone: what changed is nobody else's concern (a limit, DHCP options, a floating IP)."""
-    return _touch(session, _bound().where(Port.id.in_(port_ids)))
+    """Touch the hosts of the ports alone: what changed is nobody else's concern (a floating IP).
+
+    A port that is on no host may stand for an address that others on its network share: their hosts.
+    """
+    own = _bound().where(Port.id.in_(port_ids))
+    return _touch(session, own, _bound().where(Port.network_id.in_(_shared(port_ids))))
 
 
 def touch_ports(session: Session, *port_ids: str, besides: str | None = None) -> list[str]:
@@ -118,12 +122,23 @@ def touch_qos(session: Session, *policy_ids: str) -> list[str]:
     """Touch the hosts of ports that the policies limit: by themselves, by their network or by their floating IP."""
     networks = select(Network.id).where(Network.qos_policy_id.in_(policy_ids))
     floating = select(FloatingIp.port_id).where(FloatingIp.qos_policy_id.in_(policy_ids))
-    limited = or_(Port.qos_policy_id.in_(policy_ids), Port.network_id.in_(networks), Port.id.in_(floating))
+    limited = or_(
+        Port.qos_policy_id.in_(policy_ids),
+        Port.network_id.in_(networks),
+        Port.id.in_(floating),
+        Port.network_id.in_(_shared(floating)),
+    )
     return _touch(session, _bound().where(limited))
 
 
 def _bound() -> Select[Any]:
     return select(Port.host).where(Port.host.is_not(None))
+
+
+def _shared(ports: Any) -> Select[Any]:
+    """Networks of those of *ports* (ids) that are on no host."""
+    standing = aliased(Port)
+    return select(standing.network_id).where(standing.id.in_(ports), standing.host.is_(None))
 
 
 def _near(network_ids: Sequence[str]) -> tuple[Select[Any], ...]:

@@ -152,6 +152,43 @@ def test_all_that_concerns_a_host(cloud: Cloud) -> None:
     assert not cloud.read("h2")[0].routers[cloud.router].floating, "a floating IP is on its guest's host"
 
 
+def test_a_floating_ip_to_an_address_that_ports_share(cloud: Cloud) -> None:
+    """It concerns each host with a port that may have the address, as long as the port that stands for it is on none."""
+    standing = cloud.port(cloud.inside, cloud.inside_subnet, "10.0.0.99", owner="")
+    outer = cloud.port(cloud.outside, cloud.outside_subnet, "172.24.4.20", owner="network:floatingip")
+    cloud.add(
+        FloatingIp(
+            id=new_id(),
+            project_id="project",
+            floating_network_id=cloud.outside,
+            floating_port_id=outer,
+            address="172.24.4.20",
+            port_id=standing,
+            fixed_address="10.0.0.99",
+            router_id=cloud.router,
+        )
+    )
+    _, first = cloud.guest("h1", "10.0.0.10")
+    cloud.guest("h2", "10.0.0.20")
+
+    def shared(host: str) -> list[tuple[str, str, bool]]:
+        return [(f.floating, f.fixed, f.shared) for f in cloud.read(host)[0].routers[cloud.router].floating]
+
+    def pairs(port_id: str, *cidrs: str) -> None:
+        value = [{"ip_address": cidr, "mac_address": "fa:16:3e:00:00:01"} for cidr in cidrs]
+        cloud.store.transact(
+            lambda s: s.execute(update(Port).where(Port.id == port_id).values(allowed_address_pairs=value))
+        )
+
+    assert shared("h1") == shared("h2") == []
+    pairs(first, "10.0.0.98", "2001:db8::/64")
+    assert shared("h1") == []
+    pairs(first, "10.0.0.96/30")
+    assert shared("h1") == [("172.24.4.20", "10.0.0.99", True)] and shared("h2") == []
+    cloud.store.transact(lambda s: s.execute(update(Port).where(Port.id == standing).values(host="h2")))
+    assert shared("h1") == [], "a port that is somewhere has its address itself"
+
+
 def test_a_pass_supplies_what_is_lacking_once(cloud: Cloud) -> None:
     cloud.guest("h1", "10.0.0.10")
     cloud.guest("h2", "10.0.0.20")

@@ -175,6 +175,19 @@ def test_the_guests_host_is_touched_and_woken(door, cloud):
     assert door.wakes.seen == [("agent", "h3")] * 4
 
 
+def test_an_address_that_ports_share_wakes_the_hosts_of_its_network(door, cloud):
+    """The port that stands for it is on no host: whoever has a port on its network may have the address."""
+    pairs = [{"ip_address": cloud["fixed"]}]
+    for host in ("h3", "h4"):
+        bind(door, make(door, "port", network_id=cloud["network"], allowed_address_pairs=pairs)["id"], host)
+    door.wakes.seen.clear()
+    made = make(door, "floatingip", floating_network_id=cloud["external"], port_id=cloud["port"])
+    assert made["status"] == "ACTIVE" and sorted(door.wakes.seen) == [("agent", "h3"), ("agent", "h4")]
+    door.wakes.seen.clear()
+    assert ask(door, "DELETE", f"/ports/{cloud['port']}").status_int == 204
+    assert {("agent", "h3"), ("agent", "h4")} <= set(door.wakes.seen)
+
+
 def test_what_the_body_may_not_say(door, cloud):
     for members in (
         {"floating_network_id": "no-uuid"},

@@ -27,6 +27,7 @@ from nova_lite.host.networks import (
     plan,
     provider,
     rules,
+    shared_addresses,
 )
 from nova_lite.host.networks.building import Builder
 from nova_lite.host.networks.guarding import Guards, HostGuards
@@ -35,6 +36,7 @@ from nova_lite.host.networks.overlay import Vxlan
 from nova_lite.host.networks.plan import Here, NetworkPlan, Plan
 from nova_lite.host.networks.planner import Planner, Plans
 from nova_lite.host.networks.service import Service
+from nova_lite.host.networks.shared_addresses import SharedAddresses
 from nova_lite.host.networks.tunnels import tunnel, underlay_mtu
 from nova_lite.host.ports import HostError, MetadataSource, NetworksFailed, TellsGuests
 from nova_lite.host.trace import Sight
@@ -68,6 +70,7 @@ class HostNetworks:
         )
         self._service = Service(conf, self._root)
         self._builder = Builder(self._host, self._service)
+        self._shared = SharedAddresses(self._follow)
         self._physical = provider.parse(conf.network.physical_networks)
         self._lock = threading.Lock()
         self._planner: Planner | None = None
@@ -145,6 +148,7 @@ class HostNetworks:
 
     def close(self) -> None:
         """End the threads; the networks stay, and traffic flows on."""
+        self._shared.close()
         self._guards.close()
         self._builder.close()
         self._host.close()
@@ -153,7 +157,7 @@ class HostNetworks:
         self._state = state
         began = time.monotonic()
         here, planner = self._ready()
-        plans = planner.plan(state)
+        plans = planner.plan(state, self._shared.here(shared_addresses.questions(state, self._prefix)))
         failed = dict(plans.refused)
         if plans.networks:
             self._service.prepare()
@@ -178,6 +182,12 @@ class HostNetworks:
             took = (time.monotonic() - began) * 1000
             LOG.info("event=networks-applied changed=%d failed=%d ms=%.0f", len(everything_changed), len(failed), took)
         return failed
+
+    def _follow(self) -> None:
+        """Have floating IPs where the addresses are now that guests share."""
+        with self._lock:
+            if self._state is not None:
+                self._apply(self._state)
 
     def _ready(self) -> tuple[Here, Planner]:
         if self._here is None or self._planner is None or self._here.tunnel is None:

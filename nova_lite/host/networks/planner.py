@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass, field, replace
 
 from nova_lite.host.network_state import HostState, PortSpec
 from nova_lite.host.networks import checks, plan
@@ -31,8 +31,8 @@ class Planner:
         self._here = here
         self._known: dict[str, tuple[Hashable, Plan]] = {}
 
-    def plan(self, state: HostState) -> Plans:
-        """Return the plans for *state*."""
+    def plan(self, state: HostState, here: Collection[str] = ()) -> Plans:
+        """Return the plans for *state*. *here*: ids of the floating IPs whose shared address is on this host now."""
         plans = Plans()
         ports: dict[str, list[PortSpec]] = defaultdict(list)
         for port in state.ports.values():
@@ -40,7 +40,7 @@ class Planner:
         for network_id in state.networks:
             self._network(network_id, state, ports[network_id], plans)
         for router_id in state.routers:
-            self._router(router_id, state, plans)
+            self._router(router_id, state, here, plans)
         for port_id, port in state.ports.items():
             if port.network_id not in state.networks:
                 plans.refused[port_id] = f"Port {port_id} is on a network that is not among those of this host"
@@ -70,8 +70,11 @@ class Planner:
         else:
             self._known.pop(network_id, None)
 
-    def _router(self, router_id: str, state: HostState, plans: Plans) -> None:
+    def _router(self, router_id: str, state: HostState, here: Collection[str], plans: Plans) -> None:
         spec = state.routers[router_id]
+        if any(each.shared for each in spec.floating):
+            floating = tuple(each for each in spec.floating if not each.shared or each.floating_ip_id in here)
+            spec = replace(spec, floating=floating)
         ids = [leg.network_id for leg in spec.legs] + ([spec.gateway.network_id] if spec.gateway else [])
         given: Hashable = (spec, tuple(state.networks.get(network_id) for network_id in ids))
         known = self._known.get(router_id)
