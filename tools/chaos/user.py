@@ -164,9 +164,9 @@ class User:
         self.asked[action] += 1
         path = f"/compute/v2.1/servers/{row.id}/os-interface"
         if action == "attach_interface":
-            self._ask("POST", path, {"interfaceAttachment": {}})
+            self._ask("POST", path, {"interfaceAttachment": {}}, row)
         else:
-            self._ask("DELETE", f"{path}/{chance.choice(ports)}")
+            self._ask("DELETE", f"{path}/{chance.choice(ports)}", None, row)
 
     def _create(self, chance: random.Random) -> None:
         name = f"s{next(self._number)}"
@@ -180,10 +180,13 @@ class User:
         other = "large" if row.flavor["id"] != "large" else "small"
         body = action_requests.body(action, image=IMAGES[row.kind], flavor=other)
         self.asked[action] += 1
-        self._ask("POST", f"/compute/v2.1/servers/{row.id}/action", body)
+        self._ask("POST", f"/compute/v2.1/servers/{row.id}/action", body, row)
 
-    def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any, str] | None:
-        """Ask, with the same key each time, until there is an answer that is one. None: there was none in time."""
+    def _ask(self, method: str, path: str, body: Any = None, row: Server | None = None) -> tuple[int, Any, str] | None:
+        """Ask, with the same key each time, until there is an answer that is one. None: there was none in time.
+
+        *row*: what the user took the server for.
+        """
         headers = {"Content-Type": "application/json", "X-Auth-Token": self.token}
         headers |= {"OpenStack-API-Version": "compute 2.96", "Idempotency-Key": str(uuid.uuid4())}
         deadline = time.monotonic() + PATIENCE_S
@@ -198,13 +201,18 @@ class User:
             if status >= 500 or (status == 409 and "Idempotency-Key is under way" in str(answer)):
                 time.sleep(0.05)
                 continue
-            if status in (400, 401, 403, 422):
+            if status in (401, 403, 422) or (status == 400 and (row is None or not self._has_changed(row))):
                 self.odd.append(f"{method} {path} {body}: {status} {answer}")
             return status, answer, token
         if self._stop.is_set() and not any(thread.is_alive() for thread in self._threads):
             # Nobody kills any more. Before that, a busy machine may be too slow to answer between two deaths.
             self.odd.append(f"{method} {path} {body}: no answer within {PATIENCE_S:.0f} s")
         return None
+
+    def _has_changed(self, row: Server) -> bool:
+        """Tell whether something was first, so that the user asked of a server what it is no more: to get the flavor that it now has, say."""
+        with self.store.read() as session:
+            return bool(session.get_one(Server, row.id).generation != row.generation)
 
     def _once(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any, str]:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)) as connection:
