@@ -120,6 +120,9 @@ def _image(fault: Fault) -> webob.Response:
 _NETWORK_KINDS = {
     "policy.forbidden": "PolicyNotAuthorized",
     "request.no_route": "HTTPNotFound",
+    "request.method": "HTTPMethodNotAllowed",
+    "request.unsupported_media": "HTTPUnsupportedMediaType",
+    "request.too_large": "HTTPRequestEntityTooLarge",
     "request.schema": "HTTPBadRequest",
     "request.malformed": "HTTPBadRequest",
 }

@@ -95,8 +95,7 @@ _SECRET = frozenset({"password", "original_password", "adminPass", "token", "use
 
 def _explain(error: Any, where: str) -> str:
     path = [str(part) for part in error.path[1:]]
-    # Nova names the innermost member, and shows the value bare once and quoted once.
-    name = path[-1] if path else where
+    name = _name(path) or where
     value = error.value
     secret = bool(_SECRET.intersection(path))
     shown = "(hidden)" if secret else _cut(repr(value))
@@ -110,19 +109,42 @@ def _explain(error: Any, where: str) -> str:
     if error.rule == "required" and isinstance(value, dict):
         missing = [key for key in error.rule_definition if key not in value]
         return f"Invalid input for field/attribute {name}. {missing[0]!r} is a required property"
+    if error.rule == "minProperties" and value == {} and (members := (error.definition or {}).get("properties")):
+        return f"Invalid input for field/attribute {name}. One of {sorted(members)} is required"
     reason = {
         "maxLength": lambda: f"{shown} is too long",
         "minLength": lambda: f"{shown} is too short",
         "type": lambda: f"{shown} is not of type {_types(error.rule_definition)}",
         "enum": lambda: f"{shown} is not one of {list(error.rule_definition)}",
-        "pattern": lambda: f"{shown} does not match {error.rule_definition!r}",
+        "pattern": lambda: f"{shown} {_unmatched(error)}",
         "format": lambda: f"{shown} is not a {error.rule_definition!r}",
         "minimum": lambda: f"{shown} is less than the minimum of {error.rule_definition}",
         "maximum": lambda: f"{shown} is greater than the maximum of {error.rule_definition}",
+        "anyOf": lambda: f"{shown} is not a {_choices(error.rule_definition)}",
     }.get(error.rule)
-    text = reason() if reason else error.message.replace("data", name, 1)
+    text = reason() if reason else error.message.replace(error.name, name, 1)
     bare = shown if secret else _cut(str(value))
     return f"Invalid input for field/attribute {name}. Value: {bare}. {text}"
+
+
+def _name(path: list[str]) -> str:
+    """Name the innermost member, as Nova does; an item of a list by the list's name and its place in it."""
+    named = [index for index, part in enumerate(path) if not part.isdecimal()]
+    if not named:
+        return path[-1] if path else ""
+    return path[named[-1]] + "".join(f"[{part}]" for part in path[named[-1] + 1 :])
+
+
+def _unmatched(error: Any) -> str:
+    """Say what a text should be: in the schema's own words (``description``), else by the pattern."""
+    described = (error.definition or {}).get("description")
+    return f"is not {described}" if described else f"does not match {error.rule_definition!r}"
+
+
+def _choices(definitions: list[Any]) -> str:
+    """Word what a value may be: a format of ours or a type of JSON's."""
+    names = [each.get("format") or each.get("type") or "value of another allowed form" for each in definitions]
+    return " or ".join(repr(name) for name in names)
 
 
 def _cut(text: str) -> str:

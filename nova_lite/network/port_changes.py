@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Table, insert, select
@@ -17,6 +17,7 @@ from nova_lite.network import networks, port_addresses, port_creation, port_rule
 from nova_lite.network.port_addresses import Asking, WantedAddress
 
 _MEMBERS: Table = PortSecurityGroup.__table__  # type: ignore[assignment]
+FLOATING_IP = "network:floatingip"
 _OWN = frozenset({"name", "description"})
 """What changes nothing on any host."""
 
@@ -58,7 +59,9 @@ def change(
             available = subnets.of_networks(session, [row.network_id])[row.network_id]
             mac = wanted.get("mac_address", row.mac_address)
             asking = Asking(port_id, row.network_id, mac, row.device_owner, addresses, gateway)
+            before = port_addresses.read(session, [port_id]).get(port_id, [])
             port_addresses.replace(session, asking, available)
+            _check_system_port(session, row, before)
         rows.revise(session, Port, port_id, wanted, expected=expected)
         if hosts or wanted.get("host"):
             hosts = sorted({*hosts, *touch.touch_ports(session, port_id)})
@@ -90,6 +93,28 @@ def _check_place(session: Session, row: Port, wanted: Mapping[str, Any]) -> None
             "network.port_in_use",
         )
     port_rules.check_device(session, moved.get("device_id", ""))
+
+
+def _check_system_port(session: Session, row: Port, before: Sequence[Any]) -> None:
+    """Keep what hangs on the addresses of a router's or a floating IP's port: a leg stays in its subnets, a floating IP as it is.
+
+    :param before: what it held.
+    :raises Conflict: it would be otherwise.
+    """
+    after = port_addresses.read(session, [row.id]).get(row.id, [])
+    if row.device_owner == FLOATING_IP:
+        changed = {held.address for held in before} != {held.address for held in after}
+        instead = "it is the address of a floating IP"
+    elif row.device_owner in port_addresses.ROUTER_OWNERS and row.device_id:
+        changed = {held.subnet_id for held in before} != {held.subnet_id for held in after}
+        instead = "the subnets of a router's port are changed by add_router_interface, remove_router_interface and external_gateway_info"
+    else:
+        return
+    if changed:
+        raise Conflict(
+            f"Unable to complete operation on port {row.id}: fixed_ips can't be changed so, as {instead}.",
+            "network.port_in_use",
+        )
 
 
 def _check_qos(session: Session, row: Port, wanted: Mapping[str, Any], scope: str | None) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from nova_lite.db.models import Router, SecurityGroup, Server
 from nova_lite.db.types import JsonDict
 from nova_lite.errors import Conflict, Invalid, NotFound
-from nova_lite.network import rbac
+from nova_lite.network import dhcp_option_types, rbac
 
 
 def unicast(mac: str) -> str:
@@ -60,12 +60,16 @@ def follow_mac(current: Sequence[Mapping[str, str]], old: str, new: str) -> list
 def dhcp_options(current: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[JsonDict]:
     """Return *current* options with *wanted* ones set; one without a value is taken away.
 
-    :raises Invalid: an option that is new has no value.
+    :raises Invalid: an option that is new has no value, there is no such option, or the value is not of its type.
     """
     found = {(option["opt_name"], option["ip_version"]): dict(option) for option in current}
     for option in wanted:
         key = (option["opt_name"], int(option.get("ip_version") or 4))
         if option.get("opt_value") is not None:
+            try:
+                dhcp_option_types.typed(key[0], option["opt_value"], key[1])
+            except ValueError as error:
+                raise Invalid(f"Invalid input for extra_dhcp_opts. Reason: {error}.", "network.invalid_input") from None
             found[key] = {"opt_name": key[0], "opt_value": option["opt_value"], "ip_version": key[1]}
         elif found.pop(key, None) is None:
             raise Invalid(

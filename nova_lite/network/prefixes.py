@@ -24,7 +24,7 @@ def compact(texts: Sequence[str]) -> list[IpNetwork]:
     try:
         found = [ipaddress.ip_network(text, strict=False) for text in texts]
     except ValueError as error:
-        raise Invalid(f"Invalid input for prefixes. Reason: {error}.", "network.http_bad_request") from None
+        raise Invalid(f"Invalid input for prefixes. Reason: {error}.", "request.schema") from None
     if len({prefix.version for prefix in found}) != 1:
         raise Invalid("Cannot mix IPv4 and IPv6 prefixes in a subnet pool.", "network.prefix_version_mismatch")
     if any(prefix.prefixlen == 0 for prefix in found):

@@ -60,7 +60,7 @@ def parse(new: NewSubnet) -> IpNetwork:
     try:
         network = ipaddress.ip_network(new.cidr, strict=False)
     except ValueError as error:
-        raise Invalid(f"Invalid input for cidr. Reason: {error}.", "network.http_bad_request") from None
+        raise Invalid(f"Invalid input for cidr. Reason: {error}.", "request.schema") from None
     if network.version != new.ip_version:
         raise _invalid(f"cidr '{new.cidr}' does not match the ip_version '{new.ip_version}'")
     if network.num_addresses < 4 or network.is_loopback or network.is_multicast or network.prefixlen == 0:

@@ -305,3 +305,34 @@ def test_a_listing_takes_as_many_statements_whatever_it_lists(door, path):
             listed = ask(door, "GET", path, token=ADMIN).json
         seen.append((len(next(iter(listed.values()))), len(statements.seen)))
     assert seen[1][0] > seen[0][0] and seen[1][1] == seen[0][1]
+
+
+def test_the_addresses_that_a_router_stands_on_are_not_changed_as_a_ports(door):
+    outside, _ = make_external(door)
+    network, subnet = inside(door)
+    other = make_subnet(door, network["id"], "10.0.1.0/24")
+    router = make(door, "router", external_gateway_info={"network_id": outside["id"]})
+    leg = join(door, router["id"], subnet_id=subnet["id"]).json["port_id"]
+    guest = make(door, "port", network_id=network["id"], fixed_ips=[{"subnet_id": subnet["id"]}])
+    floating = make(door, "floatingip", floating_network_id=outside["id"], port_id=guest["id"])
+
+    def move(port_id, *wanted, token=ADMIN):
+        return ask(door, "PUT", f"/ports/{port_id}", {"port": {"fixed_ips": list(wanted)}}, token)
+
+    (way_out,) = ports(door, device_id=router["id"], device_owner="network:router_gateway")
+    (held,) = ports(door, device_id=floating["id"])
+    for reply in (
+        move(leg, token=DEMO),
+        move(leg, {"subnet_id": other["id"]}, token=DEMO),
+        move(leg, {"subnet_id": subnet["id"]}, {"subnet_id": other["id"]}, token=DEMO),
+        move(way_out["id"]),
+        move(held["id"]),
+        move(held["id"], {"ip_address": "203.0.113.7"}),
+    ):
+        assert reply.status_int == 409 and kind(reply) == "PortInUse", reply.text
+        assert "fixed_ips" in reply.json["NeutronError"]["message"]
+    assert show(door, router)["external_gateway_info"]["external_fixed_ips"] == way_out["fixed_ips"]
+    # Another address of the same subnet is as good.
+    moved = move(leg, {"ip_address": "10.0.0.9"}, token=DEMO)
+    assert moved.json["port"]["fixed_ips"] == [{"subnet_id": subnet["id"], "ip_address": "10.0.0.9"}]
+    assert move(held["id"], {"ip_address": floating["floating_ip_address"]}).status_int == 200

@@ -19,7 +19,12 @@ _TEXTS: Schema = {"type": "array", "items": {"type": "string", "maxLength": 1024
 QUERY: Schema = {"type": "object", "additionalProperties": _TEXTS}
 """Any parameters: what is no filter is passed over, as Neutron does without its filter validation."""
 
-TEXT: Schema = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+TEXT: Schema = {
+    "type": "string",
+    "maxLength": 255,
+    "pattern": r"^[^\x00-\x1f\x7f]*$",
+    "description": "a text without control characters",
+}
 BOOLEAN: Schema = {"type": ["boolean", "string", "integer"], "enum": [True, False, "true", "false", "True", "False"]}
 PROJECT: Schema = {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9-]*$"}
 _TRUE = (True, "true", "True", "1")
@@ -61,8 +66,13 @@ def scope(call: Call) -> str | None:
 
 
 def owner(call: Call, wanted: Mapping[str, Any], rule: str) -> str:
-    """Return the project that a new thing is to belong to. :raises Forbidden: only admins may name another."""
+    """Return the project that a new thing is to belong to.
+
+    :raises Forbidden: only admins may name another. :raises Invalid: ``project_id`` and ``tenant_id`` name two.
+    """
     named: str | None = wanted.get("project_id") or wanted.get("tenant_id")
+    if wanted.get("tenant_id") not in (None, named):
+        raise Invalid("'project_id' and 'tenant_id' do not match", "request.schema")
     own = call.principal.project_id
     if named is not None and named != own:
         call.authorize(rule=rule)

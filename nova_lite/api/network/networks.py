@@ -39,6 +39,7 @@ _DOMAIN: Schema = {
     "type": "string",
     "maxLength": 255,
     "pattern": r"^$|^([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?\.)+$",
+    "description": "a domain name that ends with a dot",
 }
 _COMMON: dict[str, Any] = {
     "name": TEXT,

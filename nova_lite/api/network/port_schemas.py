@@ -43,12 +43,18 @@ _OPTIONS: Schema = {
     "items": {
         "type": "object",
         "properties": {
-            "opt_name": {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9][a-zA-Z0-9-]*$"},
+            "opt_name": {
+                "type": "string",
+                "maxLength": 64,
+                "pattern": "^[a-zA-Z0-9][a-zA-Z0-9+-]*$",
+                "description": "the name or number of a DHCP option",
+            },
             "opt_value": {
                 "type": ["string", "null"],
                 "minLength": 1,
                 "maxLength": 255,
                 "pattern": r"^[^\x00-\x1f\x7f]*$",
+                "description": "a text without control characters",
             },
             "ip_version": {"type": ["integer", "string"], "enum": [4, 6, "4", "6"]},
         },
@@ -60,6 +66,7 @@ _DNS_NAME: Schema = {
     "type": "string",
     "maxLength": 255,
     "pattern": r"^$|^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*\.?$",
+    "description": "a host name: labels of 1 to 63 letters, digits and hyphens, with dots between them",
 }
 _COMMON: dict[str, Any] = {
     "name": TEXT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -122,6 +123,10 @@ def _ask(call: Call, verb: str, wanted: Mapping[str, Any], target: Mapping[str, 
 def _addresses(asked: Sequence[Mapping[str, str]] | None) -> tuple[WantedAddress, ...] | None:
     if asked is None:
         return None
+    named = Counter(str(ipaddress.ip_address(item["ip_address"])) for item in asked if "ip_address" in item)
+    for address, times in named.items():
+        if times > 1:
+            raise Invalid(f"Invalid input for fixed_ips. Reason: Duplicate IP address '{address}'.", "request.schema")
     return tuple(WantedAddress(item.get("subnet_id"), item.get("ip_address")) for item in asked)
 
 

@@ -9,6 +9,7 @@ from nova_lite.api.network import collections
 from nova_lite.api.network.collections import PROJECT, Column
 from nova_lite.api.routes import Schema
 from nova_lite.db.models import RbacPolicy
+from nova_lite.errors import Invalid
 from nova_lite.network import rbac, rbac_policies
 from nova_lite.network.rbac_policies import NewPolicy
 
@@ -64,8 +65,12 @@ def create(call: Call) -> dict[str, Any]:
 
 
 def _target(call: Call, wanted: dict[str, Any], rule: str) -> str:
-    """Return whom a thing is lent to; everybody only by who may."""
-    target = str(wanted.get("target_tenant") or wanted.get("target_project") or rbac.EVERYBODY)
+    """Return whom a thing is lent to; everybody only by who may. :raises Invalid: it does not say."""
+    target: str | None = wanted.get("target_tenant") or wanted.get("target_project")
+    if target is None:
+        raise Invalid(
+            "Invalid input for field/attribute rbac_policy. 'target_tenant' is a required property", "request.schema"
+        )
     if target == rbac.EVERYBODY:
         call.authorize(rule=rule)
     return target

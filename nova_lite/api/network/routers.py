@@ -237,7 +237,7 @@ def _gateway(
         raise Invalid(
             "Invalid input for external_gateway_info. Reason: Validation of dictionary's keys failed: 'network_id' is "
             "required.",
-            "network.http_bad_request",
+            "request.schema",
         )
     call.authorize(target, rule=f"{rule}:external_gateway_info")
     for member in ("enable_snat", "external_fixed_ips"):

@@ -33,10 +33,11 @@ COLUMNS = {
 }
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _ADDRESS: Schema = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
-_SERVERS: Schema = {"type": "array", "items": _ADDRESS, "maxItems": 5, "uniqueItems": True}
+_SERVERS: Schema = {"type": ["array", "null"], "items": _ADDRESS, "maxItems": 5, "uniqueItems": True}
 _ROUTES: Schema = {
-    "type": "array",
+    "type": ["array", "null"],
     "maxItems": 20,
+    "uniqueItems": True,
     "items": {
         "type": "object",
         "properties": {"destination": {"type": "string", "format": "cidr"}, "nexthop": _ADDRESS},
@@ -124,8 +125,8 @@ def _new(wanted: Mapping[str, Any]) -> NewSubnet:
         description=wanted.get("description", ""),
         gateway_ip=wanted.get("gateway_ip", AUTOMATIC),
         enable_dhcp=truth(wanted.get("enable_dhcp", True)),
-        dns_nameservers=tuple(wanted.get("dns_nameservers", ())),
-        host_routes=tuple(wanted.get("host_routes", ())),
+        dns_nameservers=tuple(wanted.get("dns_nameservers") or ()),
+        host_routes=tuple(wanted.get("host_routes") or ()),
         pools=tuple(pools) if pools else None,
         ipv6_address_mode=wanted.get("ipv6_address_mode"),
         ipv6_ra_mode=wanted.get("ipv6_ra_mode"),
@@ -141,6 +142,9 @@ def update(call: Call) -> dict[str, Any]:
     call.authorize({"project_id": row.project_id})
     wanted: dict[str, Any] = dict(call.body["subnet"])
     wanted.pop("service_types", None)
+    for member in ("dns_nameservers", "host_routes"):
+        if member in wanted:
+            wanted[member] = wanted[member] or []
     if "enable_dhcp" in wanted:
         wanted["enable_dhcp"] = truth(wanted["enable_dhcp"])
     if "allocation_pools" in wanted:

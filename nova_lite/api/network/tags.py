@@ -13,7 +13,13 @@ from nova_lite.api.routes import Reply, Route, Schema
 from nova_lite.errors import Invalid
 from nova_lite.network import tags
 
-TAG: Schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]+$"}
+TAG: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 255,
+    "pattern": r"^[^\x00-\x1f\x7f]+$",
+    "description": "a text without control characters",
+}
 TAGS: Schema = {"type": "array", "items": TAG, "maxItems": tags.MOST, "uniqueItems": True}
 _REPLACE: Schema = {
     "type": "object",
