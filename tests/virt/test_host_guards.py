@@ -155,7 +155,7 @@ def test_a_trace_says_what_the_kernel_does(box: Sandbox) -> None:
     for name, namespace in (
         (devices.device_name(ports[2].port_id), ""),
         ("nl-br6", ""),
-        ("", f"nl-rtr-{router.router_id[:8]}"),
+        ("", f"nl-rtr-{router.router_id}"),
     ):
         if name:
             box.ip(box.host, "link", "del", name)

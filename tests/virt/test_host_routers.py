@@ -18,6 +18,7 @@ from host_sandbox import (
     a_port,
     a_router,
     a_state,
+    an_id,
     an_outside,
     sandbox,
     with_v6,
@@ -171,6 +172,31 @@ def test_in_through_a_floating_ip(served: tuple[Cloud, list[str]]) -> None:
     assert box.pings(one, OUTSIDE)
     shown = box.inside(box.host, "conntrack", "-L", "-p", "icmp", check=False)
     assert re.search(r"src=172\.24\.4\.100 dst=198\.51\.100\.2", shown), shown
+
+
+def test_routers_whose_ids_begin_alike(cloud: Cloud) -> None:
+    """Two routers with the same first 8 digits (and more) share nothing on a host."""
+    box = cloud.box
+    first, second = cloud.routers
+    cloud.routers = [first, replace(second, router_id=first.router_id[:24] + second.router_id[24:])]
+    box.networks.apply(cloud.state)
+    one, _, other = guests(cloud)
+    assert box.pings(one, OUTSIDE) and box.pings(other, OUTSIDE) and box.pings(one, "10.0.2.10")
+    assert len([name for name in box.rooms() if name.startswith("nl-rtr-")]) == 2
+    box.restart()
+    box.networks.apply(cloud.state)
+    assert box.pings(one, OUTSIDE) and box.pings(other, OUTSIDE)
+    cloud.routers = [first]
+    box.networks.apply(cloud.state)
+    assert box.pings(one, OUTSIDE) and not box.pings(other, OUTSIDE, wait=1)
+    # A port whose device would be another's: refused in words, and that other keeps its own.
+    taken = cloud.ports[0]
+    alike = replace(a_port(cloud.networks[1], 33, "alike"), port_id=taken.port_id[:12] + an_id()[12:])
+    cloud.ports.append(alike)
+    with pytest.raises(NetworksFailed, match="ids begin alike") as caught:
+        box.networks.apply(cloud.state)
+    assert set(caught.value.failed) == {alike.port_id}
+    assert box.pings(one, OUTSIDE)
 
 
 def test_a_floating_ip_that_moves_takes_open_connections_with_it(cloud: Cloud) -> None:

@@ -72,8 +72,13 @@ def network_namespace(number: int, prefix: str = PREFIX) -> str:
 
 
 def router_namespace(router_id: str, prefix: str = PREFIX) -> str:
-    """Name the namespace of a router."""
-    return f"{prefix}rtr-{router_id[:8]}"
+    """Name the namespace of a router. By its whole id: a part of it may be another's, too."""
+    return f"{prefix}rtr-{router_id}"
+
+
+def router_directory(router_id: str) -> str:
+    """Name the directory of a router's files."""
+    return f"rtr-{router_id}"
 
 
 def is_port_device(name: str) -> bool:

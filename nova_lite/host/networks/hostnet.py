@@ -16,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from nova_lite.conf import state_path
 from nova_lite.host.network_state import HostState
 from nova_lite.host.networks import (
+    clashes,
     devices,
     forwarding,
     leftovers,
@@ -154,11 +155,12 @@ class HostNetworks:
         self._host.close()
 
     def _apply(self, state: HostState) -> dict[str, str]:
+        state, clashing = clashes.told_apart(state, self._state)
         self._state = state
         began = time.monotonic()
         here, planner = self._ready()
         plans = planner.plan(state, self._shared.here(shared_addresses.questions(state, self._prefix)))
-        failed = dict(plans.refused)
+        failed = {**clashing, **plans.refused}
         if plans.networks:
             self._service.prepare()
             self._look_at_iptables()

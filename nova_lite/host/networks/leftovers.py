@@ -46,7 +46,7 @@ def of_refused(state: HostState, refused: Collection[str], prefix: str) -> Kept:
             names |= {devices.router_leg_name(leg.port_id) for leg in router.legs}
             names |= {devices.gateway_leg_name(router.gateway.port_id)} if router.gateway else set()
             spaces.add(devices.router_namespace(key, prefix))
-            directories.add(f"rtr-{key[:8]}")
+            directories.add(devices.router_directory(key))
     names |= {
         devices.device_name(key) for key, port in state.ports.items() if key in refused or port.network_id in refused
     }

@@ -120,7 +120,7 @@ def _dhcp_process(spec: NetworkSpec, ports: Sequence[PortSpec], here: Here) -> P
 def router(spec: RouterSpec, networks: Mapping[str, NetworkSpec], here: Here) -> RouterPlan:
     """Plan a router. :raises HostError: nothing of it can be."""
     room = router_room.room(spec, networks, here.prefix)
-    directory = f"rtr-{spec.router_id[:8]}"
+    directory = devices.router_directory(spec.router_id)
     argv = ra.arguments(spec, networks, here.root / directory, here.settings) if room else None
     return RouterPlan(room, Process(directory, tuple(argv)) if argv else None)
 

@@ -34,7 +34,7 @@ SIGHT = HostSight(
     devices={"nl-12345678-123": True, "nl-br17": True},
     leases=frozenset({(17, "fa:16:3e:00:00:01", "10.0.0.5")}),
     networks=frozenset({17}),
-    namespaces=frozenset({"nl-net-17", f"nl-rtr-{A[:8]}"}),
+    namespaces=frozenset({"nl-net-17", f"nl-rtr-{A}"}),
     image_files={"i": 9000.0},
 )
 A_PORT = PortFact(PORT, A, "compute:nova", "h1", 17, "fa:16:3e:00:00:01", ("10.0.0.5",))

@@ -90,7 +90,7 @@ def test_a_networks_namespace() -> None:
 def test_a_routers_namespace() -> None:
     router = replace(ROUTER, routes=(("10.9.0.0/16", "10.0.0.7"),), floating=(FLOATING,))
     room = router_room.room(router, NETWORKS)
-    assert room is not None and room.name == "nl-rtr-bbbbbbbb"
+    assert room is not None and room.name == f"nl-rtr-{ROUTER.router_id}"
     inner, outer = room.legs
     assert (inner.name, inner.addresses, inner.announce) == ("nl-rt7777777777", ("10.0.0.1/24",), False)
     assert (outer.name, outer.addresses, outer.announce) == (
@@ -215,7 +215,8 @@ def test_what_was_refused_is_kept() -> None:
     state = HostState(NETWORKS, {PORT.port_id: PORT}, {ROUTER.router_id: ROUTER})
     kept = leftovers.of_refused(state, [NETWORK.network_id, ROUTER.router_id], "nl-")
     assert {"nl-br7", "nl-dh7", "nl-vx7", "nl-33333333-333", "nl-rt7777777777", "nl-gwaaaaaaaaaa"} <= kept.devices
-    assert kept.namespaces == {"nl-net-7", "nl-rtr-bbbbbbbb"} and kept.directories == {"7", "rtr-bbbbbbbb"}
+    assert kept.namespaces == {"nl-net-7", f"nl-rtr-{ROUTER.router_id}"}
+    assert kept.directories == {"7", f"rtr-{ROUTER.router_id}"}
 
 
 def test_announcements() -> None:

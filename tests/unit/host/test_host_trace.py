@@ -108,7 +108,7 @@ def test_through_a_router_to_another_network() -> None:
     assert [place for place in places(found) if not place.startswith("nl-p")] == [
         "guest",
         "nl-br1",
-        "nl-rtr-r1234567",
+        "nl-rtr-r1234567-1",
         "nl-br2",
         "guest",
     ]
@@ -174,7 +174,7 @@ def test_what_is_closed_at_the_sender() -> None:
 
 def test_what_the_kernel_does_not_have() -> None:
     everything = frozenset({"nl-p00000000-05", "nl-br1", "nl-br2", "nl-p00000000-06", "nl-br9"})
-    sight = Sight(everything, frozenset({"nl-rtr-r1234567"}), True)
+    sight = Sight(everything, frozenset({"nl-rtr-r1234567-1"}), True)
     assert went(STATE, "10.0.2.6", 80, sight=sight).verdict == "arrives"
     for name in ("nl-p00000000-05", "nl-br2", "nl-p00000000-06"):
         less = replace(sight, devices=everything - {name})
