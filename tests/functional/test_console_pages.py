@@ -1,4 +1,4 @@
-"""The consoles' two pages, their scripts really run (by node, where there is one)."""
+"""The consoles' pages, their scripts really run (by node, where there is one)."""
 
 from __future__ import annotations
 
@@ -51,9 +51,22 @@ def test_the_screen_speaks_rfb() -> None:
     assert seen["closed"]
 
 
+def test_the_spice_page_gives_its_work_to_spice_html5() -> None:
+    seen = run("spice.mjs", "spice.html", "?path=" + quote("/console/websocket?token=abc-_1", safe=""))
+    assert seen["from"] == "./spice-html5/main.js"
+    assert (seen["url"], seen["password"]) == ("wss://h/console/websocket?token=abc-_1", "")
+    assert seen["address"] == "/console/spice", "the token is taken out of the address"
+    assert seen["connected"].startswith("connected")
+    assert seen["sizes"] == [[1000, 688], [640, 688]], "the guest's agent is told the window's size, once it rests"
+    assert seen["sent"] == 1
+    assert seen["state"] == "closed: the console has ended; a new token opens it again"
+    assert seen["stopped"] == 1
+
+
 @pytest.mark.parametrize(
     "path", ["//evil.example/?token=a", "https://evil.example/console/websocket?token=a", "a/../b?token=a"]
 )
 def test_a_screen_connects_to_where_it_came_from_only(path: str) -> None:
-    seen = run("screen.mjs", "screen.html", "?path=" + quote(path, safe=""))
-    assert seen["url"] == "wss://h/console/websocket?token="
+    for script, page in (("screen.mjs", "screen.html"), ("spice.mjs", "spice.html")):
+        seen = run(script, page, "?path=" + quote(path, safe=""))
+        assert seen["url"] == "wss://h/console/websocket?token="
