@@ -178,6 +178,11 @@ def test_a_screen_is_there_where_the_image_asks(driver, make_spec, model: str) -
     # What comes second takes it over, as its user has a token of their own.
     SpiceSeat(str(target.unix_path)).close()
     screen.main.ended()
+    driver.suspend(spec.server_id)
+    driver.resume(spec)
+    again = SpiceSeat(str(driver.console_target(spec.server_id, "spice-html5").unix_path))
+    assert again.look()[1][0] >= 640
+    again.close()
 
 
 def test_a_host_may_show_screens_by_one_protocol_alone(driver, make_spec, state: Path) -> None:
