@@ -62,11 +62,12 @@ def _were_elsewhere(state: HostState, rows: Collection[Any]) -> bool:
     return any(remote.mac in macs for network in networks for remote in network.remote)
 
 
+_MEMBERS: Any = PortSecurityGroup.__table__
 # Made once: to make a statement anew takes longer than to run it.
 _GROUPS_OF = (
-    select(PortSecurityGroup.port_id, PortSecurityGroup.group_id)
-    .where(PortSecurityGroup.port_id.in_(bindparam("of_ports", expanding=True)))
-    .order_by(PortSecurityGroup.group_id)
+    select(_MEMBERS.c.port_id, _MEMBERS.c.group_id)
+    .where(_MEMBERS.c.port_id.in_(bindparam("of_ports", expanding=True)))
+    .order_by(_MEMBERS.c.group_id)
 )
 
 

@@ -45,9 +45,14 @@ INTERFACE = "network:router_interface"
 Addresses = Mapping[str, tuple[tuple[str, str], ...]]
 """port id → (subnet id, address) pairs"""
 
+_PORTS: Any = Port.__table__
+_NETWORKS: Any = Network.__table__
+_SERVERS: Any = Server.__table__
+_FIXED: Any = FixedIp.__table__
+_FLOATING: Any = FloatingIp.__table__
 _STAYS = and_(
-    or_(Server.task_state.is_(None), Server.task_state != TRANSITIONS["delete"].during),
-    or_(Server.vm_state != VmState.ERROR.value, Server.launched_at.is_not(None)),
+    or_(_SERVERS.c.task_state.is_(None), _SERVERS.c.task_state != TRANSITIONS["delete"].during),
+    or_(_SERVERS.c.vm_state != VmState.ERROR.value, _SERVERS.c.launched_at.is_not(None)),
 )
 """Those of servers that are being deleted, or whose creation failed, have no port here: two that go at the same time
 would otherwise each leave the other's behind."""
@@ -56,37 +61,37 @@ would otherwise each leave the other's behind."""
 # Made once, and columns rather than entities: a host may have a thousand ports, and is read anew for each that comes.
 _BOUND = (
     select(
-        Port.id,
-        Port.host,
-        Port.network_id,
-        Port.mac_address,
-        Port.dns_name,
-        Port.port_security_enabled,
-        Port.allowed_address_pairs,
-        Port.extra_dhcp_opts,
-        Port.admin_state_up,
-        Port.qos_policy_id,
-        Network.admin_state_up.label("network_up"),
-        Network.qos_policy_id.label("network_qos_policy_id"),
-        Server.id.label("server_id"),
-        Server.hostname,
-        Server.kind,
-        Server.flavor,
-        Server.image_properties,
-        exists().where(FloatingIp.port_id == Port.id).label("has_floating_ip"),
+        _PORTS.c.id,
+        _PORTS.c.host,
+        _PORTS.c.network_id,
+        _PORTS.c.mac_address,
+        _PORTS.c.dns_name,
+        _PORTS.c.port_security_enabled,
+        _PORTS.c.allowed_address_pairs,
+        _PORTS.c.extra_dhcp_opts,
+        _PORTS.c.admin_state_up,
+        _PORTS.c.qos_policy_id,
+        _NETWORKS.c.admin_state_up.label("network_up"),
+        _NETWORKS.c.qos_policy_id.label("network_qos_policy_id"),
+        _SERVERS.c.id.label("server_id"),
+        _SERVERS.c.hostname,
+        _SERVERS.c.kind,
+        _SERVERS.c.flavor,
+        _SERVERS.c.image_properties,
+        exists().where(_FLOATING.c.port_id == _PORTS.c.id).label("has_floating_ip"),
     )
-    .join(Server, Server.id == Port.device_id)
-    .join(Network, Network.id == Port.network_id)
-    .where(Server.deleted.is_(False), or_(Server.id.in_(bindparam("also", expanding=True)), _STAYS))
-    .order_by(Port.id)
+    .join(_SERVERS, _SERVERS.c.id == _PORTS.c.device_id)
+    .join(_NETWORKS, _NETWORKS.c.id == _PORTS.c.network_id)
+    .where(_SERVERS.c.deleted.is_(False), or_(_SERVERS.c.id.in_(bindparam("also", expanding=True)), _STAYS))
+    .order_by(_PORTS.c.id)
 )
-_LOCAL = _BOUND.where(Port.host == bindparam("of_host"))
+_LOCAL = _BOUND.where(_PORTS.c.host == bindparam("of_host"))
 # By server alone: asked for the host too, SQLite takes that index and reads every port of the host.
-_OF_SERVERS = _BOUND.where(Port.device_id.in_(bindparam("only", expanding=True)))
+_OF_SERVERS = _BOUND.where(_PORTS.c.device_id.in_(bindparam("only", expanding=True)))
 _HELD = (
-    select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.address)
-    .where(FixedIp.port_id.in_(bindparam("of_ports", expanding=True)))
-    .order_by(FixedIp.address)
+    select(_FIXED.c.port_id, _FIXED.c.subnet_id, _FIXED.c.address)
+    .where(_FIXED.c.port_id.in_(bindparam("of_ports", expanding=True)))
+    .order_by(_FIXED.c.address)
 )
 
 

@@ -240,8 +240,12 @@ def delete(store: Store, number: int) -> None:
     store.transact(work)
 
 
+_AGGREGATES: Any = Aggregate.__table__
+_MEMBERS: Any = AggregateHost.__table__
 # Made once: to make a statement anew takes longer than to run it.
-_METADATA = select(AggregateHost.host, Aggregate.metadata_).join(Aggregate, Aggregate.id == AggregateHost.aggregate_id)
+_METADATA = select(_MEMBERS.c.host, _AGGREGATES.c.metadata).join(
+    _AGGREGATES, _AGGREGATES.c.id == _MEMBERS.c.aggregate_id
+)
 
 
 def metadata_of_hosts(session: Session) -> dict[str, dict[str, frozenset[str]]]:

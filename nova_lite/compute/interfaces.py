@@ -121,7 +121,10 @@ def _ports(session: Session, identifiers: Sequence[str], project_id: str | None)
 
 # Made once: to make a statement anew takes longer than to run it.
 _PROJECT: Any = bindparam("of_project")
-_NAMED = select(Network.id, Network.external).where(Network.id.in_(bindparam("of_networks", expanding=True)))
+_NETWORKS: Any = Network.__table__
+_NAMED = select(_NETWORKS.c.id, _NETWORKS.c.external).where(
+    _NETWORKS.c.id.in_(bindparam("of_networks", expanding=True))
+)
 _NAMED_AND_VISIBLE = _NAMED.where(*networks.visible_to(_PROJECT))
 
 

@@ -34,6 +34,7 @@ DEFAULT_CLASS = "default"
 Amounts = Mapping[str, int]
 _USAGES: Any = QuotaUsage.__table__
 _SERVERS: Any = Server.__table__
+_OWN: Any = QuotaLimit.__table__
 
 
 class NoUsageRow(Exception):
@@ -84,9 +85,9 @@ def limits_of(
     return whole, own
 
 
-_LIMITS = select(QuotaLimit.project_id, QuotaLimit.user_id, QuotaLimit.resource, QuotaLimit.hard_limit).where(
-    QuotaLimit.project_id.in_(bindparam("of_projects", expanding=True)),
-    QuotaLimit.user_id.in_(bindparam("of_users", expanding=True)),
+_LIMITS = select(_OWN.c.project_id, _OWN.c.user_id, _OWN.c.resource, _OWN.c.hard_limit).where(
+    _OWN.c.project_id.in_(bindparam("of_projects", expanding=True)),
+    _OWN.c.user_id.in_(bindparam("of_users", expanding=True)),
 )
 
 

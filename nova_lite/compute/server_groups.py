@@ -148,10 +148,9 @@ _GROUP_OF = select(ServerGroupMember.__table__.c.group_id).where(
 )
 
 
-def of_server(store: Store, server_id: str) -> list[str]:
+def of_server(session: Session, server_id: str) -> list[str]:
     """Return the ids of the groups that a server is in: one, or none."""
-    with store.read() as session:
-        return list(session.scalars(_GROUP_OF, {"of_server": server_id}))
+    return list(session.scalars(_GROUP_OF, {"of_server": server_id}))
 
 
 def _touch(session: Session, group_id: str) -> bool:

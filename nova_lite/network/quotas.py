@@ -48,11 +48,12 @@ RESOURCES: dict[str, Any] = {
 
 _PREFIX = "network."
 _USAGES: Table = QuotaUsage.__table__  # type: ignore[assignment]
+_OWN: Table = QuotaLimit.__table__  # type: ignore[assignment]
 _LIMITS = select(QuotaLimit.resource, QuotaLimit.hard_limit).where(
     QuotaLimit.project_id == bindparam("of_project"), QuotaLimit.user_id == "", QuotaLimit.resource.like(f"{_PREFIX}%")
 )
-_LIMIT = select(QuotaLimit.hard_limit).where(
-    QuotaLimit.project_id == bindparam("of_project"), QuotaLimit.user_id == "", QuotaLimit.resource == bindparam("name")
+_LIMIT = select(_OWN.c.hard_limit).where(
+    _OWN.c.project_id == bindparam("of_project"), _OWN.c.user_id == "", _OWN.c.resource == bindparam("name")
 )
 _LOCK = select(QuotaUsage.scope).where(QuotaUsage.scope == bindparam("of_project")).with_for_update()
 _COUNTS = {

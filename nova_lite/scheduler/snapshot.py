@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -46,24 +47,25 @@ class Snapshot:
         )
 
 
+_ROWS: Any = Host.__table__
 # Made once; its rows are unpacked, as to ask a row for a column by name a thousand times takes longer than the query.
 _HOSTS = select(
-    Host.name,
-    Host.availability_zone,
-    Host.kinds,
-    Host.enabled,
-    Host.forced_down,
-    Host.last_seen,
-    Host.vcpus,
-    Host.vcpus_ratio,
-    Host.memory_mb,
-    Host.reserved_memory_mb,
-    Host.memory_ratio,
-    Host.disk_gb,
-    Host.disk_ratio,
-    Host.used_vcpus,
-    Host.used_memory_mb,
-    Host.used_disk_gb,
+    _ROWS.c.name,
+    _ROWS.c.availability_zone,
+    _ROWS.c.kinds,
+    _ROWS.c.enabled,
+    _ROWS.c.forced_down,
+    _ROWS.c.last_seen,
+    _ROWS.c.vcpus,
+    _ROWS.c.vcpus_ratio,
+    _ROWS.c.memory_mb,
+    _ROWS.c.reserved_memory_mb,
+    _ROWS.c.memory_ratio,
+    _ROWS.c.disk_gb,
+    _ROWS.c.disk_ratio,
+    _ROWS.c.used_vcpus,
+    _ROWS.c.used_memory_mb,
+    _ROWS.c.used_disk_gb,
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nova_lite.api.compute import paging, parameters, policies
 from nova_lite.api.context import Call
-from nova_lite.compute import hosts, server_groups
+from nova_lite.compute import hosts
 from nova_lite.compute.servers import Detail, Nic, ServerRecord
 from nova_lite.compute.transitions import status
 
@@ -44,7 +44,6 @@ class ServerView:
 
     def __init__(self, call: Call) -> None:
         self._minor = call.version.minor
-        self._store = call.store
         endpoint = call.services.endpoint
         self._attributes = call.may(policies.PREFIX + "os-extended-server-attributes")
         self._host_status = self._minor >= 16 and call.may(policies.SERVERS + "show:host_status")
@@ -82,7 +81,7 @@ class ServerView:
         if self._minor >= 96:
             shown["pinned_availability_zone"] = record.availability_zone
         if groups and self._minor >= 71:
-            shown["server_groups"] = server_groups.of_server(self._store, record.id)
+            shown["server_groups"] = list(detail.groups)
         return shown
 
     def updated(self, detail: Detail) -> dict[str, Any]:
@@ -92,7 +91,7 @@ class ServerView:
         shown = self._core(detail.server)
         shown["addresses"] = addresses(detail.nics, extended=False)
         if self._minor >= 71:
-            shown["server_groups"] = server_groups.of_server(self._store, detail.server.id)
+            shown["server_groups"] = list(detail.groups)
         return shown
 
     def rebuilt(self, detail: Detail) -> dict[str, Any]:
