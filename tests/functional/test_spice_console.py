@@ -272,8 +272,8 @@ def test_the_log_has_no_token(running: Cloud) -> None:
     assert url.split("token=")[1] not in log
 
 
-def load(path: str) -> dict[str, pages.Page]:
-    return pages.load(configuration.load([], {"console.spice_html5_path": path}), "http://127.0.0.1:8774")
+def load(path: str, endpoint: str = "http://127.0.0.1:8774") -> dict[str, pages.Page]:
+    return pages.load(configuration.load([], {"console.spice_html5_path": path}), endpoint)
 
 
 def test_without_spice_html5_the_page_says_so(tmp_path: Path) -> None:
@@ -282,6 +282,14 @@ def test_without_spice_html5_the_page_says_so(tmp_path: Path) -> None:
     assert b"spice-html5, which is not installed" in missing["/console/spice"].body
     assert "script-src 'none'" in missing["/console/spice"].headers["Content-Security-Policy"]
     assert set(missing) == {"/console/serial", "/console/vnc", "/console/spice"}
+
+
+def test_an_address_that_a_policy_can_not_name_is_the_pages_own(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()  # where upstream has it
+    (tmp_path / "src" / "main.js").touch()
+    found = load(str(tmp_path), "http://[::1]:8774")
+    assert "/console/spice-html5/main.js" in found
+    assert re.search(r"script-src 'sha256-[^ ]+' 'self';", found["/console/spice"].headers["Content-Security-Policy"])
 
 
 def test_what_is_installed_is_served_whole() -> None:

@@ -40,7 +40,9 @@ def load(conf: Any, endpoint: str) -> dict[str, Page]:
     }
     if scripts:
         # The token gets into the scripts' hands, so none but those come in, from where a console may be opened.
-        sources = [f"{origin}{urls.SPICE_CLIENT}" for origin in sorted(urls.allowed_origins(conf, endpoint))]
+        origins = sorted(urls.allowed_origins(conf, endpoint))
+        # A policy can't name an IPv6 address.
+        sources = ["'self'" if "[" in origin else f"{origin}{urls.SPICE_CLIENT}" for origin in origins]
         spice = _page("spice.html", endpoint, scripts=sources, images="data:")
     else:
         spice = _page("spice-missing.html", endpoint, status="503 Service Unavailable")
