@@ -65,7 +65,7 @@ def distributed(images: Path, database: str) -> Iterator[tuple[Cloud, Relay]]:
 
 
 @pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 def test_three_guests(images: Path, database: str) -> None:
     with distributed(images, database) as (cloud, broker):
         ids = {kind: cloud.create(f"far-{kind}", kind) for kind in KINDS}

@@ -35,7 +35,7 @@ def answers_at_once(cloud: Cloud) -> None:
     assert time.monotonic() - began < 3
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_libvirtd_hangs_and_is_killed(images: Path) -> None:
     with cloud_on_a_host(images, options=OPTIONS) as cloud:
         first = cloud.create("first", "unikernel")

@@ -117,7 +117,7 @@ def boot_on(cloud: Cloud, host: str, name: str, kind: str) -> str:
     return str(answer.body["server"]["id"])
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_guests_on_two_hosts_are_on_one_network(two: TwoHosts) -> None:
     cloud = two.cloud
     with cloud.host.inside():
