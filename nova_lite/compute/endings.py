@@ -28,6 +28,7 @@ from nova_lite.network import ports, touch
 Ending = Callable[[Session, Server, JsonDict], JsonDict]
 
 _QUIET: dict[str, Any] = {"synchronize_session": False}
+_WAYS_BACK = ("old_flavor", "old_state", "resized_at", "rescue_image_id", "shelved_image_id", "shelved_at")
 _TOKENS: Any = ConsoleAuthToken.__table__
 _DROP_TOKENS = delete(_TOKENS).where(_TOKENS.c.server_id == bindparam("of_server"))
 
@@ -160,8 +161,15 @@ def _rebuilt(_session: Session, server: Server, _arguments: JsonDict) -> JsonDic
     return {"system_metadata": keep(server, "root_image"), "launched_at": now()}
 
 
-def _restored(_session: Session, _server: Server, _arguments: JsonDict) -> JsonDict:
-    return {"deleted_at": None}
+def _restored(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    """Let go of the ways back that it had when it was put away: it runs on the disk, and in the size, that it has now."""
+    kept = server.system_metadata or {}
+    if kept.get("old_flavor"):
+        _migration(session, server.id, "confirmed")
+    claims.settle(session, server.id, server.vcpus, server.memory_mb, server.disk_gb)
+    if kept.get("shelved_image_id"):
+        session.execute(delete(Image).where(Image.id == kept["shelved_image_id"]).execution_options(**_QUIET))
+    return {"deleted_at": None, "system_metadata": keep(server, *_WAYS_BACK)}
 
 
 def _soft_deleted(_session: Session, _server: Server, _arguments: JsonDict) -> JsonDict:

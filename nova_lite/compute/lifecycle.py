@@ -72,7 +72,7 @@ def begin(
     """Start *action* on *server*: check the table, mark the server, submit the operation for its host's agent.
 
     *server* is a row read in this session. Returns the operation; None where the action needed no worker and is done
-    (deleting a server that never reached a host). *values*: columns that the action changes at its very beginning.
+    (deleting or restoring a server that is on no host). *values*: columns that the action changes at its very beginning.
     *not_before*: epoch seconds. *queue*: who does it; ``scheduler`` where it needs a host first.
 
     :raises Conflict: the server's state does not allow the action (the message says from which states it does), or it
@@ -82,7 +82,7 @@ def begin(
     transition = TRANSITIONS[action]
     _check(server, transition)
     _check_adopted(server, action)
-    if server.host is None and queue == "agent" and action != "delete":
+    if server.host is None and queue == "agent" and action not in ("delete", "restore"):
         raise Conflict(f"Instance {server.id} has no host; delete it and make it anew.", "server.no_host")
     if transition.interrupts:
         abandon(session, server.id)
@@ -101,6 +101,12 @@ def begin(
     _log(server.id, action, "begun", caller.request_id)
     if action == "delete" and server.host is None:
         end_deleted(session, server.id)
+        record_done(session, caller, server, action)
+        return None
+    if action == "restore" and server.host is None:
+        # It was offloaded just when it was deleted: that is where it stands again, and an unshelve brings it back.
+        where = {"vm_state": VmState.SHELVED_OFFLOADED.value, "task_state": None, "deleted_at": None}
+        _set(session, server.id, action, where)
         record_done(session, caller, server, action)
         return None
     operation = operations.submit(
@@ -332,9 +338,22 @@ def release_ports(session: Session, server_id: str) -> None:
         ports.give_back(session, [row.id for row in found if not row.made_by_compute])
 
 
+_STATES = frozenset({"vm_state", "task_state", "power_state", "fault"})
+
+
 def _set(session: Session, server_id: str, action: str, values: dict[str, Any]) -> None:
     # A delete that was asked for meanwhile owns the server's state from then on.
     owning = OWNING - {TRANSITIONS[action].during} if action != "delete" else frozenset()
+    if _write(session, server_id, owning, values) or not owning:
+        return
+    # What the guest is made of has changed all the same, and a server that is only put away comes back with it.
+    rest = {name: value for name, value in values.items() if name not in _STATES}
+    if rest:
+        _write(session, server_id, OWNING - {TRANSITIONS["soft-delete"].during}, rest)
+
+
+def _write(session: Session, server_id: str, owning: frozenset[str], values: dict[str, Any]) -> bool:
+    """Set columns, unless an action of *owning* has the server; tell whether they were."""
     key = (owning, frozenset(values))
     statement = _SET.get(key)
     if statement is None:
@@ -345,7 +364,7 @@ def _set(session: Session, server_id: str, action: str, values: dict[str, Any]) 
         columns["generation"] = _SERVERS.c.generation + 1
         statement = _SET[key] = update(_SERVERS).where(*condition).values(columns)
     new = {f"new_{name}": value for name, value in values.items()}
-    session.execute(statement, {"of_server": server_id, "new_updated_at": now(), **new})
+    return bool(_count(session.execute(statement, {"of_server": server_id, "new_updated_at": now(), **new})))
 
 
 _SET: dict[tuple[frozenset[str], frozenset[str]], Any] = {}

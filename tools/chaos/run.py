@@ -12,6 +12,7 @@ import random
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -41,13 +42,15 @@ def main() -> int:
     template.make(made)
 
     lent = Servers(asked.database, asked.transport)
+    one_migrates = threading.Lock()
 
     def run(seed: int) -> Report:
         directory = home / str(seed)
         directory.mkdir()
         with lent.lend(directory) as has_servers:
             if has_servers:
-                template.make(directory)
+                with one_migrates:  # alembic's context is the process's
+                    template.make(directory)
             else:
                 shutil.copytree(made, directory, ignore=shutil.ignore_patterns("log"), dirs_exist_ok=True)
             report = Trial(seed, asked.kills_per_cloud, directory, asked.faulty).run()

@@ -186,7 +186,8 @@ def _may_fail(row: Operation) -> bool:
 
 def fold(works: Sequence[Operation]) -> VmState:
     """Return where a server stands after *works*, by the table of transitions."""
-    state, before = VmState.BUILDING, VmState.ACTIVE
+    state = before = VmState.BUILDING
+    put_away = VmState.ACTIVE
     for row in works:
         transition = TRANSITIONS[row.action]
         if row.state == "failed" and transition.on_fail is not None:
@@ -195,8 +196,12 @@ def fold(works: Sequence[Operation]) -> VmState:
             continue
         if row.action == "resize":
             before = state
+        if row.action == "soft-delete":
+            put_away = state
         if row.action in ("confirmResize", "revertResize"):
             state = before
+        elif row.action == "restore" and put_away is VmState.SHELVED_OFFLOADED:
+            state = put_away  # it was offloaded just when it was deleted
         elif transition.on_ok is not None and state not in transition.stays:
             state = transition.on_ok
     return state

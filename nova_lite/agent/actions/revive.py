@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from nova_lite.agent import restarts, spec
 from nova_lite.agent.actions.action import Action
 from nova_lite.agent.job import PREPARE, Job, Step, make_config_drive, plug, unplug
 from nova_lite.compute import left_overs
 from nova_lite.compute.transitions import VmState
+from nova_lite.virt import abilities
 from nova_lite.virt.driver import DriverError, GuestNotFound
 
 
 def start(job: Job) -> None:
     """Start the stopped guest."""
     job.tools.driver.start(job.spec())
+
+
+def forget_resize(job: Job) -> None:
+    """Throw away what a resize has kept that was not confirmed before the delete."""
+    if isinstance(job.tools.driver, abilities.Resizes):
+        with contextlib.suppress(GuestNotFound):
+            job.tools.driver.confirm_resize(job.server.id)
 
 
 def restart(job: Job) -> None:
@@ -68,7 +78,7 @@ def _is_offloaded(job: Job) -> bool:
 
 ACTIONS = (
     Action("soft-delete", (Step("stop", stop),)),
-    Action("restore", (*PREPARE, Step("start", start, noted=True))),
+    Action("restore", (*PREPARE, Step("forget-resize", forget_resize), Step("start", start, noted=True))),
     Action("restart", (*PREPARE, Step("start", restart, noted=True))),
     Action(
         "unshelve",
