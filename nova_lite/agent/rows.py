@@ -55,16 +55,23 @@ def read_server(session: Session, server_id: str, other_image: str | None = None
     )
 
 
+_IMAGE = select(Image).where(Image.id == bindparam("of_image"))
+
+
+def _image(session: Session, image_id: str | None) -> Image | None:
+    return session.scalar(_IMAGE, {"of_image": image_id}) if image_id else None
+
+
 def read_images(session: Session, wanted: Iterable[str | None]) -> dict[str, Image]:
     """Read images with their kernels and ramdisks, keyed by id; None and what is not there is left out."""
     found: dict[str, Image] = {}
     for image_id in wanted:
-        image = session.get(Image, image_id) if image_id and image_id not in found else None
+        image = _image(session, image_id) if image_id not in found else None
         if image is None:
             continue
         found[image.id] = image
         for name in ("kernel_id", "ramdisk_id"):
-            part = session.get(Image, image.properties[name]) if image.properties.get(name) else None
+            part = _image(session, image.properties.get(name))
             if part is not None:
                 found[part.id] = part
     return found

@@ -86,7 +86,6 @@ class _Cloud:
         self._scheduler = Scheduler(conf, store, bus, self.waker)
         self._agent = Agent(conf, store, *parts.make_host(conf), bus)
         self.waker.tell(SCHEDULER, None, self._scheduler.wake)
-        self.waker.tell(AGENT, self._agent.host, self._agent.wake)
         self._presences = [
             Presence(store, binary, conf.host, conf.compute.report_interval)
             for binary in ("nova-osapi_compute", "nova-scheduler")
@@ -123,6 +122,7 @@ class _Cloud:
             try:
                 self._agent.start()
                 self._agent_runs.set()
+                self.waker.tell(AGENT, self._agent.host, self._agent.wake)
             except Exception:
                 LOG.exception("event=agent-not-started (the APIs answer; nothing can be built on this host)")
                 time.sleep(5.0)
