@@ -98,6 +98,9 @@ def _explain(error: Any, where: str) -> str:
     name = _name(path) or where
     value = error.value
     secret = bool(_SECRET.intersection(path))
+    inner = None if secret else _of_its_type(error, name)
+    if inner is not None:
+        return inner
     shown = "(hidden)" if secret else _cut(repr(value))
     if error.rule == "additionalProperties" and isinstance(value, dict):
         allowed = set((error.definition or {}).get("properties", {}))
@@ -133,6 +136,32 @@ def _name(path: list[str]) -> str:
     if not named:
         return path[-1] if path else ""
     return path[named[-1]] + "".join(f"[{part}]" for part in path[named[-1] + 1 :])
+
+
+def _of_its_type(error: Any, where: str) -> str | None:
+    """Explain by the only one of several forms that has the value's JSON type, where there is just one: that one was meant."""
+    if error.rule not in ("anyOf", "oneOf"):
+        return None
+    kinds = _JSON_TYPES.get(type(error.value), ())
+    meant = [each for each in error.rule_definition if each.get("type") in kinds]
+    if len(meant) != 1:
+        return None
+    try:
+        _compiled(meant[0])(error.value)
+    except fastjsonschema.JsonSchemaValueException as inner:
+        return _explain(inner, where)
+    return None
+
+
+_JSON_TYPES: dict[type, tuple[str, ...]] = {
+    dict: ("object",),
+    list: ("array",),
+    str: ("string",),
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("number",),
+    type(None): ("null",),
+}
 
 
 def _unmatched(error: Any) -> str:

@@ -232,4 +232,12 @@ def read(session: Session, port_ids: Sequence[str]) -> dict[str, list[Any]]:
         query = select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.address).where(FixedIp.port_id.in_(list(port_ids)))
         for row in session.execute(query.order_by(FixedIp.address)):
             found.setdefault(row.port_id, []).append(row)
+    for held in found.values():
+        if len(held) > 1:
+            held.sort(key=lambda row: _order(row.address))
     return found
+
+
+def _order(address: str) -> tuple[int, int]:
+    parsed = ipaddress.ip_address(address)
+    return parsed.version, int(parsed)

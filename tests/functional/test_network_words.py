@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from compute_cloud import ADMIN, DEMO, seed
-from network_cloud import ask, kind, make, make_subnet
+from network_cloud import ask, kind, make, make_external, make_subnet
 
 
 @pytest.fixture
@@ -96,3 +96,85 @@ def test_nothing_is_lent_to_everybody_by_leaving_the_target_out(door):
     wanted = {"object_type": "network", "object_id": network["id"], "action": "access_as_shared"}
     assert "target_tenant" in said(ask(door, "POST", "/rbac-policies", {"rbac_policy": wanted}, ADMIN))
     assert ask(door, "GET", f"/networks/{network['id']}", token=ADMIN).json["network"]["shared"] is False
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ("revision_number=x", "revision_number"),
+        ("admin_state_up=maybe", "admin_state_up"),
+        ("shared=maybe", "shared"),
+        ("limit=-1", "limit"),
+        ("created_at=soon", "created_at"),
+        ("changed_since=soon", "changed_since"),
+        ("sort_key=name&sort_key=foo", "sort_key"),
+        ("sort_key=name&sort_dir=up", "sort_dir"),
+    ],
+)
+def test_a_bad_filter_is_named(door, query, word):
+    assert word in said(ask(door, "GET", f"/networks?{query}"))
+
+
+THINGS = ["networks", "subnets", "ports", "routers", "floatingips", "security-groups", "security-group-rules"]
+THINGS += ["subnetpools", "address-groups", "qos/policies"]
+
+
+@pytest.mark.parametrize("path", THINGS)
+def test_all_things_are_found_and_sorted_by_their_times(door, path):
+    network = make(door, "network")
+    make_subnet(door, network["id"], "10.0.0.0/24")
+    member = path.rpartition("/")[2].replace("-", "_")
+    everything = ask(door, "GET", f"/{path}?sort_key=created_at&sort_key=id").json[member]
+    assert ask(door, "GET", f"/{path}?sort_key=updated_at&sort_dir=desc").status_int == 200
+    for each in everything:
+        found = ask(door, "GET", f"/{path}?created_at={each['created_at']}&id={each['id']}").json[member]
+        assert [one["id"] for one in found] == [each["id"]]
+    assert ask(door, "GET", f"/{path}?changed_since=2001-01-01T00:00:00Z").json[member] or not everything
+    assert ask(door, "GET", f"/{path}?changed_since=2999-01-01T00:00:00Z").json[member] == []
+    assert ask(door, "GET", f"/{path}?revision_number=999").json[member] == []
+
+
+def test_statuses_of_routers_and_floating_ips(door):
+    outside, _ = make_external(door)
+    router = make(door, "router")
+    floating = make(door, "floatingip", floating_network_id=outside["id"])
+
+    def ids(path):
+        (found,) = ask(door, "GET", path).json.values()
+        return [each["id"] for each in found]
+
+    assert ids("/routers?status=ACTIVE") == [router["id"]] and ids("/routers?status=ERROR") == []
+    assert ids("/floatingips?status=DOWN") == ids("/floatingips?status=DOWN&status=ACTIVE") == [floating["id"]]
+    assert ids("/floatingips?status=ERROR") == ids("/floatingips?status=ACTIVE") == []
+
+
+def test_only_the_fields_asked_for(door):
+    network = make(door, "network", ADMIN)
+    path = f"/network-ip-availabilities?network_id={network['id']}&fields=total_ips"
+    assert ask(door, "GET", path, token=ADMIN).json == {"network_ip_availabilities": [{"total_ips": 0}]}
+    zones = ask(door, "GET", "/availability_zones?resource=network&fields=name").json["availability_zones"]
+    assert all(set(zone) == {"name"} for zone in zones)
+
+
+def test_addresses_of_a_port_come_in_their_order(door):
+    network = make(door, "network")
+    make_subnet(door, network["id"], "10.0.0.0/24")
+    wanted = ["10.0.0.100", "10.0.0.9", "10.0.0.20"]
+    port = make(door, "port", network_id=network["id"], fixed_ips=[{"ip_address": address} for address in wanted])
+    assert [held["ip_address"] for held in port["fixed_ips"]] == ["10.0.0.9", "10.0.0.20", "10.0.0.100"]
+
+
+def test_of_several_forms_the_one_that_was_meant_is_explained(door):
+    network = make(door, "network")
+
+    def refused(networks):
+        server = {"name": "s", "imageRef": network["id"], "flavorRef": "1", "networks": networks}
+        reply = door.ask(
+            "POST", "/compute/v2.1/servers", {"server": server}, token=DEMO, OpenStack_API_Version="compute 2.96"
+        )
+        assert reply.status_int == 400
+        return reply.json["badRequest"]["message"]
+
+    assert "networks. Value: foo. 'foo' is not one of ['none', 'auto']" in refused("foo")
+    assert "attribute fixed_ip. Value: x." in refused([{"uuid": network["id"], "fixed_ip": "x"}])
+    assert "attribute tag." in refused([{"uuid": network["id"], "tag": "a/b"}])

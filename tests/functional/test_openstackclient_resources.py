@@ -110,7 +110,9 @@ def test_quotas_limits_and_usage(client: Client) -> None:
     in_use = {row["Resource"]: row["In Use"] for row in client.read("quota", "show", "--usage", "admin")}
     assert in_use["instances"] == 0
     client.do("security", "group", "create", "one")
-    assert "below what is in use" in client.refused("quota", "set", "--check-limit", "--secgroups", "0", "admin")
+    assert "greater than or equal to already used" in client.refused(
+        "quota", "set", "--check-limit", "--secgroups", "0", "admin"
+    )
     client.do("quota", "delete", "demo")
     begins = {row["Resource"]: row["Limit"] for row in client.read("quota", "show", "--default")}
     assert (begins["instances"], begins["networks"]) == (10, 100)

@@ -6,17 +6,13 @@ from typing import Any
 
 from nova_lite.api.context import Call
 from nova_lite.api.network import collections
-from nova_lite.api.network.collections import PROJECT, TEXT, Column
+from nova_lite.api.network.collections import PROJECT, TEXT
 from nova_lite.api.routes import Schema
 from nova_lite.network import address_groups
 from nova_lite.network.address_groups import MOST, NewAddressGroup, Shown
 
 COLUMNS = {
-    "id": Column("id"),
-    "name": Column("name"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.NAMED,
 }
 _ADDRESSES: Schema = {"type": "array", "items": {"type": "string", "maxLength": 64}, "maxItems": MOST}
 CREATE = collections.creation(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,18 +47,51 @@ def truth(value: Any) -> bool:
 
 def _truth_text(text: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0"):
-        raise Invalid(f"Invalid input for operation: '{text[:64]}' is not a truth.", "network.invalid_input")
+        raise ValueError("is neither true nor false")
     return text.lower() in ("true", "1")
 
 
 def _whole(text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
-        raise Invalid(f"Invalid input for operation: '{text[:64]}' is not a number.", "network.invalid_input")
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise ValueError("is not a number from 0")
     return int(text)
+
+
+def _moment(text: str) -> datetime.datetime:
+    for form in ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S"):
+        with contextlib.suppress(ValueError):
+            return datetime.datetime.strptime(text, form)
+    raise ValueError("must be in the following format: YYYY-MM-DDTHH:MM:SSZ")
 
 
 TRUTH: Callable[[str], Any] = _truth_text
 NUMBER: Callable[[str], Any] = _whole
+MOMENT: Callable[[str], Any] = _moment
+
+STANDARD = {
+    "id": Column("id"),
+    "description": Column("description"),
+    "project_id": Column("project_id"),
+    "tenant_id": Column("project_id"),
+    "revision_number": Column("revision", NUMBER),
+    "created_at": Column("created_at", MOMENT),
+    "updated_at": Column("updated_at", MOMENT),
+}
+"""Columns that everything in Neutron has; see :func:`unnamed`."""
+NAMED = {**STANDARD, "name": Column("name")}
+
+
+def values(call: Call, name: str, read: Callable[[str], Any] = str) -> list[Any]:
+    """Read what the filter *name* asks for. :raises Invalid: it can't be meant."""
+    found = []
+    for text in call.request.GET.getall(name):
+        try:
+            found.append(read(text))
+        except ValueError as error:
+            raise Invalid(
+                f"Invalid input for {name}. Reason: '{text[:64]}' {error}.", "network.invalid_input"
+            ) from None
+    return found
 
 
 def scope(call: Call) -> str | None:
@@ -85,23 +120,23 @@ def owner(call: Call, wanted: Mapping[str, Any], rule: str) -> str:
 def listing(call: Call, columns: Mapping[str, Column]) -> Listing:
     """Turn the query into a listing. :raises Invalid: a filter or sort key can't be meant."""
     asked = call.request.GET
-    filters = {
-        columns[name].name: [columns[name].read(value) for value in asked.getall(name)]
-        for name in asked
-        if name in columns
-    }
+    filters = {columns[name].name: values(call, name, columns[name].read) for name in asked if name in columns}
     keys, directions = asked.getall("sort_key"), asked.getall("sort_dir")
     if any(key not in columns for key in keys):
-        raise Invalid(f"Invalid sort_key: {', '.join(keys)[:64]}.", "network.bad_request")
+        unknown = ", ".join(repr(key[:64]) for key in keys if key not in columns)
+        raise Invalid(f"Invalid input for sort_key. Reason: {unknown} can't be sorted by.", "request.schema")
     if any(direction not in ("asc", "desc") for direction in directions):
-        raise Invalid("sort_dir must be 'asc' or 'desc'.", "network.bad_request")
+        raise Invalid("Invalid input for sort_dir. Reason: it must be 'asc' or 'desc'.", "request.schema")
     directions += ["asc"] * (len(keys) - len(directions))
     reverse = _reverse(call)
     sort = [(columns[key].name, (way == "desc") != reverse) for key, way in zip(keys, directions, strict=False)]
     if not any(name == "id" for name, _ in sort):
         sort.append(("id", reverse))
     wanted_tags = {name: _commas(asked.getall(name)) for name in _TAG_FILTERS if name in asked}
-    return Listing(scope(call), filters, sort, _limit(call), call.query.get("marker"), wanted_tags)
+    changed_since = max(values(call, "changed_since", MOMENT), default=None)
+    if changed_since is not None and "updated_at" not in columns:
+        raise Invalid("Invalid input for changed_since. Reason: these have no times.", "network.invalid_input")
+    return Listing(scope(call), filters, sort, _limit(call), call.query.get("marker"), wanted_tags, changed_since)
 
 
 _TAG_FILTERS = ("tags", "tags-any", "not-tags", "not-tags-any")
@@ -133,19 +168,19 @@ def _reverse(call: Call) -> bool:
 
 
 def _limit(call: Call) -> int | None:
-    text = call.query.get("limit")
-    if text is None:
+    asked = values(call, "limit", NUMBER)
+    if not asked:
         return None
     most: int = call.services.conf.api.max_limit
     # 0 means "all that one page may hold", as Neutron reads it.
-    return min(_whole(text) or most, most)
+    return min(asked[-1] or most, most)
 
 
 def page(call: Call, collection: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Make a collection's body: in order, only the fields asked for, with links to the pages beside it."""
     reverse = _reverse(call)
     ordered = list(reversed(items)) if reverse else list(items)
-    answer: dict[str, Any] = {collection: [_fields(call, item) for item in ordered]}
+    answer: dict[str, Any] = {collection: [fields(call, item) for item in ordered]}
     links = []
     if call.query.get("limit") is not None and ordered:
         full = len(ordered) >= (_limit(call) or 0)
@@ -168,10 +203,10 @@ def _link(call: Call, collection: str, marker: str, *, reverse: bool) -> str:
 
 def one(call: Call, member: str, item: dict[str, Any]) -> dict[str, Any]:
     """Make the body of a single thing, with only the fields asked for."""
-    return {member: _fields(call, item)}
+    return {member: fields(call, item)}
 
 
-def _fields(call: Call, item: dict[str, Any]) -> dict[str, Any]:
+def fields(call: Call, item: dict[str, Any]) -> dict[str, Any]:
     wanted = call.request.GET.getall("fields")
     return {name: value for name, value in item.items() if name in wanted} if wanted else item
 

@@ -14,9 +14,14 @@ _EXTENSIONS = {
     "allowed-address-pairs": ("Allowed Address Pairs", "Provides allowed address pairs"),
     "auto-allocated-topology": ("Auto Allocated Topology Services", "Auto Allocated Topology Services."),
     "availability_zone": ("Availability Zone", "The availability zone extension."),
+    "availability_zone_filter": ("Availability Zone Filter Extension", "Add filter parameters to availability zones."),
     "binding": ("Port Binding", "Expose port bindings of a virtual port to external application"),
     "default-subnetpools": ("Default Subnetpools", "Provides ability to mark and use a subnetpool as the default."),
     "dns-integration": ("DNS Integration", "Provides integration with DNS."),
+    "empty-string-filtering": (
+        "Empty String Filtering Extension",
+        "Allow filtering by attributes with empty string value",
+    ),
     "ext-gw-mode": (
         "Neutron L3 Configurable external gateway mode",
         "Extension of the router abstraction for specifying whether SNAT should occur.",
@@ -42,6 +47,10 @@ _EXTENSIONS = {
     ),
     "pagination": ("Pagination support", "Extension that indicates that pagination is enabled."),
     "port-security": ("Port Security", "Provides port security"),
+    "port-security-groups-filtering": (
+        "Port filtering on security groups",
+        "Provides security groups filtering when listing ports",
+    ),
     "project-id": ("project_id field enabled", "Extension that indicates that project_id field is enabled."),
     "provider": ("Provider Network", "Expose mapping of virtual networks to physical networks"),
     "qos": ("Quality of Service", "The Quality of Service extension."),
@@ -58,6 +67,10 @@ _EXTENSIONS = {
     "qos-rules-alias": (
         "Ability to issue QoS rule commands without specifying policy ID",
         "QoS rules by their own id alone",
+    ),
+    "quota-check-limit": (
+        "Quota engine limit check",
+        "Support for checking the resource usage before applying a new quota limit",
     ),
     "quota_details": ("Quota details management support", "Expose functions for quotas usage statistics per project"),
     "quotas": ("Quota management support", "Expose functions for quotas management per project"),

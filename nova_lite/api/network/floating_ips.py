@@ -16,17 +16,13 @@ from nova_lite.network.floating_ips import NewFloatingIp, Shown
 from nova_lite.network.floating_routes import WantedTarget, bad
 
 COLUMNS = {
-    "id": Column("id"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.STANDARD,
     "floating_network_id": Column("floating_network_id"),
     "floating_ip_address": Column("address"),
     "fixed_ip_address": Column("fixed_address"),
     "port_id": Column("port_id"),
     "router_id": Column("router_id"),
     "qos_policy_id": Column("qos_policy_id"),
-    "revision_number": Column("revision", collections.NUMBER),
 }
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _UUID_OR_NONE: Schema = {"anyOf": [_UUID, {"type": "null"}]}
@@ -59,9 +55,12 @@ UPDATE = collections.body("floatingip", _COMMON)
 
 def index(call: Call) -> dict[str, Any]:
     """List the floating IPs that the caller may see."""
-    conditions: list[ColumnElement[bool]] = [
-        floating_ips.leads_somewhere(yes=status.upper() == "ACTIVE") for status in call.request.GET.getall("status")
-    ]
+    statuses = set(collections.values(call, "status", str.upper))
+    if statuses and not statuses & {"ACTIVE", "DOWN"}:
+        return collections.page(call, "floatingips", [])
+    conditions: list[ColumnElement[bool]] = []
+    if len(statuses & {"ACTIVE", "DOWN"}) == 1:
+        conditions.append(floating_ips.leads_somewhere(yes="ACTIVE" in statuses))
     found = floating_ips.find(call.store, collections.listing(call, COLUMNS), *conditions)
     return collections.page(call, "floatingips", [_view(each) for each in found])
 

@@ -47,7 +47,7 @@ def zones(call: Call) -> dict[str, Any]:
     for name in ("name", "resource", "state"):
         if name in asked:
             views = [view for view in views if view[name] in asked.getall(name)]
-    return {"availability_zones": views}
+    return {"availability_zones": [collections.fields(call, view) for view in views]}
 
 
 def _down_after(call: Call) -> float:

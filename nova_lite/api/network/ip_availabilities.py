@@ -21,14 +21,15 @@ COLUMNS = {
 
 def index(call: Call) -> dict[str, Any]:
     """List the networks with their addresses."""
-    versions = [NUMBER(text) for text in call.request.GET.getall("ip_version")]
+    versions = collections.values(call, "ip_version", NUMBER)
     found = ip_availability.find(call.store, collections.listing(call, COLUMNS), versions)
-    return {"network_ip_availabilities": [_view(each) for each in found]}
+    return {"network_ip_availabilities": [collections.fields(call, _view(each)) for each in found]}
 
 
 def show(call: Call) -> dict[str, Any]:
     """Show one network's addresses."""
-    return {"network_ip_availability": _view(ip_availability.get(call.store, call.params["network_id"]))}
+    found = ip_availability.get(call.store, call.params["network_id"])
+    return collections.one(call, "network_ip_availability", _view(found))
 
 
 def _view(found: NetworkUse) -> dict[str, Any]:

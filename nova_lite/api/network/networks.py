@@ -16,11 +16,7 @@ from nova_lite.network.segments import Segment
 
 PROVIDER = ("provider:network_type", "provider:physical_network", "provider:segmentation_id")
 COLUMNS = {
-    "id": Column("id"),
-    "name": Column("name"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.NAMED,
     "admin_state_up": Column("admin_state_up", TRUTH),
     "router:external": Column("external", TRUTH),
     "is_default": Column("is_default", TRUTH),
@@ -30,9 +26,6 @@ COLUMNS = {
     "qos_policy_id": Column("qos_policy_id"),
     "provider:network_type": Column("network_type"),
     "provider:physical_network": Column("physical_network"),
-    "revision_number": Column("revision", NUMBER),
-    "created_at": Column("created_at"),
-    "updated_at": Column("updated_at"),
 }
 _SPECIAL = {"shared": TRUTH, "provider:segmentation_id": NUMBER}
 _DOMAIN: Schema = {
@@ -77,7 +70,7 @@ def index(call: Call) -> dict[str, Any]:
     statuses = [text.upper() for text in asked.getall("status")]
     if statuses and "ACTIVE" not in statuses:
         return collections.page(call, "networks", [])
-    special = {name: [read(text) for text in asked.getall(name)] for name, read in _SPECIAL.items() if name in asked}
+    special = {name: collections.values(call, name, read) for name, read in _SPECIAL.items() if name in asked}
     for name in PROVIDER:
         if name in asked:
             # Who may not see it may not find it out by asking for each value either.

@@ -9,18 +9,14 @@ from typing import Any
 
 from nova_lite.api.context import Call
 from nova_lite.api.network import collections, port_schemas
-from nova_lite.api.network.collections import NUMBER, TRUTH, Column, truth
+from nova_lite.api.network.collections import TRUTH, Column, truth
 from nova_lite.errors import Invalid
 from nova_lite.network import networks, port_changes, port_creation, ports
 from nova_lite.network.ports import Held, NewPort, Shown, WantedAddress
 
 CREATE, UPDATE = port_schemas.CREATE, port_schemas.UPDATE
 COLUMNS = {
-    "id": Column("id"),
-    "name": Column("name"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.NAMED,
     "network_id": Column("network_id"),
     "mac_address": Column("mac_address", str.lower),
     "admin_state_up": Column("admin_state_up", TRUTH),
@@ -32,9 +28,6 @@ COLUMNS = {
     "qos_policy_id": Column("qos_policy_id"),
     "binding:host_id": Column("host"),
     "binding:vnic_type": Column("vnic_type"),
-    "revision_number": Column("revision", NUMBER),
-    "created_at": Column("created_at"),
-    "updated_at": Column("updated_at"),
 }
 _BINDING = ("binding:host_id", "binding:profile", "binding:vif_type", "binding:vif_details")
 _RENAMED = {

@@ -12,14 +12,9 @@ from nova_lite.network.qos_policies import NewPolicy, Shown
 from nova_lite.network.qos_rules import KIND
 
 COLUMNS = {
-    "id": Column("id"),
-    "name": Column("name"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.NAMED,
     "shared": Column("shared", TRUTH),
     "is_default": Column("is_default", TRUTH),
-    "revision_number": Column("revision", collections.NUMBER),
 }
 _COMMON: dict[str, Any] = {"name": TEXT, "description": TEXT, "shared": BOOLEAN, "is_default": BOOLEAN}
 CREATE = collections.creation("policy", "policies", {**_COMMON, "project_id": PROJECT, "tenant_id": PROJECT})

@@ -90,10 +90,11 @@ def show_rule_type(call: Call) -> dict[str, Any]:
     """Show what rules of a kind may say."""
     if call.params["rule_type"] != KIND:
         raise NotFound(f"Rule type {call.params['rule_type'][:64]} could not be found.", "network.qos_rule_not_found")
-    whole = {"parameter_type": "range", "parameter_values": {"start": 0, "end": _HIGHEST}}
-    parameters = [
-        {"parameter_name": "max_kbps", **whole},
-        {"parameter_name": "max_burst_kbps", **whole},
+    parameters: list[dict[str, Any]] = [
+        {"parameter_name": name, "parameter_type": "range", "parameter_values": {"start": least, "end": _HIGHEST}}
+        for name, least in (("max_kbps", 1), ("max_burst_kbps", 0))
+    ]
+    parameters += [
         {"parameter_name": "direction", "parameter_type": "choices", "parameter_values": list(_DIRECTIONS)},
     ]
     return {"rule_type": {"type": KIND, "drivers": [{"name": "nova_lite", "supported_parameters": parameters}]}}

@@ -84,7 +84,8 @@ def update(call: Call) -> dict[str, Any]:
         for name, value in wanted.items():
             if 0 <= value < used[name]:
                 raise Invalid(
-                    f"Quota limit {value} for {name} is below what is in use: {used[name]}.", "quota.below_usage"
+                    f"Quota limit {value} for {name} must be greater than or equal to already used {used[name]}",
+                    "request.schema",
                 )
     return {"quota": quotas.change(call.services.conf, call.store, project_id, wanted)}
 

@@ -17,13 +17,8 @@ from nova_lite.network.router_legs import bad
 from nova_lite.network.routers import Change, NewRouter, Shown
 
 COLUMNS = {
-    "id": Column("id"),
-    "name": Column("name"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.NAMED,
     "admin_state_up": Column("admin_state_up", TRUTH),
-    "revision_number": Column("revision", collections.NUMBER),
 }
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _ADDRESS: Schema = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
@@ -84,6 +79,9 @@ INTERFACE: Schema = {
 
 def index(call: Call) -> dict[str, Any]:
     """List the routers that the caller may see."""
+    statuses = collections.values(call, "status", str.upper)
+    if statuses and "ACTIVE" not in statuses:
+        return collections.page(call, "routers", [])
     views = [_view(call, each) for each in routers.find(call.store, collections.listing(call, COLUMNS))]
     return collections.page(call, "routers", views)
 

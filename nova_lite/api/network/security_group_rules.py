@@ -15,10 +15,7 @@ from nova_lite.network.security_group_rules import NewRule
 from nova_lite.network.security_rule_forms import canonical
 
 COLUMNS = {
-    "id": Column("id"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.STANDARD,
     "security_group_id": Column("group_id"),
     "direction": Column("direction"),
     "ethertype": Column("ethertype"),
@@ -28,7 +25,6 @@ COLUMNS = {
     "remote_ip_prefix": Column("remote_ip_prefix"),
     "remote_group_id": Column("remote_group_id"),
     "remote_address_group_id": Column("remote_address_group_id"),
-    "revision_number": Column("revision", collections.NUMBER),
 }
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _UUID_OR_NONE: Schema = {"anyOf": [{"type": "null"}, {"type": "string", "maxLength": 0}, _UUID]}
@@ -60,7 +56,7 @@ def index(call: Call) -> dict[str, Any]:
     if call.principal.project_id:
         security_groups.have_default(call.store, call.principal.project_id)
     conditions = [
-        security_group_rules.in_default(yes=TRUTH(text)) for text in call.request.GET.getall("belongs_to_default_sg")
+        security_group_rules.in_default(yes=yes) for yes in collections.values(call, "belongs_to_default_sg", TRUTH)
     ]
     found = security_group_rules.find(call.store, collections.listing(call, COLUMNS), *conditions)
     return collections.page(

@@ -13,13 +13,8 @@ from nova_lite.network import security_groups
 from nova_lite.network.security_groups import NewGroup, Shown
 
 COLUMNS = {
-    "id": Column("id"),
-    "name": Column("name"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.NAMED,
     "stateful": Column("stateful", TRUTH),
-    "revision_number": Column("revision", collections.NUMBER),
 }
 _COMMON: dict[str, Any] = {"name": TEXT, "description": TEXT, "stateful": BOOLEAN}
 CREATE = collections.creation(
@@ -38,7 +33,8 @@ def index(call: Call) -> dict[str, Any]:
         security_groups.have_default(call.store, project_id[:64])
     wanted = collections.listing(call, COLUMNS)
     conditions: list[ColumnElement[bool]] = [
-        security_groups.lent_to(wanted.project_id, shared=TRUTH(text)) for text in asked.getall("shared")
+        security_groups.lent_to(wanted.project_id, shared=shared)
+        for shared in collections.values(call, "shared", TRUTH)
     ]
     found = security_groups.find(call.store, wanted, *conditions)
     return collections.page(call, "security_groups", [view(each) for each in found])

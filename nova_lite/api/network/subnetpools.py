@@ -13,11 +13,7 @@ from nova_lite.network import subnetpools
 from nova_lite.network.subnetpools import NewPool, Shown
 
 COLUMNS = {
-    "id": Column("id"),
-    "name": Column("name"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.NAMED,
     "shared": Column("shared", TRUTH),
     "is_default": Column("is_default", TRUTH),
     "ip_version": Column("ip_version", NUMBER),
@@ -25,9 +21,6 @@ COLUMNS = {
     "min_prefixlen": Column("min_prefixlen", NUMBER),
     "max_prefixlen": Column("max_prefixlen", NUMBER),
     "default_quota": Column("default_quota", NUMBER),
-    "revision_number": Column("revision", NUMBER),
-    "created_at": Column("created_at"),
-    "updated_at": Column("updated_at"),
 }
 _LENGTH: Schema = {"type": ["integer", "string"], "minimum": 0, "maximum": 128, "pattern": "^[0-9]{1,3}$"}
 _COMMON: dict[str, Any] = {

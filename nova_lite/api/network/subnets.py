@@ -14,11 +14,7 @@ from nova_lite.network.subnet_rules import AUTOMATIC, NewSubnet
 from nova_lite.network.subnets import Shown
 
 COLUMNS = {
-    "id": Column("id"),
-    "name": Column("name"),
-    "description": Column("description"),
-    "project_id": Column("project_id"),
-    "tenant_id": Column("project_id"),
+    **collections.NAMED,
     "network_id": Column("network_id"),
     "ip_version": Column("ip_version", NUMBER),
     "cidr": Column("cidr"),
@@ -27,9 +23,6 @@ COLUMNS = {
     "ipv6_address_mode": Column("ipv6_address_mode"),
     "ipv6_ra_mode": Column("ipv6_ra_mode"),
     "subnetpool_id": Column("subnetpool_id"),
-    "revision_number": Column("revision", NUMBER),
-    "created_at": Column("created_at"),
-    "updated_at": Column("updated_at"),
 }
 _UUID: Schema = {"type": "string", "format": "uuid"}
 _ADDRESS: Schema = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
@@ -90,7 +83,7 @@ UPDATE: Schema = collections.body("subnet", {**_COMMON, "service_types": {"type"
 
 def index(call: Call) -> dict[str, Any]:
     """List the subnets that the caller may see."""
-    shared = [TRUTH(text) for text in call.request.GET.getall("shared")]
+    shared = collections.values(call, "shared", TRUTH)
     found = subnets.find(call.store, collections.listing(call, COLUMNS), shared)
     return collections.page(call, "subnets", [_view(each) for each in found])
 
