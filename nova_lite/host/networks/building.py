@@ -47,14 +47,15 @@ class Builder:
             return False
         room, process = plan.room, plan.process
         had = before.room if before else None
-        if not netns.exists(room.name):
+        is_new = not netns.exists(room.name)
+        if is_new:
             netns.make(room.name)
             had = before = None
         with inside(room.name) as place:
             changed, restart = False, False
             problems: list[str] = []
             if had != room:
-                changed, restart, problems = self._furnish(place, room, had)
+                changed, restart, problems = self._furnish(place, room, had, is_new=is_new)
             if process is not None and (restart or before is None or before.process != process):
                 changed |= self._service.apply(place, process, restart=restart)
             elif process is None and before is not None and before.process is not None:
@@ -63,12 +64,12 @@ class Builder:
                 raise HostError("; ".join(problems))
         return changed
 
-    def _furnish(self, place: Place, room: Room, before: Room | None) -> tuple[bool, bool, list[str]]:
+    def _furnish(self, place: Place, room: Room, before: Room | None, *, is_new: bool) -> tuple[bool, bool, list[str]]:
         """Bring a namespace to what it shall be; return if anything was changed, if a leg is new, and what could not be had.
 
         Rules come first, so that nothing passes that should not.
         """
-        changed = self._rules(place, room, before)
+        changed = self._rules(place, room, before, is_new=is_new)
         changed |= interior.settings(place, room)
         present = interior.devices(place.ip)
         own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
@@ -79,14 +80,17 @@ class Builder:
         if any(made):
             present = interior.devices(place.ip)
         changed |= interior.links(place.ip, room, present) or any(made)
-        came, moved = interior.addresses(place.ip, room, present)
-        problems, led = interior.routes(place.ip, room, present)
+        came, moved = interior.addresses(place.ip, room, present, is_new=is_new)
+        problems, led = interior.routes(place.ip, room, present, is_new=is_new)
         for leg, address in came:
             if leg.announce:
                 announce.send(leg.name, leg.mac, address)
         return changed or moved or led, any(made), problems
 
-    def _rules(self, place: Place, room: Room, before: Room | None) -> bool:
+    def _rules(self, place: Place, room: Room, before: Room | None, *, is_new: bool) -> bool:
+        if is_new:
+            rules.apply(place, room.rules)
+            return True
         if before is None:
             return rules.ensure(place, room.rules)
         if before.rules == room.rules:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -223,9 +223,10 @@ class HostNetworks:
     ) -> None:
         """Have bridges, taps and tunnels, and every device in its bridge. *every*: how many devices the host has."""
         new = self._new_taps(changed, every)
+        made: set[str] = set()
         for key, each in changed.items():
             with _noted(failed, key):
-                self._host.netlink(_make_bridge, each, new[key])
+                made |= self._host.netlink(_make_bridge, each, new[key])
         hosted = {each.number for each in plans.networks.values() if each.outside is not None}
         with _noted(failed, "firewall"):
             self._guards.guard(state, hosted)
@@ -240,7 +241,7 @@ class HostNetworks:
             before = self._applied.get(key)
             vxlan = before.vxlan if isinstance(before, NetworkPlan) else None
             with _noted(failed, key):
-                self._host.netlink(_join, each, new[key], vxlan, tables)
+                self._host.netlink(_join, each, new[key], made, vxlan, tables)
                 self._look_at_mtu(each)
 
     def _new_taps(self, changed: Mapping[str, NetworkPlan], every: int) -> dict[str, list[links.Tap]]:
@@ -333,10 +334,11 @@ class HostNetworks:
         directories = kept.directories | {each.process.directory for each in every if each.process is not None}
         with _noted(failed, "processes"):
             self._service.remove_others(directories, strays=not self._applied)
-        for name in leftovers.order({name for name in present if leftovers.is_ours(name)} - wanted):
-            with _noted(failed, name):
-                self._host.netlink(links.remove, name)
-                LOG.info("event=device-removed device=%s", name)
+        gone = leftovers.order({name for name in present if leftovers.is_ours(name)} - wanted)
+        if gone:
+            with _noted(failed, "devices"):
+                self._host.netlink(links.remove_all, gone)
+                LOG.info("event=devices-removed devices=%s", ",".join(gone[:20]))
         for name in sorted(netns.present(self._prefix) - rooms):
             with _noted(failed, name):
                 netns.remove(name)
@@ -349,22 +351,27 @@ def _changed(plans: Mapping[str, plan.RouterPlan], applied: Mapping[str, Plan]) 
     return {key: each for key, each in plans.items() if applied.get(key) != each}
 
 
-def _make_bridge(ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap]) -> None:
-    """Have a network's bridge, and its new taps beside it."""
+def _make_bridge(ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap]) -> set[str]:
+    """Have a network's bridge, and its new taps beside it; return the names of those that were made."""
     clash = links.taken(ip, each.bridge.addresses, each.bridge.name)
     if clash:
         raise HostError(f"{clash}; choose another address range for it", code="host.address_range_taken")
     links.ensure_bridge(ip, each.bridge)
-    for tap in new:
-        links.ensure_tap(ip, tap)
+    return {tap.name for tap in new if links.ensure_tap(ip, tap)}
 
 
 def _join(
-    ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap], before: Vxlan | None, tables: overlay.Tables
+    ip: IPRoute,
+    each: NetworkPlan,
+    new: Sequence[links.Tap],
+    made: Collection[str],
+    before: Vxlan | None,
+    tables: overlay.Tables,
 ) -> None:
-    """Have a network's devices in its bridge."""
+    """Have a network's devices in its bridge. *made*: names of those that nobody else has had yet."""
     for tap in new:
-        links.attach(ip, tap.name, tap.bridge, tap.mtu, up=tap.up)
+        put = links.join if tap.name in made else links.attach
+        put(ip, tap.name, tap.bridge, tap.mtu, up=tap.up)
     if each.vxlan is not None:
         overlay.ensure(ip, each.vxlan, before, tables)
     elif before is not None:

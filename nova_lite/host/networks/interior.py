@@ -112,11 +112,16 @@ def _is_the_kernels(name: str) -> bool:
     )
 
 
-def addresses(ip: IPRoute, room: Room, found: Mapping[str, Inner]) -> tuple[list[tuple[Leg, str]], bool]:
-    """Have exactly the legs' addresses, beside those that the kernel gives; return (leg, address) that came, and if any changed."""
+def addresses(
+    ip: IPRoute, room: Room, found: Mapping[str, Inner], *, is_new: bool = False
+) -> tuple[list[tuple[Leg, str]], bool]:
+    """Have exactly the legs' addresses, beside those that the kernel gives; return (leg, address) that came, and if any changed.
+
+    :param is_new: the namespace was made just now, so there is nothing to look for; here and below.
+    """
     index = {name: device.index for name, device in found.items()}
     present: dict[int, set[Interface]] = {}
-    for raw in ip.get_addr():
+    for raw in ip.get_addr() if not is_new else ():
         text = raw.get_attr("IFA_LOCAL") or raw.get_attr("IFA_ADDRESS")
         present.setdefault(raw["index"], set()).add(ipaddress.ip_interface(f"{text}/{raw['prefixlen']}"))
     came: list[tuple[Leg, str]] = []
@@ -167,11 +172,12 @@ def _del_address(ip: IPRoute, index: int, address: Interface) -> None:
             raise
 
 
-def routes(ip: IPRoute, room: Room, found: Mapping[str, Inner]) -> tuple[list[str], bool]:
+def routes(ip: IPRoute, room: Room, found: Mapping[str, Inner], *, is_new: bool = False) -> tuple[list[str], bool]:
     """Have exactly the room's routes beside the kernel's; return what could not be had, in words, and if any changed."""
     index = {name: device.index for name, device in found.items()}
     wanted = {_key(route.destination): route for route in room.routes}
-    present = {key: value for family in (socket.AF_INET, socket.AF_INET6) for key, value in _routes(ip, family)}
+    families = () if is_new else (socket.AF_INET, socket.AF_INET6)
+    present = {key: value for family in families for key, value in _routes(ip, family)}
     failures = []
     changed = False
     for key in present.keys() - wanted.keys():

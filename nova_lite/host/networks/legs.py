@@ -18,29 +18,30 @@ def ensure(ip: IPRoute, leg: Leg, namespace: int, is_inside: bool) -> bool:
     :param namespace: a file descriptor of the namespace.
     :param is_inside: the inner end is where it should be; if not, what bears the name here is a left-over.
     """
-    found = links.find(ip, leg.name)
+    found = links.index_of(leg.name)
     if found is not None and not is_inside:
         links.remove(ip, leg.name)
         found = None
     made = found is None
-    if found is None:
+    if made:
         peer = {"ifname": leg.name, "net_ns_fd": namespace, "address": leg.mac, "mtu": leg.mtu}
         ip.link("add", ifname=leg.name, kind="veth", mtu=leg.mtu, peer=peer)
         links.silence_ipv6(leg.name)
-    links.attach(ip, leg.name, leg.bridge, leg.mtu, up=True)
-    if made:
+        links.join(ip, leg.name, leg.bridge, leg.mtu, up=True)
         remember(ip, leg)
+    else:
+        links.attach(ip, leg.name, leg.bridge, leg.mtu, up=True)
     return made
 
 
 def remember(ip: IPRoute, leg: Leg) -> None:
     """Let the bridge know for good where the leg is: what is for a leg that says nothing would be flooded to every guest."""
-    found = links.find(ip, leg.name)
-    if found is None:
+    index = links.index_of(leg.name)
+    if index is None:
         raise HostError(f"The leg {leg.name} was removed while it was being made")
     try:
         # NTF_MASTER: the bridge's table; 0x40 NUD_NOARP: static.
-        ip.fdb("replace", ifindex=found.index, lladdr=leg.mac, flags=4, state=0x40)
+        ip.fdb("replace", ifindex=index, lladdr=leg.mac, flags=4, state=0x40)
     except NetlinkError as error:
         if error.code != errno.EEXIST:
             raise
