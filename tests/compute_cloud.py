@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import event, update
 
-from nova_lite.db.models import Flavor, Host, Image, Server
+from nova_lite.db.models import Domain, Flavor, Host, Image, Project, Server
 from nova_lite.db.types import epoch, new_id, now
 from nova_lite.network import networks, subnets
 
@@ -86,6 +86,18 @@ def add_network(door: Any, name: str, cidr: str, *, project: str = "demo", share
     made = networks.create(door.store, networks.NewNetwork(project_id=project, name=name, shared=shared))
     subnets.create(door.store, subnets.NewSubnet(made.network.id, cidr), None)
     return made.network.id
+
+
+def add_project(door: Any, name: str) -> None:
+    """Make a project, its id its name, in the default domain."""
+
+    def work(session: Any) -> None:
+        if session.get(Domain, "default") is None:
+            session.add(Domain(id="default", name="Default"))
+            session.flush()
+        session.add(Project(id=name, name=name, domain_id="default"))
+
+    door.store.transact(work)
 
 
 def boot(door: Any, *, token: str = DEMO, version: str = "2.1", **members: Any) -> Any:

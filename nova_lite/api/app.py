@@ -130,6 +130,12 @@ class Application:
         principal = None
         if not route.open:
             principal = self.services.authenticator.validate(_token(request))
+            if match.project_id is not None and match.project_id != principal.project_id:
+                raise errors.Invalid(
+                    f"Malformed request URL: URL's project_id '{match.project_id}' doesn't match Context's project_id "
+                    f"'{principal.project_id}'",
+                    "request.other_project",
+                )
         call = Call(self.services, request, request_id, mount, route, match.params, version, principal)
         if not route.open and not route.late:
             call.authorize()

@@ -5,6 +5,7 @@ Each API's folder exports a :class:`Mount` with a tuple of :class:`Route`; nothi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from nova_lite.api.context import Call
 
 Schema = dict[str, Any]
+
+_WITH_PROJECT = re.compile(
+    r"(?P<version>/v[0-9.]+)/(?P<project_id>[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(?P<rest>/.+)"
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ class Mount:
     versions: VersionRange | None = None
     unversioned: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    project_paths: bool = False
+    """Whether the caller's project may stand after the version, as clients of old have it: ``/v2.1/{project_id}/servers``."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Match:
     methods: Mapping[str, tuple[Route, ...]]
     params: Mapping[str, str]
     legacy: bool = False
+    project_id: str | None = None
+    """The project that the path names, which must be the token's."""
 
 
 class Table:
@@ -116,6 +125,9 @@ class Table:
         if version in mount.aliases:
             inner = f"/{mount.aliases[version]}{inner[len(version) + 1 :]}"
             legacy = True
+        project_id = None
+        if mount.project_paths and (named := _WITH_PROJECT.fullmatch(inner)):
+            project_id, inner = named["project_id"], named["version"] + named["rest"]
         if len(inner) > 1:
             inner = inner.rstrip("/") or "/"
         found = mapper.match(inner)
@@ -123,7 +135,8 @@ class Table:
             return None
         methods = by_path[found.pop("controller")]
         found.pop("action", None)
-        return Match(mount, methods, {key: value for key, value in found.items() if value is not None}, legacy)
+        params = {key: value for key, value in found.items() if value is not None}
+        return Match(mount, methods, params, legacy, project_id)
 
 
 def _compile(mount: Mount) -> tuple[Any, dict[str, dict[str, tuple[Route, ...]]]]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement, Select
 
+from nova_lite.compute import projects
 from nova_lite.db import paging
 from nova_lite.db.models import Flavor, FlavorAccess
 from nova_lite.db.store import Store
@@ -253,10 +254,11 @@ def _projects(session: Session, identifier: int) -> list[str]:
 def grant(store: Store, flavorid: str, project_id: str) -> list[str]:
     """Let a project use a flavor; return all that may.
 
-    :raises Conflict: it may already, or the flavor is public.
+    :raises Conflict: it may already, or the flavor is public. :raises Invalid: there is no such project.
     """
 
     def work(session: Session) -> list[str]:
+        projects.check_project(session, project_id)
         row = _locked(session, flavorid)
         if row.is_public:
             raise Conflict("Can not add access to a public flavor.", "flavor.public")

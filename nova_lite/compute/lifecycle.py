@@ -80,7 +80,7 @@ def begin(
     :raises NotFound: the server was deleted meanwhile.
     """
     transition = TRANSITIONS[action]
-    _check(server, transition)
+    check(server, action)
     _check_adopted(server, action)
     if server.host is None and queue == "agent" and action not in ("delete", "restore"):
         raise Conflict(f"Instance {server.id} has no host; delete it and make it anew.", "server.no_host")
@@ -97,7 +97,7 @@ def begin(
         session.refresh(server)
         if server.deleted:
             raise NotFound(f"Instance {server.id} could not be found.", "server.not_found")
-        _check(server, transition)
+        check(server, action)
     _log(server.id, action, "begun", caller.request_id)
     if action == "delete" and server.host is None:
         end_deleted(session, server.id)
@@ -160,7 +160,9 @@ def record_done(session: Session, caller: Caller, server: Server, action: str) -
     operation.started_at = operation.finished_at = now()
 
 
-def _check(server: Server, transition: Transition) -> None:
+def check(server: Server, action: str) -> None:
+    """Do nothing if *action* may begin from where *server* stands. :raises Conflict: it may not."""
+    transition = TRANSITIONS[action]
     if server.vm_state not in transition.allowed_from or (server.task_state and not transition.interrupts):
         raise Conflict(_refusal(server, transition), "server.wrong_state")
 

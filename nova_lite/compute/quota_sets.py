@@ -8,9 +8,9 @@ from oslo_config import cfg
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import quotas
+from nova_lite.compute import projects, quotas
 from nova_lite.compute.quotas import COUNTED, UNLIMITED
-from nova_lite.db.models import Project, QuotaLimit
+from nova_lite.db.models import QuotaLimit
 from nova_lite.db.store import Store
 from nova_lite.errors import Invalid
 
@@ -55,8 +55,7 @@ def update(
     """
 
     def work(session: Session) -> Limits:
-        if session.get(Project, project_id) is None:
-            raise Invalid(f"Project ID {project_id} is not a valid project.", "quota.no_project")
+        projects.check_project(session, project_id)
         if user_id:
             _check_user(quotas.limits(conf, session, project_id), values)
         if not force:

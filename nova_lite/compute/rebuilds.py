@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from oslo_config import cfg
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, images, keypairs, lifecycle, servers
+from nova_lite.compute import claims, images, keypairs, lifecycle, quotas, servers
 from nova_lite.db.models import Flavor, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
@@ -26,16 +27,25 @@ class Rebuild:
 
 
 def rebuild(
-    store: Store, caller: Caller, server_id: str, wanted: Rebuild, *, scope: str | None, override_lock: bool
+    store: Store,
+    conf: cfg.ConfigOpts,
+    caller: Caller,
+    server_id: str,
+    wanted: Rebuild,
+    *,
+    scope: str | None,
+    override_lock: bool,
 ) -> str | None:
     """Begin a rebuild; return the host whose agent has the work.
 
     :raises Invalid: the image or the key is not to be had, or the image makes another kind of guest.
     :raises Conflict: the server's state does not allow it, it is locked, or it holds no room and its host has none left.
+    :raises nova_lite.errors.OverLimit: it is more metadata than the quota allows.
     """
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
+        quotas.check_metadata(conf, session, server.project_id, len(wanted.changes.get("metadata_") or ()))
         operation = lifecycle.begin(session, caller, server, "rebuild", values=_values(session, server, wanted, scope))
         # A server whose creation failed gave its room back.
         if server.host is not None and not claims.claim(session, server, server.host):

@@ -54,6 +54,7 @@ def resize(
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
+        lifecycle.check(server, "resize")  # before the flavor is looked at, as in Nova
         try:
             flavor = flavors.read(session, flavor_id, scope)
         except NotFound as error:

@@ -257,18 +257,23 @@ def change(store: Store, server_id: str, values: dict[str, Any]) -> None:
     store.transact(work)
 
 
-def edit(store: Store, server_id: str, column: str, make: Callable[[Any], Any]) -> Any:
+def edit(store: Store, server_id: str, column: str, make: Callable[[Any], Any], *, override_lock: bool = True) -> Any:
     """Replace a JSON column (``metadata_``, ``tags``) by what *make* makes of it; return the new value.
 
     :raises NotFound: the server is gone. *make* may raise whatever fits.
+    :raises Conflict: the server is locked, and *override_lock* is false.
     """
 
     def work(session: Session) -> Any:
         attribute = getattr(Server, column)
-        query = select(attribute).where(Server.id == server_id, Server.deleted.is_(False)).with_for_update()
+        query = (
+            select(attribute, Server.locked).where(Server.id == server_id, Server.deleted.is_(False)).with_for_update()
+        )
         row = session.execute(query).first()
         if row is None:
             raise not_found(server_id)
+        if row[1] and not override_lock:
+            raise locked(server_id)
         value = make(row[0])
         session.execute(
             update(Server)

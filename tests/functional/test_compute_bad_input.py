@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, PRIVATE_IMAGE, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, PRIVATE_IMAGE, add_project, ask, boot, build, seed
 from sqlalchemy import func, insert, select, update
 
 from nova_lite.db.models import Flavor, Image, Operation, Port, Server
@@ -227,6 +227,7 @@ def test_a_locked_server_is_for_admins_only(door):
 
 def test_a_flavor_that_is_not_public_is_for_those_who_were_let_in(door):
     assert boot(door, flavorRef="private").status_int == 400
+    add_project(door, "demo")
     grant = ask(door, "POST", "/flavors/private/action", {"addTenantAccess": {"tenant": "demo"}}, token=ADMIN)
     assert grant.json == {"flavor_access": [{"flavor_id": "private", "tenant_id": "demo"}]}
     assert boot(door, flavorRef="private").status_int == 202

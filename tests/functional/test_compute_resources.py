@@ -7,7 +7,7 @@ import hashlib
 import subprocess
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, OTHER, add_project, ask, boot, build, seed
 
 from nova_lite.api.compute.versions import VERSIONS
 from nova_lite.compute import flavors
@@ -113,6 +113,7 @@ def test_extra_specs(door):
 def test_flavor_access(door):
     path = "/flavors/private/os-flavor-access"
     tenant = {"tenant": "demo"}
+    add_project(door, "demo")
     assert ask(door, "GET", path, token=ADMIN).json == {"flavor_access": []}
     assert ask(door, "POST", "/flavors/private/action", {"addTenantAccess": tenant}).status_int == 403
     assert ask(door, "POST", "/flavors/private/action", {"addTenantAccess": tenant}, token=ADMIN).status_int == 200
@@ -231,7 +232,7 @@ def test_hypervisors_zones_and_services(door):
     assert listed["servers"] == [{"uuid": server_id, "name": "vm"}]
     by_number = ask(door, "GET", "/os-hypervisors", token=ADMIN).json["hypervisors"][0]["id"]
     assert ask(door, "GET", f"/os-hypervisors/{by_number}", token=ADMIN).json["hypervisor"]["vcpus"] == 8
-    assert ask(door, "GET", f"/os-hypervisors/{by_number}", token=ADMIN, version="2.53").status_int == 404
+    assert ask(door, "GET", f"/os-hypervisors/{by_number}", token=ADMIN, version="2.53").status_int == 400
     latest = ask(door, "GET", f"/os-hypervisors/{listed['id']}", token=ADMIN, version="2.96").json["hypervisor"]
     assert "vcpus" not in latest and latest["uptime"] is None
     door.agents.answers["host_uptime"] = " 08:32:11 up 93 days"

@@ -239,10 +239,8 @@ def test_an_action_that_the_state_does_not_allow_is_409_in_novas_words(door, bod
 
 def test_actions_that_there_are_not(door):
     server_id = made(door)
-    for body in ({"nonsense": None}, {"os-getVNCConsole": {"type": "novnc"}}):
-        reply = ask(door, "POST", f"/servers/{server_id}/action", body, version="2.6")
-        assert reply.status_int == 400
-        assert reply.json["badRequest"]["message"] == f"There is no such action: {next(iter(body))}"
+    reply = ask(door, "POST", f"/servers/{server_id}/action", {"nonsense": None})
+    assert reply.status_int == 400 and reply.json["badRequest"]["message"] == "There is no such action: nonsense"
     assert ask(door, "POST", f"/servers/{server_id}/action", {}).status_int == 400
     assert ask(door, "POST", f"/servers/{server_id}/action", {"pause": None, "os-stop": None}).status_int == 400
 

@@ -53,7 +53,7 @@ def test_a_unikernel_is_not_rescued_and_says_why(cloud: WholeCloud) -> None:
 
 def test_crash_dump(cloud: WholeCloud) -> None:
     server_id = cloud.boot()
-    cloud.act(server_id, {"trigger_crash_dump": None}, version="2.16", status=400)
+    cloud.act(server_id, {"trigger_crash_dump": None}, version="2.16", status=404)
     assert cloud.do(server_id, {"trigger_crash_dump": None}, version="2.17").vm_state == "active"
     assert "NMI" in cloud.guest(server_id)["console"]
     cloud.do(server_id, {"os-stop": None})

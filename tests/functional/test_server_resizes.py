@@ -22,7 +22,7 @@ def test_resize_and_confirm(cloud: WholeCloud) -> None:
     assert (shown["status"], shown["flavor"]["original_name"]) == ("VERIFY_RESIZE", "small")
     assert size(cloud, server_id) == (2, 512)
     assert cloud.used() == SMALL
-    cloud.act(server_id, {"resize": {"flavorRef": "1"}}, status=400)
+    cloud.act(server_id, {"resize": {"flavorRef": "1"}}, status=409)
     assert cloud.do(server_id, {"confirmResize": None}, status=204).vm_state == "active"
     assert cloud.used() == SMALL
     assert cloud.server(server_id).system_metadata == {}

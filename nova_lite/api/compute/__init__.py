@@ -350,4 +350,5 @@ MOUNT = Mount(
     versions=versions.VERSIONS,
     unversioned=frozenset({"/", "/v2.1"}),
     aliases={"v2": "v2.1"},
+    project_paths=True,
 )

@@ -53,13 +53,15 @@ _KNOWN: dict[str, str] = {
     "nova_lite:live": _TRUTH,
     "nova_lite:restart": "never|on-failure|always",
     "nova_lite:isolation": "process|vm",
+    "nova_lite:max_vcpus": _COUNT,
+    "nova_lite:max_memory_mb": _COUNT,
 }
 _QUOTAS = re.compile(
     r"quota:(cpu_(shares|period|quota)|memory_(limit|reservation|shares_(level|share))|"
     r"disk_(read|write|total)_(bytes|iops)_sec|disk_io_(limit|reservation)|"
     r"vif_(inbound|outbound)_(average|peak|burst)|vif_(limit|reservation))(_length|_max|_max_length)?"
 )
-_CLOSED_NAMESPACES = ("quota:", "hw_rng:", "hw_video:")
+_CLOSED_NAMESPACES = ("quota:", "hw_rng:", "hw_video:", "nova_lite:")
 
 
 def check(specs: Mapping[str, str]) -> None:

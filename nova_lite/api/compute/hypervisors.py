@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from nova_lite.api import validation
 from nova_lite.api.compute import paging, parameters
 from nova_lite.api.compute.parameters import TEXTS, by_minor
 from nova_lite.api.context import Call
@@ -53,7 +54,9 @@ def show(call: Call) -> dict[str, Any]:
     identifier = call.params["hypervisor_id"]
     by_uuid = call.version.minor >= 53
     not_there = NotFound(f"Hypervisor with ID '{identifier[:64]}' could not be found.", "hypervisor.not_found")
-    if by_uuid == identifier.isdecimal():
+    if by_uuid and not validation.FORMATS["uuid"](identifier):
+        raise Invalid(f"Invalid uuid {identifier[:64]}", "hypervisor.id")
+    if not by_uuid and not identifier.isdecimal():
         raise not_there
     try:
         host = hosts.get(call.store, identifier)

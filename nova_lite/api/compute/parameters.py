@@ -32,6 +32,7 @@ FQDN: Schema = {"type": "string", "pattern": "^[a-zA-Z0-9-._]*$", "minLength": 1
 TAG: Schema = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": r"^[^,/\x00-\x1f\x7f]*$"}
 METADATA: Schema = {
     "type": "object",
+    "properties": {"nova_lite:restart": {"enum": ["never", "on-failure", "always"]}},
     "patternProperties": {r"^[a-zA-Z0-9-_:. ]{1,255}$": {"type": "string", "maxLength": 255}},
     "additionalProperties": False,
 }

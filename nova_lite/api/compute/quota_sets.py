@@ -9,7 +9,7 @@ from nova_lite.api.compute import parameters
 from nova_lite.api.compute.parameters import TEXTS, by_minor, truth
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
-from nova_lite.compute import quota_sets, quotas
+from nova_lite.compute import projects, quota_sets, quotas
 from nova_lite.compute.quotas import FILES, NETWORK
 
 _ALWAYS = (*quotas.SERVERS, "metadata_items", "key_pairs")
@@ -55,6 +55,14 @@ def _project(call: Call) -> str:
     return project_id
 
 
+def _known_project(call: Call) -> str:
+    """Return the project that is meant, if there is such a one. :raises Invalid: there is none."""
+    project_id = _project(call)
+    with call.store.read() as session:
+        projects.check_project(session, project_id)
+    return project_id
+
+
 def _only(limits: dict[str, int], names: Iterable[str]) -> dict[str, int]:
     return {name: limits[name] for name in names}
 
@@ -65,7 +73,7 @@ def _user(call: Call) -> str:
 
 def show(call: Call) -> dict[str, Any]:
     """Show a project's limits."""
-    project_id = _project(call)
+    project_id = _known_project(call)
     found = quota_sets.read(call.services.conf, call.store, project_id, _user(call))
     return {"quota_set": {"id": project_id, **_only(found, _names(call.version.minor))}}
 
@@ -79,7 +87,7 @@ def show_defaults(call: Call) -> dict[str, Any]:
 
 def show_detail(call: Call) -> dict[str, Any]:
     """Show a project's limits with what is in use. Nothing is ever only reserved: a create takes what it uses at once."""
-    project_id = _project(call)
+    project_id = _known_project(call)
     limits, used = quota_sets.read_usage(call.services.conf, call.store, project_id, _user(call))
     shown = {
         name: {"in_use": used.get(name, 0), "limit": limits[name], "reserved": 0} for name in _names(call.version.minor)

@@ -19,7 +19,7 @@ from nova_lite.api.compute.server_action import Action, plain, refuse_kind, star
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute.servers import ServerRecord
-from nova_lite.errors import Conflict, Invalid
+from nova_lite.errors import Conflict, Invalid, NotFound
 
 BODY: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1}
 """Which of the actions it is, and so its schema, is found out afterwards."""
@@ -31,6 +31,10 @@ def run(call: Call) -> Reply:
     action = ACTIONS.get(name)
     if action is None or not action.since <= call.version.minor <= action.until:
         access.server(call, policies.SERVERS + "show")  # a server that is not there is that first, as in Nova
+        if action is not None:
+            raise NotFound(
+                f"API version {call.version} is not supported on this method.", "request.no_route_in_version"
+            )
         raise Invalid(f"There is no such action: {name[:64]}", "server.no_such_action")
     validation.validate(action.schema(call.version), call.body)
     record = access.server(call, action.rule)

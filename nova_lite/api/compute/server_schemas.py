@@ -32,7 +32,15 @@ _DEVICE_V2: dict[str, Any] = {
     "disk_bus": {"type": ["string", "null"], "maxLength": 255},
     "boot_index": {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$"},
 }
-_HINTS: Schema = {"type": "object", "maxProperties": 64}
+_SERVERS_HINT: Schema = {
+    "anyOf": [{"type": "string", "format": "uuid"}, {"type": "array", "items": UUID, "maxItems": 64}]
+}
+_HINTS: Schema = {
+    "type": "object",
+    # Others may be there, for schedulers other than ours.
+    "patternProperties": {"^(same|different)_host$": _SERVERS_HINT, "^group$": {"type": "string"}},
+    "maxProperties": 64,
+}
 _FILE: Schema = {
     "type": "object",
     "properties": {"path": {"type": "string"}, "contents": {"type": "string", "format": "base64"}},

@@ -10,16 +10,15 @@ from nova_lite.api.compute import access, parameters, policies
 from nova_lite.api.compute.parameters import by_minor
 from nova_lite.api.compute.server_action import Action, closed, plain, wake
 from nova_lite.api.compute.server_views import ServerView
+from nova_lite.api.compute.unoffered import refuse_unoffered
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute import rebuilds, resizes, servers
 from nova_lite.compute.servers import ServerRecord
-from nova_lite.errors import OverLimit
 
 _S = policies.SERVERS
 _DISK_CONFIG: Schema = {"type": "string", "enum": ["AUTO", "MANUAL"]}
 _PASSWORD = string.ascii_letters + string.digits
-MOST_METADATA = 128
 
 
 def _resize(call: Call, record: ServerRecord, argument: Any) -> Reply:
@@ -89,8 +88,7 @@ _COLUMNS = {
 
 
 def _rebuild(call: Call, record: ServerRecord, argument: Any) -> Reply:
-    if len(argument.get("metadata") or {}) > MOST_METADATA:
-        raise OverLimit(f"Maximum number of metadata items exceeds {MOST_METADATA}", "server.metadata_limit")
+    refuse_unoffered(argument)
     wanted = rebuilds.Rebuild(
         image_id=argument["imageRef"],
         changes={column: argument[name] for name, column in _COLUMNS.items() if name in argument},
@@ -99,6 +97,7 @@ def _rebuild(call: Call, record: ServerRecord, argument: Any) -> Reply:
     )
     host = rebuilds.rebuild(
         call.store,
+        call.services.conf,
         call.caller,
         record.id,
         wanted,

@@ -10,6 +10,7 @@ from typing import Any
 from nova_lite.api.compute import access, paging, parameters, policies, server_filters
 from nova_lite.api.compute.parameters import truth
 from nova_lite.api.compute.server_views import ServerView
+from nova_lite.api.compute.unoffered import refuse_unoffered
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply
 from nova_lite.compute import creation, listing, server_states, servers
@@ -44,7 +45,7 @@ def show(call: Call) -> dict[str, Any]:
 def create(call: Call) -> Reply:
     """Accept the creation of one or more servers; 202, as they are built afterwards."""
     wanted = call.body["server"]
-    _refuse_unoffered(wanted)
+    refuse_unoffered(wanted)
     created = creation.create(call.store, call.services.conf, call.caller, _new_server(call, wanted))
     call.services.waker.wake("scheduler")
     if truth(wanted.get("return_reservation_id", False)):
@@ -158,20 +159,6 @@ def _image(wanted: Mapping[str, Any]) -> str:
     if not image_id:
         raise Invalid("Invalid imageRef provided.", "server.image")
     return image_id
-
-
-def _refuse_unoffered(wanted: Mapping[str, Any]) -> None:
-    """Refuse what would otherwise be taken and have no effect."""
-    if wanted.get("block_device_mapping"):
-        raise Invalid("Block Device Mapping is Invalid: there are no volumes yet.", "server.device_mapping")
-    if len(wanted.get("block_device_mapping_v2") or ()) > 1:
-        raise Invalid("Block Device Mapping is Invalid: only one device is offered.", "server.device_mapping")
-    if wanted.get("personality"):
-        raise Invalid("Files can't be injected; use user_data, which does more.", "server.personality")
-    if wanted.get("trusted_image_certificates"):
-        raise Invalid("Image signatures are not verified here; leave trusted_image_certificates out.", "server.trusted")
-    if any(device.get("tag") for device in wanted.get("block_device_mapping_v2") or ()):
-        raise Invalid("Tags of block devices are not offered here; leave 'tag' out.", "server.device_tag")
 
 
 _COLUMNS = {

@@ -1,0 +1,152 @@
+"""What a stranger's review of the Compute API found: what was taken without effect, or answered otherwise than upstream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from compute_cloud import ADMIN, DEMO, IMAGE, add_project, ask, boot, build, seed
+
+from nova_lite.db.models import Server
+
+LATEST = "2.96"
+HEX = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def door(compute_door):
+    seed(compute_door)
+    return compute_door
+
+
+@pytest.fixture
+def server_id(door) -> str:
+    made = boot(door).json["server"]["id"]
+    build(door, made)
+    return made
+
+
+def test_a_locked_server_keeps_its_metadata(door, server_id):
+    path = f"/servers/{server_id}/metadata"
+    assert ask(door, "POST", path, {"metadata": {"a": "1"}}).status_int == 200
+    assert ask(door, "POST", f"/servers/{server_id}/action", {"lock": None}).status_int == 202
+    for method, below, body in (
+        ("POST", "", {"metadata": {"b": "2"}}),
+        ("PUT", "", {"metadata": {"b": "2"}}),
+        ("PUT", "/a", {"meta": {"a": "2"}}),
+        ("DELETE", "/a", None),
+    ):
+        reply = ask(door, method, path + below, body)
+        assert reply.status_int == 409 and "is locked" in reply.text
+    assert ask(door, "GET", path).json == {"metadata": {"a": "1"}}
+    assert ask(door, "PUT", path + "/a", {"meta": {"a": "2"}}, token=ADMIN).status_int == 200
+    assert ask(door, "PUT", f"/servers/{server_id}/tags/blue", version="2.26").status_int == 201  # as upstream
+
+
+def test_a_restart_policy_is_one_of_three(door, server_id):
+    path = f"/servers/{server_id}/metadata"
+    for bad in ("sometimes", "", "Always"):
+        reply = ask(door, "POST", path, {"metadata": {"nova_lite:restart": bad}})
+        assert reply.status_int == 400 and "nova_lite:restart" in reply.text and "on-failure" in reply.text
+        assert boot(door, metadata={"nova_lite:restart": bad}).status_int == 400
+    assert ask(door, "PUT", path + "/nova_lite:restart", {"meta": {"nova_lite:restart": "always"}}).status_int == 200
+
+
+@pytest.mark.parametrize(
+    ("action", "argument", "version"),
+    [
+        ("addFloatingIp", {"address": "10.0.0.1"}, "2.44"),
+        ("os-getVNCConsole", {"type": "novnc"}, "2.6"),
+        ("trigger_crash_dump", None, "2.16"),
+    ],
+)
+def test_an_action_of_other_microversions_is_not_there(door, server_id, action, argument, version):
+    reply = ask(door, "POST", f"/servers/{server_id}/action", {action: argument}, version=version)
+    assert reply.status_int == 404 and "is not supported on this method" in reply.text
+    assert ask(door, "POST", f"/servers/{server_id}/action", {"nonsense": None}, version=version).status_int == 400
+
+
+def test_a_rebuild_refuses_what_a_creation_refuses(door, server_id):
+    path = f"/servers/{server_id}/action"
+    for version, extra in (
+        (LATEST, {"trusted_image_certificates": ["x"]}),
+        ("2.56", {"personality": [{"path": "/a", "contents": "aGk="}]}),
+    ):
+        reply = ask(door, "POST", path, {"rebuild": {"imageRef": IMAGE, **extra}}, version=version)
+        assert (reply.status_int == 400 and "leave" in reply.text) or "user_data" in reply.text
+        assert boot(door, version=version, networks="none" if version == LATEST else [], **extra).status_int == 400
+    add_project(door, "demo")
+    limit = {"quota_set": {"metadata_items": 1}}
+    assert ask(door, "PUT", "/os-quota-sets/demo", limit, token=ADMIN).status_int == 200
+    body = {"rebuild": {"imageRef": IMAGE, "metadata": {"a": "1", "b": "2"}}}
+    assert ask(door, "POST", path, body).status_int == 403
+
+
+def test_who_gets_something_must_be_there(door):
+    path = "/flavors/private/action"
+    reply = ask(door, "POST", path, {"addTenantAccess": {"tenant": "nobody"}}, token=ADMIN)
+    assert reply.status_int == 400 and "nobody is not a valid project" in reply.text
+    add_project(door, "somebody")
+    assert ask(door, "POST", path, {"addTenantAccess": {"tenant": "somebody"}}, token=ADMIN).status_int == 200
+    for what in ("", "/detail"):
+        assert ask(door, "GET", f"/os-quota-sets/nobody{what}", token=ADMIN).status_int == 400
+        assert ask(door, "GET", f"/os-quota-sets/somebody{what}", token=ADMIN).status_int == 200
+
+
+def test_messages_name_the_field(door, server_id):
+    for query, name in (("limit=x", "limit"), ("sort_key=foo", "sort_key"), ("changes-since=never", "changes-since")):
+        reply = ask(door, "GET", f"/servers?{query}", version=LATEST)
+        assert reply.status_int == 400 and f"field/attribute {name}[0]." in reply.text, reply.text
+    for members, text in (
+        ({"networks": "none", "tags": ["a/b"]}, "field/attribute tags[0]."),
+        ({"networks": "foo"}, "'foo' is not one of ['none', 'auto']"),
+        ({"networks": "none", "accessIPv4": "x"}, "'x' is not a "),
+        ({"networks": "none", "tags": ["x"] * 51}, "tags must contain"),
+    ):
+        reply = boot(door, version=LATEST, **members)
+        assert reply.status_int == 400 and text in reply.json["badRequest"]["message"], reply.text
+
+
+def test_hints_that_name_servers_name_them_by_id(door, server_id):
+    def hinted(**hints: Any) -> int:
+        body = {"server": {"name": "x", "imageRef": IMAGE, "flavorRef": "1"}, "os:scheduler_hints": hints}
+        return ask(door, "POST", "/servers", body).status_int
+
+    assert hinted(same_host="nope") == hinted(different_host=["nope"]) == hinted(group=7) == 400
+    assert hinted(same_host=server_id) == hinted(different_host=[server_id]) == hinted(whatever="x") == 202
+
+
+def test_a_resize_is_refused_by_the_state_first(door, server_id):
+    build(door, server_id, vm_state="paused")
+    for flavor in ("1", "nope"):
+        assert ask(door, "POST", f"/servers/{server_id}/action", {"resize": {"flavorRef": flavor}}).status_int == 409
+
+
+def test_a_hypervisor_s_id_is_a_uuid(door):
+    reply = ask(door, "GET", "/os-hypervisors/nope", token=ADMIN, version="2.53")
+    assert reply.status_int == 400 and "Invalid uuid nope" in reply.text
+    assert ask(door, "GET", "/os-hypervisors/nope", token=ADMIN, version="2.52").status_int == 404
+
+
+def test_extra_specs_of_ours_are_known(door):
+    path = "/flavors/1/os-extra_specs"
+    for spec in ({"nova_lite:lve": "true"}, {"nova_lite:max_vcpus": "many"}):
+        assert ask(door, "POST", path, {"extra_specs": spec}, token=ADMIN, version="2.86").status_int == 400
+    good = {"extra_specs": {"nova_lite:max_vcpus": "4", "nova_lite:max_memory_mb": "512"}}
+    assert ask(door, "POST", path, good, token=ADMIN, version="2.86").status_int == 200
+
+
+def test_the_project_may_stand_in_the_path(door):
+    token = f"u:{HEX}:member"
+    made = door.ask("POST", f"/compute/v2.1/{HEX}/os-keypairs", {"keypair": {"name": "k"}}, token=token)
+    assert made.status_int == 200
+    assert [door.ask("GET", f"/compute/{v}/{HEX}/servers/detail", token=token).status_int for v in ("v2", "v2.1")] == [
+        200,
+        200,
+    ]
+    reply = door.ask("GET", f"/compute/v2.1/{HEX}/servers", token=DEMO)
+    assert reply.status_int == 400 and "doesn't match Context's project_id" in reply.text
+    assert door.ask("GET", f"/compute/v2.1/{HEX}/nonsense", token=token).status_int == 404
+    assert door.ask("GET", f"/compute/v2.1/{HEX}/servers", token=None).status_int == 401
+    with door.store.read() as session:
+        assert session.query(Server).count() == 0
