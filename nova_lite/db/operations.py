@@ -55,6 +55,9 @@ __all__ = [
 OVERTIME_S = 120.0
 """How long a worker that came to an operation late may work on it beyond its deadline."""
 
+LOOKS = 8
+"""How often one who takes operations looks again because others won what it saw."""
+
 UNFINISHED = ("pending", "running")
 
 
@@ -129,10 +132,10 @@ def take(store: Store, queue: str, owner: str, *, host: str | None = None, limit
 
     Takes what is pending and due, and what is running under a lease that ran out. Never takes an operation while
     an earlier one of the same target is unfinished. Returns what was won, as other workers may win some; fewer than *limit*
-    means that there was no more.
+    means that there was no more (or that others won all that this one looked at, ``LOOKS`` times in a row).
     """
     won: list[Work] = []
-    while True:
+    for _ in range(LOOKS):
         most = limit - len(won)
         values: dict[str, Any] = {"of_queue": queue, "of_host": host, "moment": epoch(), "most": most}
         with store.read() as session:
@@ -140,7 +143,8 @@ def take(store: Store, queue: str, owner: str, *, host: str | None = None, limit
         if candidates:
             won += store.transact(partial(_win, candidates=candidates, owner=owner))
         if len(candidates) < most or len(won) == limit:
-            return won
+            break
+    return won
 
 
 # Statements of the hot path are made once, over tables rather than entities: to make one anew takes longer than to run it.

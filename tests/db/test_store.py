@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from rows import add_host, add_server
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from nova_lite.db.models import Host, Server
@@ -111,6 +112,23 @@ def test_a_deadlock_is_answered_by_running_again(store: Store) -> None:
     assert len(runs) == 3, "one of the two was run again"
     with store.read() as session:
         assert [row.used_vcpus for row in session.scalars(select(Host))] == [2, 2]
+
+
+def test_a_writer_waits_for_another_process_that_writes(store: Store) -> None:
+    if store.backend != "sqlite":
+        pytest.skip("the others have many writers")
+    event.listen(store.engine, "checkout", lambda raw, *_rest: raw.execute("PRAGMA busy_timeout=1"))
+    server = add_server(store)
+    other = sqlite3.connect(str(store.engine.url.database), isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.1, lambda: other.execute("ROLLBACK"))
+    release.start()
+    store.transact(lambda session: session.execute(update(Server).where(Server.id == server).values(name="later")))
+    release.join()
+    other.close()
+    with store.read() as session:
+        assert session.get_one(Server, server).name == "later"
+    assert store.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
 def test_a_lost_connection_is_answered_by_running_again(store: Store) -> None:
