@@ -43,6 +43,7 @@ def _work(conf: cfg.ConfigOpts, listener: socket.socket, parent: int) -> None:
     wsgi.patch()
     # Only now: what is imported from here on finds sockets and threads that cooperate.
     from nova_lite.bus import Bus, Waker
+    from nova_lite.cmd.image_sweep import ImageSweep
     from nova_lite.cmd.presence import Presence
     from nova_lite.db.migrate import open_store
 
@@ -51,13 +52,16 @@ def _work(conf: cfg.ConfigOpts, listener: socket.socket, parent: int) -> None:
     waker = Waker(bus.cast)
     application = parts.make_application(conf, store, waker, bus, wsgi.offload)
     presence = Presence(store, "nova-osapi_compute", conf.host, conf.compute.report_interval)
+    image_sweep = ImageSweep(store, conf)
     presence.start()
+    image_sweep.start()
     try:
         wsgi.serve(
             application, conf.api.bind_host, conf.api.bind_port, conf=conf, listener=listener, until_closed=parent
         )
     finally:
         presence.stop()
+        image_sweep.stop()
         waker.stop()
         bus.close()
         store.close()

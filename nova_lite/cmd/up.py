@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from nova_lite.agent.service import Agent
 from nova_lite.bus import AGENT, SCHEDULER, Bus, Waker
 from nova_lite.cmd import logs, parts
+from nova_lite.cmd.image_sweep import ImageSweep
 from nova_lite.cmd.presence import Presence
 from nova_lite.db import migrate, operations
 from nova_lite.db.store import Store
@@ -90,6 +91,7 @@ class _Cloud:
             Presence(store, binary, conf.host, conf.compute.report_interval)
             for binary in ("nova-osapi_compute", "nova-scheduler")
         ]
+        self._image_sweep = ImageSweep(store, conf)
         self._agent_runs = threading.Event()
         self._starter = threading.Thread(target=self._start_agent, name="agent-start", daemon=True)
 
@@ -104,6 +106,7 @@ class _Cloud:
         self._scheduler.start()
         for presence in self._presences:
             presence.start()
+        self._image_sweep.start()
         self._starter.start()
 
     def stop(self) -> None:
@@ -115,6 +118,7 @@ class _Cloud:
             self._agent.stop()
         for presence in self._presences:
             presence.stop()
+        self._image_sweep.stop()
         self.waker.stop()
 
     def _start_agent(self) -> None:

@@ -126,5 +126,7 @@ class Facts:
     images: tuple[ImageFact, ...] = ()
     sums: tuple[SumFact, ...] = ()
     left_overs: frozenset[tuple[str, str]] = frozenset()
+    removed_images: frozenset[str] = frozenset()
+    """Images that are gone, and whose files are about to be removed."""
     """(host, id of a server of which something may be left there), for the host's agent to remove."""
     sight: HostSight | None = None

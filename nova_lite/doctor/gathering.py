@@ -11,7 +11,19 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import quota_recount
-from nova_lite.db.models import Allocation, FixedIp, Host, Image, LeftOver, Network, Operation, Port, Router, Server
+from nova_lite.db.models import (
+    Allocation,
+    FixedIp,
+    Host,
+    Image,
+    LeftOver,
+    Network,
+    Operation,
+    Port,
+    RemovedImage,
+    Router,
+    Server,
+)
 from nova_lite.db.operations import UNFINISHED
 from nova_lite.db.store import Store
 from nova_lite.db.types import epoch, now
@@ -46,6 +58,7 @@ def gather(store: Store, sight: HostSight | None) -> Facts:
                 facts.SumFact(row.scope, row.resource, row.recorded, row.counted)
                 for row in quota_recount.compare(session)
             ),
+            removed_images=frozenset(session.scalars(select(RemovedImage.id))),
             left_overs=frozenset((row.host, row.server_id) for row in session.scalars(select(LeftOver))),
             sight=sight,
         )

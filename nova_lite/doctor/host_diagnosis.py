@@ -177,7 +177,7 @@ def _networks(facts: Facts, sight: HostSight) -> Iterator[Finding]:
 def _image_files(facts: Facts, sight: HostSight) -> Iterator[Finding]:
     if not sight.image_files:
         return
-    known = {image.image_id for image in facts.images}
+    known = {image.image_id for image in facts.images} | facts.removed_images
     for name, idle_s in sorted(sight.image_files.items()):
         if name not in known and idle_s > STRAY_S:
             problem = "is a file of no image in the image store"

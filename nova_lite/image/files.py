@@ -107,11 +107,11 @@ class Files:
         """Remove an image's bytes; none is fine."""
         self.path(image_id).unlink(missing_ok=True)
 
-    def strays(self, known: set[str], older_than: float) -> Iterator[Path]:
-        """List files of no known image, and unfinished ones, last written before *older_than* (epoch seconds)."""
-        for path in self.root.iterdir():
+    def unfinished(self, older_than: float) -> Iterator[Path]:
+        """List what uploads have begun to write and left, last written to before *older_than* (epoch seconds)."""
+        for path in self.root.glob("*.part"):
             with contextlib.suppress(FileNotFoundError):
-                if path.name not in known and path.stat().st_mtime < older_than:
+                if path.stat().st_mtime < older_than:
                     yield path
 
 

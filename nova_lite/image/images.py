@@ -5,6 +5,7 @@ Visibility and statuses are Glance's: https://docs.openstack.org/api-ref/image/v
 
 from __future__ import annotations
 
+import datetime
 import logging
 import threading
 import time
@@ -12,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, insert, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from nova_lite.db.models import Image
+from nova_lite.db.models import Image, RemovedImage
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, new_id, now
 from nova_lite.errors import Conflict, Forbidden, Invalid, NotFound
@@ -30,6 +31,8 @@ SIGN_OF_LIFE_S = 5.0
 
 STALE_S = 60.0
 """After so long without a sign of life an upload counts as dead, and its image may be uploaded to again."""
+
+_MOST_SWEPT = 500
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def create(store: Store, viewer: Viewer, values: JsonDict, image_id: str | None 
     image_id = image_id or new_id()
 
     def work(session: Session) -> Image:
-        if session.get(Image, image_id) is not None:
+        if session.get(Image, image_id) is not None or session.get(RemovedImage, image_id) is not None:
             raise Conflict(f"Image ID {image_id} already exists!", "image.duplicate")
         image = Image(id=image_id, owner=viewer.project_id, status="queued", created_at=now(), **values)
         image.updated_at = image.created_at
@@ -157,7 +160,7 @@ def _own(viewer: Viewer, image: Image) -> None:
 
 
 def remove(store: Store, files: Files, viewer: Viewer, image_id: str) -> None:
-    """Delete an image, first its row and then its bytes (what a crash leaves between, :func:`sweep` removes).
+    """Delete an image, first its row and then its file (what a crash leaves between, :func:`sweep` removes).
 
     :raises Forbidden: it is protected, or another project's.
     """
@@ -167,10 +170,10 @@ def remove(store: Store, files: Files, viewer: Viewer, image_id: str) -> None:
         _own(viewer, image)
         if image.protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.", "image.protected")
-        session.execute(delete(Image).where(Image.id == image_id))
+        discard(session, Image.id == image_id)
 
     store.transact(work)
-    files.remove(image_id)
+    _remove_files(store, files, [image_id])
     LOG.info("image=%s event=deleted", image_id)
 
 
@@ -266,16 +269,41 @@ def _touch(store: Store, image_id: str, owner: str, values: JsonDict) -> bool:
     )
 
 
-def sweep(store: Store, files: Files) -> int:
-    """Remove bytes that belong to no image and have not been written to for a while; return how many files."""
+def discard(session: Session, *conditions: Any) -> None:
+    """Delete the images that fit, in the caller's transaction; their files go when :func:`sweep` comes."""
+    found = list(session.scalars(select(Image.id).where(*conditions).with_for_update()))
+    if found:
+        session.execute(delete(Image).where(Image.id.in_(found)).execution_options(synchronize_session=False))
+        session.execute(insert(RemovedImage), [{"id": image_id, "created_at": now()} for image_id in found])
+
+
+def sweep(store: Store, files: Files, older_than_s: float = STALE_S) -> int:
+    """Remove the files of images that are gone, and what was left of uploads that died; return how many there were.
+
+    An upload that is under way when its image goes finds out within some seconds, so only what went *older_than_s* ago is looked for.
+
+    A file that belongs to no image, for a reason that the database does not know, is left alone; the doctor tells of it.
+    """
+    went = RemovedImage.created_at <= now() - datetime.timedelta(seconds=older_than_s)
     with store.read() as session:
-        known = set(session.scalars(select(Image.id)))
-    removed = 0
-    for path in files.strays(known, time.time() - 10 * STALE_S):
-        LOG.warning("stray image file removed name=%s", path.name)
+        gone = list(
+            session.scalars(select(RemovedImage.id).where(went).order_by(RemovedImage.created_at).limit(_MOST_SWEPT))
+        )
+    _remove_files(store, files, gone)
+    unfinished = list(files.unfinished(time.time() - 10 * STALE_S))
+    for path in unfinished:
+        LOG.warning("event=unfinished-upload-removed file=%s", path.name)
         path.unlink(missing_ok=True)
-        removed += 1
-    return removed
+    return len(gone) + len(unfinished)
+
+
+def _remove_files(store: Store, files: Files, image_ids: list[str]) -> None:
+    for image_id in image_ids:
+        files.remove(image_id)
+    if image_ids:
+        done = delete(RemovedImage).where(RemovedImage.id.in_(image_ids))
+        store.transact(lambda session: session.execute(done.execution_options(synchronize_session=False)))
+        LOG.info("event=image-files-removed images=%d first=%s", len(image_ids), image_ids[0])
 
 
 def _count(result: Any) -> int:

@@ -14,6 +14,7 @@ import webob
 
 from nova_lite.db.models import Image
 from nova_lite.db.types import now
+from nova_lite.image import files, images
 
 MEBIBYTE = 1024 * 1024
 
@@ -202,6 +203,18 @@ def test_a_protected_image_stays_and_a_deleted_one_leaves_no_bytes(image_door, t
     image_door.ask("PATCH", path, [{"op": "replace", "path": "/protected", "value": False}])
     assert image_door.ask("DELETE", path).status_int == 204
     assert image_door.ask("GET", path).status_int == 404 and list((tmp_path / "images").iterdir()) == []
+    assert make(image_door, id=image["id"])["id"] == image["id"]
+
+
+def test_an_id_whose_file_is_still_to_go_is_not_given_again(image_door):
+    image = make(image_door)
+    image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", b"bytes")
+    image_door.store.transact(lambda session: images.discard(session, Image.id == image["id"]))
+    body = {"id": image["id"], "name": "again", "disk_format": "raw", "container_format": "bare"}
+    assert image_door.ask("POST", "/image/v2/images", body).status_int == 409
+    images.sweep(image_door.store, files.Files(image_door.services.conf), older_than_s=0)
+    assert image_door.ask("POST", "/image/v2/images", body).status_int == 201
+    assert image_door.ask("GET", f"/image/v2/images/{image['id']}/file").status_int == 204
 
 
 @pytest.mark.parametrize(

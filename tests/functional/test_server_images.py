@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import update
 from whole_cloud import WholeCloud
 
 from nova_lite.db.models import Server
+from nova_lite.image import files, images
 from nova_lite.virt.driver import GuestNotFound
 
 TINY = (1, 128, 1)
@@ -87,6 +89,36 @@ def test_backups_rotate(cloud: WholeCloud) -> None:
     cloud.settled(server_id)
     assert [cloud.image(image_id) is not None for image_id in made] == [False, False, False, True]
     cloud.act(server_id, {"createBackup": {"name": "n", "backup_type": "d", "rotation": -1}}, status=400)
+
+
+def test_the_files_of_images_that_went_go_too(cloud: WholeCloud) -> None:
+    store = files.Files(cloud.conf)
+
+    def there() -> set[str]:
+        return {path.name for path in store.root.iterdir()}
+
+    server_id = cloud.boot()
+    made = []
+    for number in range(3):
+        body = {"createBackup": {"name": f"b{number}", "backup_type": "daily", "rotation": 1}}
+        made.append(cloud.act(server_id, body).json["image_id"])
+        cloud.settled(server_id)
+    cloud.do(server_id, {"shelve": None})
+    cloud.do(server_id, {"unshelve": None})
+    (store.root / "11111111-2222-4333-8444-555555555555").write_bytes(b"of a cloud that we do not know")
+    left = store.root / f"{made[2]}.0123.part"
+    left.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    assert len(there()) == 6
+    assert images.sweep(cloud.store, store) == 1, "only what nobody can be writing any more"
+    assert images.sweep(cloud.store, store, older_than_s=0) == 3
+    assert there() == {made[2], "11111111-2222-4333-8444-555555555555"}
+    assert images.sweep(cloud.store, store, older_than_s=0) == 0
+    cloud.do(server_id, {"shelve": None})
+    assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
+    cloud.until(lambda: cloud.server(server_id).deleted)
+    images.sweep(cloud.store, store, older_than_s=0)
+    assert there() == {made[2], "11111111-2222-4333-8444-555555555555"}
 
 
 def test_shelve_offload_and_unshelve(cloud: WholeCloud) -> None:

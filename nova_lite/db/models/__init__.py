@@ -16,7 +16,7 @@ from nova_lite.db.models.consoles import ConsoleAuthToken
 from nova_lite.db.models.groupings import Aggregate, AggregateHost, ServerGroup, ServerGroupMember
 from nova_lite.db.models.idempotency import IdempotencyKey
 from nova_lite.db.models.identity import Assignment, Domain, LoginFailure, Project, Revocation, Role, User
-from nova_lite.db.models.image import Image
+from nova_lite.db.models.image import Image, RemovedImage
 from nova_lite.db.models.network import (
     AutoTopology,
     FixedIp,
@@ -73,6 +73,7 @@ __all__ = [
     "QuotaLimit",
     "QuotaUsage",
     "RbacPolicy",
+    "RemovedImage",
     "Revocation",
     "Role",
     "Router",

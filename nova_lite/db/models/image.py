@@ -1,12 +1,14 @@
-"""Images: what Glance's v2 API shows of them; the bytes are in the image store."""
+"""Images: what Glance's v2 API shows of them; the bytes are in the image store, which may have them for a moment longer."""
 
 from __future__ import annotations
+
+import datetime
 
 from sqlalchemy import BigInteger, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nova_lite.db.models.base import Base, Timestamps
-from nova_lite.db.types import Json, JsonDict, Name, Uuid
+from nova_lite.db.types import Json, JsonDict, Moment, Name, Uuid, now
 
 
 class Image(Base, Timestamps):
@@ -37,3 +39,11 @@ class Image(Base, Timestamps):
     tags: Mapped[list[str]] = mapped_column(Json, default=list)
     properties: Mapped[JsonDict] = mapped_column(Json, default=dict)
     upload_owner: Mapped[str | None] = mapped_column(String(128))
+
+
+class RemovedImage(Base):
+    """An image that is gone, whose file is still to be removed from the store; its id is not given again before that."""
+
+    __tablename__ = "removed_images"
+    id: Mapped[str] = mapped_column(Uuid, primary_key=True)
+    created_at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
