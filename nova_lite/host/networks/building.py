@@ -79,6 +79,7 @@ class Builder:
             os.close(own)
         if any(made):
             present = interior.devices(place.ip)
+        changed |= interior.leg_settings(place, room)
         changed |= interior.links(place.ip, room, present) or any(made)
         came, moved = interior.addresses(place.ip, room, present, is_new=is_new)
         problems, led = interior.routes(place.ip, room, present, is_new=is_new)

@@ -52,8 +52,17 @@ def devices(ip: IPRoute) -> dict[str, Inner]:
 
 def settings(place: Place, room: Room) -> bool:
     """Set what is not set; True: something was."""
+    return _set(place, room.settings)
+
+
+def leg_settings(place: Place, room: Room) -> bool:
+    """Set what is a leg's own, once it is there; True: something was changed."""
+    return _set(place, [(f"ipv4/conf/{leg.name}/arp_accept", str(int(leg.learns))) for leg in room.legs])
+
+
+def _set(place: Place, wanted: Iterable[tuple[str, str]]) -> bool:
     changed = False
-    for name, value in room.settings:
+    for name, value in wanted:
         path = name.split("/")
         try:
             if place.read_sysctl(*path) != value:

@@ -32,7 +32,7 @@ QUIET = (
 class Leg:
     """A veth with one end in the namespace and one in a bridge, both called ``name``. ``addresses`` have their prefix length.
 
-    ``announce``: neighbours are told when an address comes.
+    ``announce``: neighbours are told when an address comes. ``learns``: whoever announces an address here is remembered, though never asked for.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Leg:
     bridge: str
     addresses: tuple[str, ...]
     announce: bool = False
+    learns: bool = False
 
 
 @dataclass(frozen=True)

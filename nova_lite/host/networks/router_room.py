@@ -16,8 +16,7 @@ SETTINGS = (
     *rooms.QUIET,
     ("ipv4/ip_forward", "1"),
     ("ipv6/conf/all/forwarding", "1"),
-    # A guest on another host that takes an address over says so, and can't be asked: our questions don't leave the host.
-    ("ipv4/conf/all/arp_accept", "1"),
+    ("ipv4/conf/all/arp_accept", "0"),
 )
 
 
@@ -55,13 +54,15 @@ def _leg(leg: RouterLeg, network: NetworkSpec) -> Leg:
         # Where the network has a leg of its own, that one answers.
         addresses += (f"{METADATA_V6}/64",)
     name = devices.router_leg_name(leg.port_id)
-    return Leg(name, leg.mac, network.mtu, devices.bridge_name(network.number), addresses)
+    # A guest on another host that takes an address over says so, and can't be asked: our questions don't leave the host.
+    return Leg(name, leg.mac, network.mtu, devices.bridge_name(network.number), addresses, learns=True)
 
 
 def _gateway(router: RouterSpec, gateway: GatewayLeg, network: NetworkSpec) -> Leg:
     own = rooms.with_prefix(network, gateway.addresses)
     floating = tuple(f"{each.floating}/32" for each in router.floating)
     name = devices.gateway_leg_name(gateway.port_id)
+    # It learns from nobody: 100 routers that heard of each other would be 10,000 entries in the kernel's one table of 1,024.
     return Leg(name, gateway.mac, network.mtu, devices.bridge_name(network.number), (*own, *floating), announce=True)
 
 
