@@ -17,7 +17,7 @@ from nova_lite.db.models import AutoTopology, FloatingIp, Network, Port, RbacPol
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound
-from nova_lite.network import port_removal, qos_policies, quotas, rbac, rows, segments, tags, touch
+from nova_lite.network import port_removal, qos_policies, quotas, rbac, rows, segments, tags, touch, zones
 from nova_lite.network.queries import Listing, apply
 from nova_lite.network.segments import Segment
 
@@ -42,16 +42,18 @@ class NewNetwork:
     dns_domain: str = ""
     qos_policy_id: str | None = None
     segment: Segment | None = None
+    zone_hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A network with the ids of its subnets, its tags, and whether whoever asked shares in it."""
+    """A network with the ids of its subnets, its tags, whether whoever asked shares in it, and the zones of the hosts that have it."""
 
     network: Network
     subnet_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     shared: bool = False
+    zones: tuple[str, ...] = ()
 
 
 def visible_to(project_id: str | None) -> list[ColumnElement[bool]]:
@@ -81,7 +83,8 @@ def create_many(store: Store, news: Sequence[NewNetwork], conf: cfg.ConfigOpts |
     """Make networks, each with a number of its own; all of them or none. *conf* None: no quota, no physical network.
 
     :raises Conflict: a quota is used up, a segment is taken, or there is a default external network already.
-    :raises Invalid: the MTU or the QoS policy can't be.
+    :raises NotFound: a QoS policy or an availability zone is not there.
+    :raises Invalid: the MTU can't be.
     """
 
     def work(session: Session) -> list[Shown]:
@@ -99,6 +102,7 @@ def _add(session: Session, new: NewNetwork, conf: cfg.ConfigOpts | None) -> Netw
     if segment is None:
         segment = segments.choose_external(conf, session) if new.external and conf is not None else Segment()
     check_qos(session, new.qos_policy_id, new.project_id)
+    zones.require(session, new.zone_hints)
     qos_policy_id = new.qos_policy_id or qos_policies.default_of(session, new.project_id)
     if new.is_default:
         _check_default(session, new.external, None)
@@ -118,6 +122,7 @@ def _add(session: Session, new: NewNetwork, conf: cfg.ConfigOpts | None) -> Netw
             "port_security_enabled": new.port_security_enabled,
             "dns_domain": new.dns_domain,
             "qos_policy_id": qos_policy_id,
+            "zone_hints": list(new.zone_hints),
             "revision": 0,
             "created_at": now(),
             "updated_at": now(),
@@ -226,9 +231,15 @@ def _shown(session: Session, found: Sequence[Network], project_id: str | None) -
             subnets.setdefault(network_id, []).append(subnet_id)
         if project_id is not None and any(row.project_id != project_id and not row.shared for row in found):
             lent = set(session.scalars(rbac.lent("network", project_id, rbac.SHARED)))
-    tagged = tags.of(session, identifiers)
+    tagged, places = tags.of(session, identifiers), zones.of_networks(session, identifiers)
     return [
-        Shown(row, tuple(subnets.get(row.id, ())), tagged.get(row.id, ()), row.shared or row.id in lent)
+        Shown(
+            row,
+            tuple(subnets.get(row.id, ())),
+            tagged.get(row.id, ()),
+            row.shared or row.id in lent,
+            places.get(row.id, ()),
+        )
         for row in found
     ]
 

@@ -17,7 +17,7 @@ from nova_lite.db.models import FixedIp, Port, Router
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, new_id, now
 from nova_lite.errors import Conflict, NotFound
-from nova_lite.network import quotas, router_gateways, router_legs, router_routes, rows, tags, touch
+from nova_lite.network import quotas, router_gateways, router_legs, router_routes, rows, tags, touch, zones
 from nova_lite.network.queries import Listing, apply
 from nova_lite.network.router_gateways import WantedGateway
 
@@ -33,15 +33,17 @@ class NewRouter:
     description: str = ""
     admin_state_up: bool = True
     gateway: WantedGateway | None = None
+    zone_hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A router with the (subnet id, address) pairs of its gateway port, and its tags."""
+    """A router with the (subnet id, address) pairs of its gateway port, its tags, and the zones of the hosts that have it."""
 
     router: Router
     gateway: tuple[tuple[str, str], ...] = ()
     tags: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def hold(session: Session, router_id: str) -> Router:
 def create(store: Store, conf: cfg.ConfigOpts, news: Sequence[NewRouter], visible_networks: str | None) -> list[Shown]:
     """Make routers, all or none. *visible_networks*: whose external networks may be named; None: an admin's, all.
 
-    :raises NotFound: an external network is not there.
+    :raises NotFound: an external network or an availability zone is not there.
     :raises Invalid: a network is none that leads outside, or an address can't be.
     :raises Conflict: a quota is used up, or an address is held.
     """
@@ -85,12 +87,14 @@ def create(store: Store, conf: cfg.ConfigOpts, news: Sequence[NewRouter], visibl
         made = []
         for new in news:
             quotas.take(session, conf, new.project_id, "router")
+            zones.require(session, new.zone_hints)
             row = Router(
                 id=new_id(),
                 project_id=new.project_id,
                 name=new.name,
                 description=new.description,
                 admin_state_up=new.admin_state_up,
+                zone_hints=list(new.zone_hints),
                 created_at=now(),
                 updated_at=now(),
             )
@@ -128,8 +132,12 @@ def _shown(session: Session, found: Sequence[Router]) -> list[Shown]:
         query = select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.address).where(FixedIp.port_id.in_(ports))
         for port_id, subnet_id, address in session.execute(query.order_by(FixedIp.address)):
             held.setdefault(port_id, []).append((subnet_id, address))
-    tagged = tags.of(session, [row.id for row in found])
-    return [Shown(row, tuple(held.get(row.gateway_port_id or "", ())), tagged.get(row.id, ())) for row in found]
+    identifiers = [row.id for row in found]
+    tagged, places = tags.of(session, identifiers), zones.of_routers(session, identifiers)
+    return [
+        Shown(row, tuple(held.get(row.gateway_port_id or "", ())), tagged.get(row.id, ()), places.get(row.id, ()))
+        for row in found
+    ]
 
 
 def change(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, Statements, boot, seed
 from functional.conftest import open_door
+from network_cloud import bind, join, kind, make
 
 from nova_lite.api.compute import MOUNT as COMPUTE
 from nova_lite.api.network import MOUNT as NETWORK
@@ -163,6 +164,33 @@ def test_hosts_are_agents_to_read(door):
         {"name": "nova", "resource": "network", "state": "available"},
         {"name": "nova", "resource": "router", "state": "available"},
     ]
+
+
+def test_hints_of_availability_zones(door):
+    made = network(door, DEMO, availability_zone_hints=["nova"])
+    assert made["availability_zone_hints"] == ["nova"] and made["availability_zones"] == []
+    assert network(door, DEMO, availability_zone_hints=[])["availability_zone_hints"] == []
+    router = make(door, "router", availability_zone_hints=["nova"])
+    assert router["availability_zone_hints"] == ["nova"] and router["availability_zones"] == []
+    # Where they are: on hosts with guests there.
+    subnet_id = subnet(door, made["id"], "10.0.0.0/24", DEMO)["id"]
+    assert join(door, router["id"], subnet_id=subnet_id).status_int == 200
+    bind(door, make(door, "port", network_id=made["id"])["id"], "host1")
+    for path, name in ((f"/networks/{made['id']}", "network"), (f"/routers/{router['id']}", "router")):
+        shown = ask(door, "GET", path).json[name]
+        assert (shown["availability_zone_hints"], shown["availability_zones"]) == (["nova"], ["nova"])
+    for name in ("network", "router"):
+        refused = ask(door, "POST", f"/{name}s", {name: {"availability_zone_hints": ["nova", "moon"]}})
+        assert refused.status_int == 404 and kind(refused) == "AvailabilityZoneNotFound"
+        assert "moon" in refused.json["NeutronError"]["message"]
+        for wrong in ("nova", [1], ["nova", "nova"], [""], ["a\nb"], [f"zone-{n:03}" for n in range(50)]):
+            refused = ask(door, "POST", f"/{name}s", {name: {"availability_zone_hints": wrong}})
+            assert refused.status_int == 400 and "availability_zone_hints" in refused.json["NeutronError"]["message"]
+        thing = made if name == "network" else router
+        changed = ask(door, "PUT", f"/{name}s/{thing['id']}", {name: {"availability_zone_hints": ["nova"]}})
+        assert changed.status_int == 400, "they are said once"
+    aliases = {each["alias"] for each in ask(door, "GET", "/extensions").json["extensions"]}
+    assert {"network_availability_zone", "router_availability_zone"} <= aliases
 
 
 def test_addresses_that_are_left(door):

@@ -29,6 +29,13 @@ TEXT: Schema = {
 }
 BOOLEAN: Schema = {"type": ["boolean", "string", "integer"], "enum": [True, False, "true", "false", "True", "False"]}
 PROJECT: Schema = {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9-]*$"}
+ZONE_HINTS: Schema = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"},
+    "maxItems": 100,
+    "uniqueItems": True,
+    "description": "names of availability zones",
+}
 _TRUE = (True, "true", "True", "1")
 
 

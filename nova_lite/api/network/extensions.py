@@ -45,6 +45,7 @@ _EXTENSIONS = {
         "Network IP Availability",
         "Provides IP availability data for each network and subnet.",
     ),
+    "network_availability_zone": ("Network Availability Zone", "Availability zone support for network."),
     "pagination": ("Pagination support", "Extension that indicates that pagination is enabled."),
     "port-security": ("Port Security", "Provides port security"),
     "port-security-groups-filtering": (
@@ -85,6 +86,7 @@ _EXTENSIONS = {
         "If-Match constraints based on revision_number",
         "Constrain requests by the revision number of what they change.",
     ),
+    "router_availability_zone": ("Router Availability Zone", "Availability zone support for router."),
     "router": (
         "Neutron L3 Router",
         "Router abstraction for basic L3 forwarding between networks and access to external ones.",

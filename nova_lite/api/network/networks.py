@@ -50,7 +50,7 @@ _MEMBERS: dict[str, Any] = {
     **_COMMON,
     "project_id": PROJECT,
     "tenant_id": PROJECT,
-    "availability_zone_hints": {"type": "array", "maxItems": 0},
+    "availability_zone_hints": collections.ZONE_HINTS,
     "provider:network_type": {"type": ["string", "null"], "enum": [*segments.TYPES, None]},
     "provider:physical_network": {"type": ["string", "null"], "maxLength": 64},
     "provider:segmentation_id": {"type": ["integer", "string", "null"], "pattern": "^[0-9]{1,9}$", "minimum": 0},
@@ -113,6 +113,7 @@ def _new(call: Call, wanted: Mapping[str, Any]) -> NewNetwork:
         dns_domain=wanted.get("dns_domain", ""),
         qos_policy_id=wanted.get("qos_policy_id"),
         segment=_segment(call, wanted),
+        zone_hints=tuple(wanted.get("availability_zone_hints", ())),
     )
 
 
@@ -187,8 +188,8 @@ def _view(found: Shown, provider: Sequence[str]) -> dict[str, Any]:
         "port_security_enabled": row.port_security_enabled,
         "dns_domain": row.dns_domain,
         "qos_policy_id": row.qos_policy_id,
-        "availability_zone_hints": [],
-        "availability_zones": [],
+        "availability_zone_hints": list(row.zone_hints),
+        "availability_zones": list(found.zones),
         "ipv4_address_scope": None,
         "ipv6_address_scope": None,
     }

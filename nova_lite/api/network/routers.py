@@ -63,7 +63,7 @@ CREATE = collections.creation(
     "routers",
     {
         **_COMMON,
-        "availability_zone_hints": {"type": "array", "maxItems": 0},
+        "availability_zone_hints": collections.ZONE_HINTS,
         "project_id": PROJECT,
         "tenant_id": PROJECT,
     },
@@ -105,6 +105,7 @@ def create(call: Call) -> dict[str, Any]:
                 description=item.get("description", ""),
                 admin_state_up=truth(item.get("admin_state_up", True)),
                 gateway=_gateway(call, item.get("external_gateway_info"), "create_router", {"project_id": project_id}),
+                zone_hints=tuple(item.get("availability_zone_hints", ())),
             )
         )
     made = routers.create(call.store, call.services.conf, news, collections.scope(call))
@@ -268,8 +269,8 @@ def _view(call: Call, found: Shown) -> dict[str, Any]:
         "status": "ACTIVE",
         "external_gateway_info": gateway,
         "routes": [dict(route) for route in row.routes],
-        "availability_zone_hints": [],
-        "availability_zones": [],
+        "availability_zone_hints": list(row.zone_hints),
+        "availability_zones": list(found.zones),
         "flavor_id": None,
     }
     for member, value in (("distributed", True), ("ha", False)):

@@ -40,6 +40,7 @@ class Network(Base, Timestamps):
     is_default: Mapped[bool] = mapped_column(default=False)
     qos_policy_id: Mapped[str | None] = mapped_column(Uuid)
     revision: Mapped[int] = mapped_column(default=0)
+    zone_hints: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
 
 
 class Subnet(Base, Timestamps):

@@ -27,6 +27,7 @@ class Router(Base, Timestamps):
     enable_snat: Mapped[bool] = mapped_column(default=True)
     routes: Mapped[list[JsonDict]] = mapped_column(Json, default=list)
     revision: Mapped[int] = mapped_column(default=0)
+    zone_hints: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
 
 
 class RouterHost(Base):
