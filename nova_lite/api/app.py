@@ -116,6 +116,8 @@ class Application:
             raise errors.Invalid("The path is not UTF-8.", "request.path") from None
         if len(path) > _WIDEST_PATH:
             raise errors.Invalid(f"The path is longer than {_WIDEST_PATH} characters.", "request.path")
+        if "\0" in path:
+            raise errors.Invalid("The path has a NUL character.", "request.path")
         match = self.table.match(path or "/") if path else None
         if match is None:
             raise errors.NotFound("The resource could not be found.", "request.no_route")
@@ -142,7 +144,7 @@ class Application:
         if route.query is not None:
             call.query = _query(request, _schema(route.query, version))
         else:
-            call.query = dict(request.GET.items())
+            call.query = {key: items[-1] for key, items in _asked(request).items()}
         if route.body is not None:
             call.body = self._body(request, mount, _schema(route.body, version))
         if self.kept_answers.apply_to(call):
@@ -209,6 +211,8 @@ class Application:
             value = orjson.loads(raw)
         except orjson.JSONDecodeError:
             raise errors.Invalid(MALFORMED[mount.style], "request.malformed") from None
+        if b"\\u0000" in raw:
+            validation.refuse_nul(value)
         return validation.validate(schema, value)
 
 
@@ -236,12 +240,19 @@ def _schema(schema: Any, version: Version) -> Schema:
     return result
 
 
-def _query(request: webob.Request, schema: Schema) -> dict[str, str]:
+def _asked(request: webob.Request) -> dict[str, list[str]]:
+    """Return the query's parameters. :raises Invalid: they are no text, or have a NUL character."""
     try:
         values = {key: request.GET.getall(key) for key in request.GET}
     except UnicodeDecodeError:
         raise errors.Invalid("The query string is not UTF-8.", "request.query") from None
-    checked: dict[str, list[str]] = validation.validate(schema, values, where="query")
+    if "%00" in request.query_string:
+        validation.refuse_nul(values)
+    return values
+
+
+def _query(request: webob.Request, schema: Schema) -> dict[str, str]:
+    checked: dict[str, list[str]] = validation.validate(schema, _asked(request), where="query")
     return {key: items[-1] for key, items in checked.items()}
 
 

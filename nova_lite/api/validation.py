@@ -10,7 +10,7 @@ import ipaddress
 import re
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import fastjsonschema
@@ -77,6 +77,27 @@ def validate(schema: dict[str, Any], value: Any, *, where: str = "body") -> Any:
         return _compiled(schema)(value)
     except fastjsonschema.JsonSchemaValueException as error:
         raise Invalid(_explain(error, where), "request.schema") from None
+
+
+def refuse_nul(value: Any, path: tuple[str, ...] = ()) -> None:
+    """Refuse a NUL character in whatever text there is: no field means one, and PostgreSQL keeps none.
+
+    :raises Invalid: there is one; the message names the field.
+    """
+    members: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        members = value.items()
+    elif isinstance(value, list):
+        members = enumerate(value)
+    for name, member in members:
+        if isinstance(name, str) and "\0" in name:
+            raise Invalid("Invalid input: the name of a field has a NUL character.", "request.schema")
+        if isinstance(member, str):
+            if "\0" in member:
+                field = _name([*path, str(name)])
+                raise Invalid(f"Invalid input for field/attribute {field}. It has a NUL character", "request.schema")
+        else:
+            refuse_nul(member, (*path, str(name)))
 
 
 def _compiled(schema: dict[str, Any]) -> Callable[[Any], Any]:

@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import and_, or_
+from sqlalchemy import or_
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement, Select
 
 from nova_lite.db import paging
 from nova_lite.errors import Invalid
 from nova_lite.network import tags
-
-_SECOND = datetime.timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def _meets(column: Any, values: Sequence[Any]) -> ColumnElement[bool]:
     """Give the condition that *column* has one of *values*; a moment is any within its second."""
     moments = [value for value in values if isinstance(value, datetime.datetime)]
     if moments:
-        return or_(*(and_(column >= moment, column < moment + _SECOND) for moment in moments))
+        return or_(*(column.between(moment, moment.replace(microsecond=999_999)) for moment in moments))
     met: ColumnElement[bool] = column.in_(list(values))
     return met
 

@@ -51,6 +51,11 @@ def test_an_image_goes_in_and_comes_out_again(image_door):
     )
 
 
+def test_a_query_that_is_no_text_is_refused(image_door):
+    for text in ("%00", "%ff%fe"):
+        assert image_door.ask("GET", f"/image/v2/images?name={text}").status_int == 400
+
+
 def test_only_the_service_may_read_the_bytes(image_door, tmp_path):
     image = make(image_door)
     image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", b"a tenant's own")

@@ -83,6 +83,16 @@ def test_types_of_errors_are_neutrons(door):
     assert "One of ['network', 'networks'] is required" in said(ask(door, "POST", "/networks", {}))
 
 
+def test_no_text_has_a_nul(door):
+    network = make(door, "network", ADMIN)
+    for query in ("name=%00", "tags=a%00", "marker=%00"):
+        assert query.partition("=")[0] in said(ask(door, "GET", f"/networks?{query}"))
+    profile = {"port": {"network_id": network["id"], "binding:profile": {"a": ["\0"]}}}
+    assert "a[0]" in said(ask(door, "POST", "/ports", profile, ADMIN))
+    pool = {"subnetpool": {"name": "p", "prefixes": ["10.0.0.0/8"], "default_quota": 1 << 31}}
+    assert "default_quota" in said(ask(door, "POST", "/subnetpools", pool))
+
+
 def test_two_names_of_a_project_agree(door):
     body = {"network": {"tenant_id": "demo", "project_id": "other"}}
     assert said(ask(door, "POST", "/networks", body, ADMIN)) == "'project_id' and 'tenant_id' do not match"
@@ -130,6 +140,7 @@ def test_all_things_are_found_and_sorted_by_their_times(door, path):
         found = ask(door, "GET", f"/{path}?created_at={each['created_at']}&id={each['id']}").json[member]
         assert [one["id"] for one in found] == [each["id"]]
     assert ask(door, "GET", f"/{path}?changed_since=2001-01-01T00:00:00Z").json[member] or not everything
+    assert ask(door, "GET", f"/{path}?created_at=9999-12-31T23:59:59Z").json[member] == []
     assert ask(door, "GET", f"/{path}?changed_since=2999-01-01T00:00:00Z").json[member] == []
     assert ask(door, "GET", f"/{path}?revision_number=999").json[member] == []
 

@@ -36,7 +36,12 @@ _COMMON: dict[str, Any] = {
     "min_prefixlen": _LENGTH,
     "max_prefixlen": _LENGTH,
     "default_prefixlen": _LENGTH,
-    "default_quota": {"type": ["integer", "string", "null"], "minimum": 0, "pattern": "^[0-9]{1,9}$"},
+    "default_quota": {
+        "type": ["integer", "string", "null"],
+        "minimum": 0,
+        "maximum": 2_147_483_647,
+        "pattern": "^[0-9]{1,9}$",
+    },
     "is_default": BOOLEAN,
     "address_scope_id": {"type": "null"},
 }
