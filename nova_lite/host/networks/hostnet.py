@@ -21,6 +21,7 @@ from nova_lite.host.networks import (
     forwarding,
     leftovers,
     links,
+    neighbours,
     netns,
     nics,
     outside,
@@ -140,6 +141,7 @@ class HostNetworks:
             with _noted(failed, "guards"):
                 self._guards.clean()
             with _noted(failed, "files"):
+                neighbours.restore(self._host, self._root / "neighbours.json")
                 forwarding.restore(self._host, self._root / "forwarding.json")
                 if not failed:
                     self._service.remove_root()
@@ -167,6 +169,8 @@ class HostNetworks:
         present = set(self._host.devices())
         self._doubt_what_is_missing(present)
         changed = {key: each for key, each in plans.networks.items() if self._applied.get(key) != each}
+        if changed:
+            neighbours.make_room(self._host, neighbours.needed(state), self._root / "neighbours.json")
         self._link_layer(state, plans, changed, len(present), failed)
         everything_changed = {**changed, **_changed(plans.routers, self._applied)}
         self._rooms(everything_changed, failed)
