@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import http.server
 import json
+import secrets
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -122,6 +124,65 @@ def test_closed_until_a_rule_opens_it(cloud: Cloud, tenant: Tenant, kind: str) -
             assert time.monotonic() - began < 3.0
         assert cloud.ask("DELETE", f"{NETWORK}/security-group-rules/{rule['id']}", user="demo").status == 204
         wait_for("the rule to be gone", lambda: not answers(address), 5, 0.1)
+
+
+def test_an_open_connection_ends_with_its_rule(cloud: Cloud, tenant: Tenant, images: Path, tmp_path: Path) -> None:
+    """Through a floating IP: what the removed rule alone allowed ends, what another allows goes on."""
+    image_id = with_image(cloud, images, tmp_path / "echoes.tar", "nc -ll -p 7001 -e cat & exec nc -ll -p 7002 -e cat")
+    group = tenant.make("security-groups", "security_group", name="echoes")
+    rules = [
+        tenant.make(
+            "security-group-rules",
+            "security_group_rule",
+            security_group_id=group["id"],
+            direction="ingress",
+            protocol="tcp",
+            port_range_min=port,
+            port_range_max=port,
+        )
+        for port in (7001, 7002)
+    ]
+    more = {"imageRef": image_id, "security_groups": [{"name": group["name"]}]}
+    with server(cloud, "echoes", "container", **more) as server_id:
+        address = cloud.address(server_id)
+        ends, stays = (_connected(address, port) for port in (7001, 7002))
+        with closing(ends), closing(stays):
+            assert _echoes(ends, 3) and _echoes(stays, 3)
+            began = time.monotonic()
+            path = f"{NETWORK}/security-group-rules/{rules[0]['id']}"
+            assert cloud.ask("DELETE", path, user="demo").status == 204
+            while _echoes(ends, 0.3):
+                assert time.monotonic() - began < 3.0
+                time.sleep(0.02)
+            assert not _echoes(ends, 1) and _echoes(stays, 3)
+
+
+def _connected(address: str, port: int) -> socket.socket:
+    found: list[socket.socket] = []
+
+    def connect() -> bool:
+        with suppress(OSError):
+            found.append(socket.create_connection((address, port), timeout=1))
+        return bool(found)
+
+    wait_for(f"a connection to {address} port {port}", connect, 30, 0.1)
+    return found[0]
+
+
+def _echoes(connection: socket.socket, wait_s: float) -> bool:
+    word = secrets.token_hex(8).encode() + b"\n"
+    connection.settimeout(wait_s)
+    got = b""
+    try:
+        connection.sendall(word)
+        while word not in got:
+            more = connection.recv(1000)
+            if not more:
+                return False
+            got += more
+    except TimeoutError:
+        return False
+    return True
 
 
 def test_two_projects_may_use_the_same_addresses(cloud: Cloud) -> None:
