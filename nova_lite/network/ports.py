@@ -49,12 +49,17 @@ class Address:
 
 @dataclass(frozen=True)
 class Shown:
-    """A port with its addresses, groups and tags."""
+    """A port with its addresses, groups and tags.
+
+    ``hostname``: what its guest is called where it has no DNS name of its own; ``domain``: its network's, if that has one.
+    """
 
     port: Port
     addresses: tuple[Address, ...] = ()
     group_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    hostname: str = ""
+    domain: str = ""
 
 
 def create(
@@ -177,15 +182,34 @@ def _shown(session: Session, found: Sequence[Port], tagged: Mapping[str, tuple[s
             groups.setdefault(port_id, []).append(group_id)
     if tagged is None:
         tagged = tags.of(session, identifiers)
+    hostnames, domains = _names(session, found)
     return [
         Shown(
             row,
             tuple(Address(held.subnet_id, held.address) for held in addresses.get(row.id, ())),
             tuple(groups.get(row.id, ())),
             tagged.get(row.id, ()),
+            hostnames.get(row.device_id, ""),
+            domains.get(row.network_id, ""),
         )
         for row in found
     ]
+
+
+def _names(session: Session, found: Sequence[Port]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the host names of the servers of ports, and the domains of their networks: what hosts' DNS answers with."""
+    networks_of = {row.network_id for row in found}
+    domains: dict[str, str] = {}
+    if networks_of:
+        with_domain = select(Network.id, Network.dns_domain).where(
+            Network.id.in_(networks_of), Network.dns_domain != ""
+        )
+        domains = {row.id: row.dns_domain for row in session.execute(with_domain)}
+    guests = {row.device_id for row in found if row.device_id and row.device_owner == DEVICE_OWNER}
+    if not guests:
+        return {}, domains
+    query = select(Server.id, Server.hostname).where(Server.id.in_(guests), Server.deleted.is_(False))
+    return {row.id: row.hostname for row in session.execute(query)}, domains
 
 
 def delete(store: Store, port_id: str, expected: int | None = None) -> list[str]:

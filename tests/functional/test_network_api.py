@@ -239,3 +239,18 @@ def test_a_large_network_is_as_quick_to_allocate_from(door):
     held = {item["fixed_ips"][0]["ip_address"] for item in ask(door, "GET", "/ports").json["ports"]}
     assert len(held) == 300
     assert all(ipaddress.ip_address(address) in ipaddress.ip_network("10.64.0.0/16") for address in held)
+
+
+def test_beyond_the_last_page_the_way_leads_back(door):
+    for name in "abcd":
+        network(door, name=name)
+    path = "/networks?limit=2&sort_key=name&fields=name&fields=id"
+    pages = []
+    while path:
+        reply = ask(door, "GET", path).json
+        pages.append([each["name"] for each in reply["networks"]])
+        links = {link["rel"]: link["href"].partition("/v2.0")[2] for link in reply.get("networks_links", ())}
+        path = links.get("next")
+    assert pages == [["a", "b"], ["c", "d"], []]
+    last = ask(door, "GET", links["previous"]).json["networks"]
+    assert [each["name"] for each in last] == ["c", "d"]

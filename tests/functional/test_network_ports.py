@@ -231,3 +231,17 @@ def test_a_networks_owner_removes_others_ports(door):
     theirs = port(door, found, OTHER).json["port"]
     assert change(door, theirs, name="x").status_int == 403
     assert ask(door, "DELETE", f"/ports/{theirs['id']}").status_int == 204
+
+
+def test_names_are_those_that_hosts_answer_with(door):
+    found = network(door, dns_domain="shop.example.")
+    free = port(door, found, dns_name="till").json["port"]
+    assert free["dns_assignment"][0]["fqdn"] == "till.shop.example."
+    server = boot(door, name="Web 1", networks=[{"uuid": found}]).json["server"]["id"]
+    (own,) = ask(door, "GET", f"/ports?device_id={server}").json["ports"]
+    assert own["dns_name"] == "web-1" and own["dns_assignment"][0]["fqdn"] == "web-1.shop.example."
+    # What a client sends back stays what it was.
+    assert change(door, own, dns_name=own["dns_name"]).json["port"]["dns_name"] == "web-1"
+    named = boot(door, name="other", networks=[{"port": free["id"]}]).json["server"]["id"]
+    (kept,) = ask(door, "GET", f"/ports?device_id={named}").json["ports"]
+    assert kept["dns_name"] == "till"

@@ -195,14 +195,18 @@ def page(call: Call, collection: str, items: Sequence[dict[str, Any]]) -> dict[s
             links.append({"rel": "next", "href": _link(call, collection, ordered[-1]["id"], reverse=False)})
         if call.query.get("marker") is not None and (full or not reverse):
             links.append({"rel": "previous", "href": _link(call, collection, ordered[0]["id"], reverse=True)})
+    elif call.query.get("limit") is not None and call.query.get("marker") is not None and not reverse:
+        # Beyond the end: the page before is the last one.
+        links.append({"rel": "previous", "href": _link(call, collection, None, reverse=True)})
     if links:
         answer[f"{collection}_links"] = links
     return answer
 
 
-def _link(call: Call, collection: str, marker: str, *, reverse: bool) -> str:
+def _link(call: Call, collection: str, marker: str | None, *, reverse: bool) -> str:
     kept = [(name, value) for name, value in call.request.GET.items() if name not in ("marker", "page_reverse")]
-    kept.append(("marker", marker))
+    if marker is not None:
+        kept.append(("marker", marker))
     if reverse:
         kept.append(("page_reverse", "True"))
     return f"{call.services.endpoint}{ROOT}/{collection}?{urlencode(kept)}"

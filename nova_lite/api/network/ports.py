@@ -227,7 +227,8 @@ def _views(call: Call, found: Sequence[Shown]) -> list[dict[str, Any]]:
 
 
 def _view(found: Shown, binding: Sequence[str], domain: str) -> dict[str, Any]:
-    row = found.port
+    row, name = found.port, found.port.dns_name or found.hostname
+    domain = found.domain.rstrip(".") or domain
     bound = {
         "binding:host_id": row.host or "",
         "binding:profile": row.binding_profile,
@@ -248,8 +249,8 @@ def _view(found: Shown, binding: Sequence[str], domain: str) -> dict[str, Any]:
             "port_security_enabled": row.port_security_enabled,
             "allowed_address_pairs": row.allowed_address_pairs,
             "extra_dhcp_opts": row.extra_dhcp_opts,
-            "dns_name": row.dns_name,
-            "dns_assignment": [_assignment(row.dns_name, held.address, domain) for held in found.addresses],
+            "dns_name": name,
+            "dns_assignment": [_assignment(name, held.address, domain) for held in found.addresses],
             "qos_policy_id": row.qos_policy_id,
             "ip_allocation": "immediate" if found.addresses else "none",
             "binding:vnic_type": row.vnic_type,
