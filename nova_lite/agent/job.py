@@ -198,3 +198,14 @@ def make_config_drive(job: Job) -> None:
 
 PREPARE = (Step("fetch", fetch), Step("plug", plug), Step("config-drive", make_config_drive))
 """What a guest needs before it is defined: done anew each time, and quick when it is there already."""
+
+
+def can_undo(job: Job) -> bool:
+    """Tell whether there may be something to undo, and then have at hand what a guest's spec is made from.
+
+    This attempt may have failed before it fetched anything, after an earlier one had begun and was cut off.
+    """
+    if job.image is None and job.work.step is not None:
+        for step in PREPARE:
+            step.do(job)
+    return job.image is not None

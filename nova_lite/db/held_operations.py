@@ -40,6 +40,8 @@ class Work:
     deadline: float
     events: tuple[JsonDict, ...] = ()
     """The steps that earlier attempts wrote down."""
+    step: str | None = None
+    """The last step that an earlier attempt noted before it began; None: none came so far."""
 
 
 # Made once, over the table rather than the entity: to make a statement anew takes longer than to run it.

@@ -243,6 +243,7 @@ def _work(row: Any, owner: str) -> Work:
         owner=owner,
         deadline=row.deadline,
         events=tuple(row.events or ()),
+        step=row.step,
     )
 
 

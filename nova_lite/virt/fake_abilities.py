@@ -126,7 +126,7 @@ class FakeAbilities(FakeGuests):
         """Note on the console that an interrupt came."""
         with self._action("crash_dump", server_id):
             refusals.check(self._row(server_id)["kind"], "crash_dump")
-            if self._row(server_id)["power"] != PowerState.RUNNING:
+            if self._row(server_id)["power"] not in (PowerState.RUNNING, PowerState.PAUSED):
                 raise DriverError(f"guest {server_id} does not run; only a running guest takes an interrupt")
             with self._lock:
                 self._db.execute("UPDATE guests SET console = console || 'NMI received\n' WHERE id = ?", (server_id,))

@@ -187,6 +187,7 @@ class FakeGuests:
                     "screen": refusals.has_screen(spec),
                 }
                 self._keep(spec.server_id, "started", started)
+                self._keep(spec.server_id, "rescue", None)
                 self._tell(spec.server_id, PowerState.RUNNING)
 
     def _extra(self, server_id: str, name: str) -> Any:

@@ -15,6 +15,7 @@ from left_over import left_over
 from sqlalchemy import func, select
 from whole_cloud import WholeCloud
 
+from nova_lite.agent import runner
 from nova_lite.agent.actions import ACTIONS
 from nova_lite.compute.transitions import TRANSITIONS, VmState
 from nova_lite.db.models import Flavor, Image
@@ -113,6 +114,36 @@ def test_death_before_each_step(cloud: WholeCloud, action: str, step: str) -> No
         unfinished = session.scalar(select(func.count()).select_from(Image).where(Image.status != "active"))
     assert unfinished == 0
     assert sum(row.action == action for row in cloud.operations(server_id)) == 1
+    check_nothing_left(cloud, server_id)
+
+
+@pytest.mark.parametrize("action", ["shelve", "resize"])
+def test_what_is_given_up_after_many_deaths_is_undone(
+    cloud: WholeCloud, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "LIVES", 1)
+    died = threading.Event()
+
+    def hook(work: Any, name: str) -> None:
+        if work.action == action and name == "finish":
+            died.set()
+            raise Death
+
+    cloud.scheduler()
+    first = cloud.agent(hook=hook)
+    server_id = cloud.boot()
+    before = dict(cloud.guest(server_id))
+    begin(cloud, server_id, action)
+    assert died.wait(10)
+    cloud.kill(first)
+    cloud.agent()
+    server = cloud.settled(server_id)
+    assert server.vm_state == "active" and server.fault is not None
+    assert "cut off each time" in server.fault["message"]
+    after = dict(cloud.guest(server_id))
+    for name in ("power", "vcpus", "memory_mb", "nics"):
+        assert after[name] == before[name]
+    assert cloud.driver._extra(server_id, "before") is None
     check_nothing_left(cloud, server_id)
 
 

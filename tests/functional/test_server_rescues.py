@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from compute_cloud import ADMIN, CONTAINER, IMAGE, PRIVATE_IMAGE, UNIKERNEL, ask
 from patient_cloud import cloud  # noqa: F401
 from sqlalchemy import func, select
 from whole_cloud import WholeCloud
 
+from nova_lite.compute.transitions import PowerState
 from nova_lite.db.models import Image, Server
 
 
@@ -108,3 +110,18 @@ def test_the_steps_of_an_action(cloud: WholeCloud) -> None:
     event = ask(cloud, "GET", url, version="2.96").json["instanceAction"]["events"][-1]
     assert "details" not in event and "traceback" not in event and "host" not in event
     assert "events" not in ask(cloud, "GET", url, version="2.50").json["instanceAction"]
+
+
+@pytest.mark.parametrize(("before", "power"), [("active", PowerState.RUNNING), ("stopped", PowerState.SHUTDOWN)])
+def test_a_rescue_that_was_done_though_it_failed_is_undone(cloud: WholeCloud, before: str, power: PowerState) -> None:
+    server_id = cloud.boot()
+    if before == "stopped":
+        cloud.do(server_id, {"os-stop": None})
+    cloud.driver.faults.next_errors["rescue"] = ["the answer was lost"]
+    cloud.driver.faults.after = True
+    cloud.act(server_id, {"rescue": None}, status=200)
+    server = cloud.settled(server_id)
+    assert (server.vm_state, server.power_state, cloud.guest(server_id)["power"]) == (before, power, power)
+    if before == "stopped":
+        cloud.do(server_id, {"os-start": None})
+    assert cloud.driver._extra(server_id, "rescue") is None

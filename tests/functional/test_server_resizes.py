@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from action_requests import LIVE, LIVE_SPECS
 from compute_cloud import ADMIN, IMAGE, OTHER, PRIVATE_IMAGE, UNIKERNEL, ask
 from patient_cloud import cloud, migrations, size  # noqa: F401
 from whole_cloud import WholeCloud
@@ -187,3 +188,14 @@ def test_rebuilds_that_are_refused(cloud: WholeCloud) -> None:
         cloud.act(server_id, {"rebuild": body}, version=version, status=status)
     cloud.do(server_id, {"pause": None})
     cloud.act(server_id, {"rebuild": {"imageRef": IMAGE}}, status=409)
+
+
+def test_a_live_resize_that_was_done_though_it_failed_is_undone(cloud: WholeCloud) -> None:
+    flavor = Flavor(flavorid=LIVE, name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs=LIVE_SPECS)
+    cloud.store.transact(lambda session: session.add(flavor))
+    server_id = cloud.boot()
+    cloud.driver.faults.next_errors["resize_live"] = ["the answer was lost"]
+    cloud.driver.faults.after = True
+    server = cloud.do(server_id, {"resize": {"flavorRef": LIVE}})
+    assert (server.vm_state, server.flavor["id"], server.fault is not None) == ("active", "1", True)
+    assert (size(cloud, server_id), cloud.used()) == (TINY[:2], TINY)

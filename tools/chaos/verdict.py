@@ -100,9 +100,13 @@ class Court:
             yield f"{where}, and its guest is {guest.power.name}"
         elif wanted is not None and row.power_state != guest.power:
             yield f"{where}, its power shown as {row.power_state}, and its guest is {guest.power.name}"
-        if guest is not None and state in (VmState.ACTIVE, VmState.STOPPED, VmState.RESIZED):
+        if guest is not None and state in (VmState.ACTIVE, VmState.RESCUED):
+            rescued = self._driver._extra(row.id, "rescue") is not None
+            if rescued is not (state is VmState.RESCUED):
+                yield f"{where}, and its guest {'was' if rescued else 'was not'} booted from a rescue image"
+        if guest is not None and state is VmState.ACTIVE:
             has = self._driver._row(row.id)
-            if state is VmState.ACTIVE and (has["vcpus"], has["memory_mb"]) != (row.vcpus, row.memory_mb):
+            if (has["vcpus"], has["memory_mb"]) != (row.vcpus, row.memory_mb):
                 yield f"{where} with {row.vcpus}/{row.memory_mb}, and its guest has {has['vcpus']}/{has['memory_mb']}"
 
     def expectations(self) -> Iterator[str]:
@@ -145,8 +149,8 @@ class Court:
         most: Counter[str] = Counter()
         for row in rows:
             most[row.target_id] += 1 if row.action in ONCE else row.attempt if row.action in AGAIN else 0
-            # What a resize or a shelve that failed undoes boots the guest once more.
-            most[row.target_id] += row.action in ("resize", "shelve") and row.state != "done"
+            # What a resize, a shelve or a rescue that failed undoes boots the guest once more.
+            most[row.target_id] += row.action in ("resize", "shelve", "rescue") and row.state != "done"
         for guest in self._driver.observe():
             if guest.server_id is None:
                 continue

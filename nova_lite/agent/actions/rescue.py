@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nova_lite.agent import spec
 from nova_lite.agent.actions.action import Action
-from nova_lite.agent.job import PREPARE, Job, Step
+from nova_lite.agent.job import PREPARE, Job, Step, can_undo
+from nova_lite.compute.transitions import VmState
 from nova_lite.virt import abilities
 from nova_lite.virt.driver import DriverError
 
@@ -23,6 +24,16 @@ def rescue(job: Job) -> None:
     _rescues(job).rescue(job.spec(), image)
 
 
+def undo_rescue(job: Job) -> None:
+    """Have the guest stand on its own disk again, running only if it ran before."""
+    if not can_undo(job):
+        return
+    if job.server.vm_state == VmState.ACTIVE:
+        _rescues(job).unrescue(job.spec())
+    elif job.server.vm_state == VmState.STOPPED:
+        job.tools.driver.stop(job.server.id, 0.0)  # its next start is from its own disk
+
+
 def unrescue(job: Job) -> None:
     """Boot the guest from its own disk again."""
     _rescues(job).unrescue(job.spec())
@@ -37,7 +48,7 @@ def crash_dump(job: Job) -> None:
 
 
 ACTIONS = (
-    Action("rescue", (*PREPARE, Step("rescue", rescue, noted=True))),
+    Action("rescue", (*PREPARE, Step("rescue", rescue, noted=True)), undo=undo_rescue),
     Action("unrescue", (*PREPARE, Step("unrescue", unrescue, noted=True))),
     Action("trigger_crash_dump", (Step("crash-dump", crash_dump, noted=True),)),
 )

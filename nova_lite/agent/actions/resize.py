@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 
 from nova_lite.agent import spec
 from nova_lite.agent.actions.action import Action
-from nova_lite.agent.job import PREPARE, Job, Step, make_config_drive, plug
+from nova_lite.agent.job import PREPARE, Job, Step, can_undo, make_config_drive, plug
 from nova_lite.compute import lifecycle
 from nova_lite.compute.endings import sizes
-from nova_lite.compute.transitions import VmState
+from nova_lite.compute.transitions import PowerState, VmState
 from nova_lite.db.models import Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.types import JsonDict
-from nova_lite.virt import abilities
+from nova_lite.virt import abilities, refusals
 from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec
 
 
@@ -52,8 +52,8 @@ def resize(job: Job) -> None:
 
 def undo_resize(job: Job) -> None:
     """Give the guest its old size back."""
-    if job.image is None:
-        return  # nothing was begun
+    if not can_undo(job):
+        return
     with contextlib.suppress(GuestNotFound):
         resizes(job).revert_resize(job.spec(), run=job.server.vm_state != VmState.STOPPED)
 
@@ -75,6 +75,15 @@ def resize_live(job: Job) -> None:
     if not isinstance(driver, abilities.ResizesLive):
         raise DriverError("This host's driver can't resize a guest that runs; resize it without nova_lite:live.")
     driver.resize_live(spec_with(job, job.work.arguments["flavor"]))
+
+
+def undo_resize_live(job: Job) -> None:
+    """Give the running guest its old size back; one that does not run has it at its next start."""
+    driver = job.tools.driver
+    if not isinstance(driver, abilities.ResizesLive) or refusals.reason(job.server.kind, "resize_live"):
+        return
+    if can_undo(job) and driver.power(job.server.id) not in (PowerState.SHUTDOWN, PowerState.CRASHED):
+        driver.resize_live(job.spec())
 
 
 def fetch_own(job: Job) -> None:
@@ -105,7 +114,7 @@ ACTIONS = (
     ),
     Action("confirmResize", (Step("confirm-resize", confirm),)),
     Action("revertResize", (*PREPARE, Step("revert-resize", revert, noted=True))),
-    Action("resize-live", (*PREPARE, Step("resize-live", resize_live, noted=True))),
+    Action("resize-live", (*PREPARE, Step("resize-live", resize_live, noted=True)), undo=undo_resize_live),
     Action(
         "rebuild",
         (

@@ -10,7 +10,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from nova_lite.agent.actions.action import Action
-from nova_lite.agent.job import Job, Step, fetch, unplug
+from nova_lite.agent.job import Job, Step, can_undo, fetch, unplug
 from nova_lite.compute import lifecycle
 from nova_lite.compute.transitions import PowerState, VmState
 from nova_lite.conf import state_path
@@ -112,7 +112,7 @@ def go_on(job: Job) -> None:
     """Start the guest that a failed shelve has stopped."""
     drop_file(job)
     driver = job.tools.driver
-    if job.image is None or job.server.vm_state != VmState.ACTIVE:
+    if job.server.vm_state != VmState.ACTIVE or not can_undo(job):
         return
     if driver.power(job.server.id) in (PowerState.SHUTDOWN, PowerState.CRASHED):
         driver.start(job.spec())

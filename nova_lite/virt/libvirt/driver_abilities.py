@@ -67,7 +67,7 @@ class LibvirtAbilities(GuestLookup):
         """Send a VM or unikernel a non-maskable interrupt; what it does with it is its own affair."""
         guests, view = self._need(server_id)
         refusals.check(view.kind, "crash_dump")
-        if view.power != PowerState.RUNNING:
+        if view.power not in (PowerState.RUNNING, PowerState.PAUSED):  # a paused one takes it when it goes on
             raise DriverError(f"guest {server_id} does not run; only a running guest takes an interrupt")
         guests.domains.on(server_id, "interrupt", lambda domain: domain.injectNMI(0))
 

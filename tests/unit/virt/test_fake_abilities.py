@@ -160,7 +160,9 @@ def test_passwords_screens_and_interrupts_need_what_the_image_asked_for() -> Non
             call()
     driver, spec = started(VM, properties={"hw_qemu_guest_agent": "yes", "hw_video_model": "virtio"})
     driver.set_password(spec.server_id, "root", "secret")
+    driver.pause(spec.server_id)
     driver.crash_dump(spec.server_id)
+    driver.unpause(spec.server_id)
     assert b"NMI" in driver.console(spec.server_id, 100)
     for kind, greeting, said, answer in (
         ("serial", b"fake console\r\n", b"hello", b"hello"),
