@@ -10,7 +10,7 @@ import pytest
 from nova_lite.host.network_state import GroupSpec, HostState, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
 from nova_lite.host.networks.firewall import groups, judging, values
 from nova_lite.host.networks.firewall.numbering import HIGHEST, Numbering
-from nova_lite.host.networks.firewall.ruleset import INET, Chain, Elements, Name, Ruleset, difference, fingerprint
+from nova_lite.host.networks.firewall.ruleset import INET, Chain, Elements, Name, Ruleset, difference
 from nova_lite.host.networks.firewall.wanted import Compiler, Numbers
 from nova_lite.host.ports import HostError
 
@@ -165,7 +165,7 @@ def test_what_is_kept_from_the_last_time_is_what_would_be_made_anew() -> None:
     ]
     for each in changes:
         assert compiled(each, compiler) == compiled(each)
-    assert len({fingerprint(compiled(each)) for each in changes}) == len(changes) - 1
+    assert len({compiled(each).fingerprint for each in changes}) == len(changes) - 1
 
 
 def test_the_difference_names_only_what_differs() -> None:

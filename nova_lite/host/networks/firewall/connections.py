@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from nova_lite.host.network_state import HostState
+from nova_lite.host.network_state import HostState, PortSpec
 from nova_lite.host.networks.firewall import values
 from nova_lite.host.networks.firewall.antispoofing import senders
 from nova_lite.host.networks.firewall.conntrack import Connection, Conntrack
@@ -21,36 +20,49 @@ Held = Mapping[Place, frozenset[str]]
 """Which ports have an address: more than one, where allowed pairs share it."""
 
 
-def held(state: HostState, zones: Mapping[int, int], hosted: Collection[int]) -> Held:
-    """Return who has which addresses, of the ports that are up; zone 0 where the host itself routes."""
-    return of_ports(_ports(state, zones, hosted))
+class Holders:
+    """Tells who has which addresses. It keeps what it found of a port until the port is another: 1,000 take some milliseconds."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[PortSpec, tuple[bytes, ...]]] = {}
+
+    def held(self, state: HostState, zones: Mapping[int, int], hosted: Collection[int]) -> Held:
+        """Return who has which addresses, of the ports that are up; zone 0 where the host itself routes."""
+        places = {
+            key: HOSTS_ZONE if network.number in hosted else zones[network.number]
+            for key, network in state.networks.items()
+        }
+        known, self._known = self._known, {}
+        for port_id, port in state.ports.items():
+            before = known.get(port_id)
+            self._known[port_id] = before if before is not None and before[0] == port else (port, _own(port))
+        return of_ports(
+            (port.port_id, places[port.network_id], addresses)
+            for port, addresses in self._known.values()
+            if port.up and port.network_id in places
+        )
 
 
-def _ports(
-    state: HostState, zones: Mapping[int, int], hosted: Collection[int]
-) -> Iterator[tuple[str, int, list[values.Network]]]:
-    for port in state.ports.values():
-        network = state.networks.get(port.network_id)
-        if network is None or not port.up:
-            continue
-        zone = HOSTS_ZONE if network.number in hosted else zones[network.number]
-        try:
-            yield port.port_id, zone, [address for sender in senders(port) for address in sender.addresses]
-        except HostError:
-            continue  # such a port passes nothing
+def _own(port: PortSpec) -> tuple[bytes, ...]:
+    try:
+        return single(address for sender in senders(port) for address in sender.addresses)
+    except HostError:
+        return ()  # such a port passes nothing
 
 
-def of_ports(ports: Iterable[tuple[str, int, Iterable[values.Network]]]) -> Held:
-    """Return who has which addresses, of (port id, zone, what it may send from).
+def single(networks: Iterable[values.Network]) -> tuple[bytes, ...]:
+    """Return those of *networks* that are one address, packed. A range is nobody's own: what is in it belongs to those who have it."""
+    return tuple(each.network_address.packed for each in networks if each.prefixlen == each.max_prefixlen)
 
-    A range is nobody's own: what is in an allowed pair wider than one address belongs to those who have the addresses.
-    """
-    found: dict[Place, set[str]] = defaultdict(set)
-    for port_id, zone, networks in ports:
-        for each in networks:
-            if each.prefixlen == each.max_prefixlen:
-                found[zone, each.network_address.packed].add(port_id)
-    return {place: frozenset(ids) for place, ids in found.items()}
+
+def of_ports(ports: Iterable[tuple[str, int, Iterable[bytes]]]) -> Held:
+    """Return who has which addresses, of (port id, zone, packed addresses)."""
+    found: dict[Place, frozenset[str]] = {}
+    for port_id, zone, addresses in ports:
+        for each in addresses:
+            others = found.get((zone, each))
+            found[zone, each] = frozenset((port_id,)) if others is None else others | {port_id}
+    return found
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Firewall:
         self._lock = threading.Lock()
         self._found: str | None = None
         self._held: connections.Held | None = None
+        self._holders = connections.Holders()
         self._compiler = Compiler()
         self._probed = False
 
@@ -53,7 +54,7 @@ class Firewall:
             self._ports.give(state.ports), self._zones.give(network.number for network in state.networks.values())
         )
         wanted = self._compiler.ruleset(state, numbers, hosted)
-        held = connections.held(state, numbers.zones, hosted)
+        held = self._holders.held(state, numbers.zones, hosted)
         if self._held is None:
             self._held = {} if self._is_in_force(wanted.ruleset) else kernel.held(self._namespace)
         lost = connections.lost(self._held, held)

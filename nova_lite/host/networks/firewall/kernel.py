@@ -81,7 +81,9 @@ def held(namespace: Namespace) -> connections.Held:
         if noted.isdecimal() and rule["comment"] != noted:
             zones[found[1]] = int(noted)
         networks[found[1]] += _sources(rule.get("expr", ()))
-    return connections.of_ports((port_id, zone, networks[port_id]) for port_id, zone in zones.items())
+    return connections.of_ports(
+        (port_id, zone, connections.single(networks[port_id])) for port_id, zone in zones.items()
+    )
 
 
 def _sources(expressions: Iterable[Any]) -> Iterator[values.Network]:

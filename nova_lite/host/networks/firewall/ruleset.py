@@ -61,17 +61,17 @@ class Ruleset:
     chains: Mapping[Name, Chain] = field(default_factory=dict)
     elements: Mapping[Name, Elements] = field(default_factory=dict)
 
-
-def fingerprint(ruleset: Ruleset) -> str:
-    """Return a hash of all that is in *ruleset*, of 32 hexadecimal digits."""
-    digests = [(str(name), chain.digest) for name, chain in ruleset.chains.items()]
-    digests += [(str(name), each.digest) for name, each in ruleset.elements.items()]
-    return hashlib.sha256(repr(sorted(digests)).encode()).hexdigest()[:32]
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that is in it, of 32 hexadecimal digits; made once."""
+        digests = [(str(name), chain.digest) for name, chain in self.chains.items()]
+        digests += [(str(name), each.digest) for name, each in self.elements.items()]
+        return hashlib.sha256(repr(sorted(digests)).encode()).hexdigest()[:32]
 
 
 def versions(ruleset: Ruleset) -> list[Name]:
     """Return the names of the empty chains, one a table, that say in the kernel which ruleset is there."""
-    name = f"version-{fingerprint(ruleset)}"
+    name = f"version-{ruleset.fingerprint}"
     return [Name(table, name) for table in TABLES]
 
 
