@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nova_lite.cli import names, topology
 from nova_lite.cli.command import Command, Lister
+from nova_lite.cli.faults import ApiError
+from nova_lite.cli.hostile import clean
 from nova_lite.cli.topology import Found
 
+_MENTIONED = re.compile(r"\b(network|router|group|server|port) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_KINDS = {
+    "network": ("networks", "network"),
+    "router": ("routers", "router"),
+    "group": ("security-groups", "security_group"),
+    "server": ("servers", "server"),
+    "port": ("ports", "port"),
+}
 _VERDICTS = {"passes": "passes", "dropped": "DROPPED", "arrives": "arrives", "leaves": "leaves", "goes on": "goes on"}
 
 
@@ -48,7 +60,34 @@ class TracePacket(Lister):
         server = names.server(self.connection, parsed_args.server)
         query = {"address": parsed_args.address, "port": parsed_args.port, "protocol": parsed_args.protocol}
         found = self.connection.compute.get(f"servers/{server['id']}/nova-lite-trace", **query)["trace"]
-        return ("Step", "Host", "Where", "What", "Verdict"), [
-            (number, hop["host"] or "", hop["where"], hop["what"], _VERDICTS.get(hop["verdict"], hop["verdict"]))
-            for number, hop in enumerate(found["hops"], 1)
+        hops = found["hops"]
+        known = self._names(hops) if parsed_args.formatter == "table" else {}
+        # Hosts' names are for admins: a column of nothing tells nobody anything.
+        hosts = parsed_args.formatter != "table" or bool(parsed_args.columns) or any(hop["host"] for hop in hops)
+        return ("Step", *(("Host",) if hosts else ()), "Where", "What", "Verdict"), [
+            (
+                number,
+                *((hop["host"] or "",) if hosts else ()),
+                hop["where"],
+                _MENTIONED.sub(lambda found: f"{found[1]} {known.get(found[2], found[2])}", hop["what"]),
+                _VERDICTS.get(hop["verdict"], hop["verdict"]),
+            )
+            for number, hop in enumerate(hops, 1)
         ]
+
+    def _names(self, hops: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Return the names of what the hops mention by id, as far as there are any and the caller may see them."""
+        mentioned = {(each[1], each[2]) for hop in hops for each in _MENTIONED.finditer(hop["what"])}
+        known = {}
+        for kind, identifier in sorted(mentioned):
+            path, member = _KINDS[kind]
+            service = self.connection.compute if kind == "server" else self.connection.network
+            try:
+                name = service.get(f"{path}/{identifier}")[member]["name"]
+            except ApiError as error:
+                if error.status not in (403, 404):
+                    raise
+                continue
+            if name:
+                known[identifier] = clean(name)
+        return known

@@ -174,6 +174,9 @@ def test_the_way_of_a_packet(running: Cloud) -> None:
     assert hops[0]["What"] == f"tcp/443 {own} → 9.9.9.9, by 10.9.0.1"
     assert any("of group" in hop["What"] and "lets it pass" in hop["What"] for hop in hops)
     assert hops[-1]["Verdict"] == "leaves"
+    table = running.do("network", "trace", "guest", "9.9.9.9", "--port", "443")
+    assert "bridge of network private" in table and "of group default" in table and "router edge" in table
+    assert "Host" in table
     dropped = running.read("network", "trace", "guest", "10.9.0.77")
     assert dropped[-1]["Verdict"] == "DROPPED" and "nobody" in dropped[-1]["What"]
     metadata = running.read("network", "trace", "guest", "169.254.169.254", "--port", "80")

@@ -212,6 +212,9 @@ def test_binding_is_an_admins(door):
     assert made["binding:profile"] == {"a": "b"}
     assert len(ask(door, "GET", "/ports?binding:host_id=host1", token=ADMIN).json["ports"]) == 1
     assert ask(door, "GET", "/ports?binding:host_id=host1").status_int == 403
+    assert ask(door, "GET", "/ports?sort_key=binding:host_id").status_int == 403
+    assert ask(door, "GET", "/ports?sort_key=binding:host_id", token=ADMIN).status_int == 200
+    assert ask(door, "GET", "/networks?sort_key=provider:physical_network").status_int == 403
     unbound = change(door, made, ADMIN, **{"binding:host_id": ""}).json["port"]
     assert unbound["binding:vif_type"] == "unbound"
 

@@ -72,8 +72,8 @@ def index(call: Call) -> dict[str, Any]:
         return collections.page(call, "networks", [])
     special = {name: collections.values(call, name, read) for name, read in _SPECIAL.items() if name in asked}
     for name in PROVIDER:
-        if name in asked:
-            # Who may not see it may not find it out by asking for each value either.
+        if name in {*asked, *asked.getall("sort_key")}:
+            # Who may not see it may not find it out by asking for each value, or by their order, either.
             call.authorize(rule=f"get_network:{name}")
     found = networks.find(call.store, collections.listing(call, COLUMNS), special)
     return collections.page(call, "networks", _views(call, found))

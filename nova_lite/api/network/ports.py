@@ -43,8 +43,8 @@ _SYSTEM = port_creation.SYSTEM
 
 def index(call: Call) -> dict[str, Any]:
     """List the ports that the caller may see."""
-    if "binding:host_id" in call.request.GET:
-        # Who may not see it may not find it out by asking for each host either.
+    if "binding:host_id" in {*call.request.GET, *call.request.GET.getall("sort_key")}:
+        # Who may not see it may not find it out by asking for each host, or by their order, either.
         call.authorize(rule="get_port:binding:host_id")
     found = ports.find(call.store, collections.listing(call, COLUMNS), _held(call))
     return collections.page(call, "ports", _views(call, found))
