@@ -78,8 +78,13 @@ def test_a_rebuild_refuses_what_a_creation_refuses(door, server_id):
     add_project(door, "demo")
     limit = {"quota_set": {"metadata_items": 1}}
     assert ask(door, "PUT", "/os-quota-sets/demo", limit, token=ADMIN).status_int == 200
-    body = {"rebuild": {"imageRef": IMAGE, "metadata": {"a": "1", "b": "2"}}}
-    assert ask(door, "POST", path, body).status_int == 403
+    metadata = {"a": "1", "b": "2"}
+    for body in (
+        {"rebuild": {"imageRef": IMAGE, "metadata": metadata}},
+        {"createImage": {"name": "x", "metadata": metadata}},
+        {"createBackup": {"name": "x", "backup_type": "daily", "rotation": 1, "metadata": metadata}},
+    ):
+        assert ask(door, "POST", path, body).status_int == 403
 
 
 def test_who_gets_something_must_be_there(door):

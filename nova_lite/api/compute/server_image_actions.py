@@ -11,9 +11,9 @@ from nova_lite.api.compute.parameters import NAME, NOT_NEGATIVE, by_minor
 from nova_lite.api.compute.server_action import Action, closed, plain, wake
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
-from nova_lite.compute import hosts, rescues, snapshots
+from nova_lite.compute import hosts, quotas, rescues, snapshots
 from nova_lite.compute.servers import ServerRecord
-from nova_lite.errors import Invalid
+from nova_lite.errors import Invalid, OverLimit
 
 _P = policies.PREFIX
 _PASSWORD = string.ascii_letters + string.digits
@@ -25,8 +25,19 @@ def _made(call: Call, image_id: str, host: str | None) -> Reply:
     return Reply({"image_id": image_id} if call.version.minor >= 45 else None, 202, headers)
 
 
+def _metadata(call: Call, argument: Any) -> dict[str, str]:
+    """Return the properties that the image is to have. :raises OverLimit: they are more than the project may give one."""
+    metadata: dict[str, str] = argument.get("metadata") or {}
+    if metadata:
+        with call.store.read() as session:
+            most = quotas.limits(call.services.conf, session, call.principal.project_id or "")["metadata_items"]
+        if 0 <= most < len(metadata):
+            raise OverLimit("Image metadata limit exceeded", "image.metadata_limit")
+    return metadata
+
+
 def _create_image(call: Call, record: ServerRecord, argument: Any) -> Reply:
-    metadata = argument.get("metadata") or {}
+    metadata = _metadata(call, argument)
     return _made(call, *snapshots.create_image(call.store, call.caller, record.id, argument["name"], metadata))
 
 
@@ -38,7 +49,7 @@ def _create_backup(call: Call, record: ServerRecord, argument: Any) -> Reply:
         argument["name"],
         argument["backup_type"],
         int(argument["rotation"]),
-        argument.get("metadata") or {},
+        _metadata(call, argument),
     )
     if int(argument["rotation"]) == 0:
         return wake(call, host)  # nothing will be left that could be named
