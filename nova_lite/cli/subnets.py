@@ -82,7 +82,18 @@ def _options(parser: Any) -> None:
         metavar="destination=CIDR,gateway=ADDRESS",
         help="a route that guests are told; may be repeated",
     )
+    _service_type(parser)
     switch(parser, "--dhcp", "--no-dhcp", "dhcp", "hand addresses out", "hand no addresses out")
+
+
+def _service_type(parser: Any) -> None:
+    parser.add_argument(
+        "--service-type",
+        action="append",
+        default=[],
+        metavar="OWNER",
+        help="ports of this device owner get addresses here (network:floatingip, compute:nova); may be repeated",
+    )
 
 
 def _pool(item: Mapping[str, str]) -> dict[str, str]:
@@ -109,6 +120,7 @@ def _lists(parsed_args: argparse.Namespace) -> dict[str, list[Any]]:
         "dns_nameservers": list(parsed_args.dns_nameserver),
         "allocation_pools": [_pool(item) for item in parsed_args.allocation_pool],
         "host_routes": [_route(item) for item in parsed_args.host_route],
+        "service_types": list(parsed_args.service_type),
     }
 
 
@@ -182,6 +194,7 @@ class SetSubnet(Command):
             "dns_nameservers": parsed_args.no_dns_nameservers,
             "allocation_pools": parsed_args.no_allocation_pool,
             "host_routes": parsed_args.no_host_route,
+            "service_types": False,
         }
         for name, added in _lists(parsed_args).items():
             if added or dropped[name]:
@@ -200,6 +213,7 @@ class UnsetSubnet(Command):
         parser.add_argument("subnet", metavar="SUBNET", help="name or id")
         parser.add_argument("--gateway", action="store_true", help="its gateway")
         parser.add_argument("--dns-nameserver", action="append", default=[], metavar="ADDRESS", help="a name server")
+        _service_type(parser)
         for option, metavar in (
             ("--allocation-pool", "start=ADDRESS,end=ADDRESS"),
             ("--host-route", "destination=CIDR,gateway=ADDRESS"),

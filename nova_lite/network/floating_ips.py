@@ -32,6 +32,7 @@ from nova_lite.network import (
 )
 from nova_lite.network.floating_routes import Target, WantedTarget
 from nova_lite.network.queries import Listing, apply
+from nova_lite.network.subnet_rules import for_owner
 
 OWNER = "network:floatingip"
 T = TypeVar("T")
@@ -137,7 +138,7 @@ def _external_subnets(session: Session, network_id: str, visible: str | None) ->
 
 
 def _address(session: Session, port_id: str, new: NewFloatingIp, subnets: Sequence[Subnet]) -> str:
-    fitting = [subnet for subnet in subnets if new.subnet_id in (None, subnet.id)]
+    fitting = [subnet for subnet in for_owner(subnets, OWNER) if new.subnet_id in (None, subnet.id)]
     if not fitting:
         raise Invalid(
             f"Invalid input for operation: Failed to create port on network {new.network_id}, because fixed_ips "

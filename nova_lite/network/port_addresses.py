@@ -14,7 +14,7 @@ from nova_lite.db.models import FixedIp, Port, Subnet
 from nova_lite.errors import Conflict, Invalid
 from nova_lite.network import floating_targets
 from nova_lite.network.addresses import assign, hold, insert_absent, let_go
-from nova_lite.network.subnet_rules import eui64, is_automatic
+from nova_lite.network.subnet_rules import eui64, for_owner, is_automatic
 
 ROUTER_OWNERS = ("network:router_interface", "network:router_gateway")
 """Device owners whose ports have the addresses that they are given, and make none themselves."""
@@ -50,29 +50,36 @@ class Asking:
 def give(session: Session, asking: Sequence[Asking], by_network: Mapping[str, Sequence[Subnet]]) -> None:
     """Give addresses to ports that have none; the number of statements does not grow with those that ask for nothing special.
 
-    :raises Conflict: an address is held, or none is free. :raises Invalid: one lies outside, or in a subnet of another network.
+    :raises Conflict: an address is held, none is free, or all subnets are for ports of other owners. :raises Invalid: one lies outside, or in a subnet of another network.
     """
-    automatic: dict[str, list[str]] = {}
+    automatic: dict[tuple[str, str], list[str]] = {}
     made: list[dict[str, str]] = []
     for port in asking:
-        subnets = by_network[port.network_id]
+        if port.wanted == ():
+            continue
+        subnets = _for(port, by_network[port.network_id])
         if port.wanted is None:
-            automatic.setdefault(port.network_id, []).append(port.port_id)
+            automatic.setdefault((port.network_id, port.device_owner), []).append(port.port_id)
         else:
             for wanted in port.wanted:
                 _give(session, port, wanted, subnets)
-        if port.wanted != () and port.device_owner not in ROUTER_OWNERS:
+        if port.device_owner not in ROUTER_OWNERS:
             made += [_made(port, subnet) for subnet in subnets if is_automatic(subnet)]
-    for network_id, port_ids in automatic.items():
+    for (network_id, device_owner), port_ids in automatic.items():
         for version in (4, 6):
             candidates = [
                 subnet
-                for subnet in by_network[network_id]
+                for subnet in for_owner(by_network[network_id], device_owner)
                 if subnet.ip_version == version and not is_automatic(subnet) and subnet.pools
             ]
             if candidates:
                 _assign_from(session, candidates, port_ids)
     _note(session, made)
+
+
+def _for(port: Asking, subnets: Sequence[Subnet]) -> Sequence[Subnet]:
+    """Return the subnets that a port may have addresses of; a router's legs are where its user puts them."""
+    return subnets if port.device_owner in ROUTER_OWNERS else for_owner(subnets, port.device_owner)
 
 
 def _made(port: Asking, subnet: Subnet) -> dict[str, str]:
@@ -186,8 +193,9 @@ def replace(session: Session, port: Asking, subnets: Sequence[Subnet]) -> None:
     gone = {address for _, address in left}
     floating_targets.require_kept(session, port.port_id, {address for _, address in held if address not in gone})
     _drop(session, port.port_id, left)
+    fitting = _for(port, subnets) if missing else subnets
     for wanted in missing:
-        _give(session, port, wanted, subnets)
+        _give(session, port, wanted, fitting)
     if port.device_owner in ROUTER_OWNERS:
         return
     named = {wanted.subnet_id for wanted in port.wanted if wanted.subnet_id is not None}
@@ -219,7 +227,8 @@ def follow_mac(session: Session, port: Port, mac: str, subnets: Sequence[Subnet]
     """Change the addresses that a guest makes of its MAC, which is going to be *mac*."""
     made = []
     for subnet in subnets:
-        if is_automatic(subnet) and port.device_owner not in ROUTER_OWNERS:
+        is_others = subnet.service_types and port.device_owner not in subnet.service_types
+        if is_automatic(subnet) and port.device_owner not in ROUTER_OWNERS and not is_others:
             _drop(session, port.id, [(subnet.id, eui64(subnet.cidr, port.mac_address))])
             made.append(_made(Asking(port.id, port.network_id, mac), subnet))
     _note(session, made)

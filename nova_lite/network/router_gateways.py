@@ -15,6 +15,7 @@ from nova_lite.errors import Conflict, Invalid, NotFound
 from nova_lite.network import networks, port_removal, router_hosts, router_legs, router_routes, service_ports
 from nova_lite.network.addresses import hold
 from nova_lite.network.router_legs import GATEWAY, bad
+from nova_lite.network.subnet_rules import for_owner
 from nova_lite.network.touch import INTERFACE
 
 
@@ -120,12 +121,13 @@ def _are(session: Session, port_id: str, wanted: Sequence[WantedAddress]) -> boo
 
 
 def _address(session: Session, port_id: str, wanted: Sequence[WantedAddress], subnets: Sequence[Subnet]) -> None:
+    fitting = for_owner(subnets, GATEWAY)
     if not wanted:
         for version in (4, 6):
-            service_ports.give_one_of(session, port_id, [each for each in subnets if each.ip_version == version])
+            service_ports.give_one_of(session, port_id, [each for each in fitting if each.ip_version == version])
         return
     for asked in wanted:
-        _give(session, port_id, asked, subnets)
+        _give(session, port_id, asked, fitting)
 
 
 def _give(session: Session, port_id: str, asked: WantedAddress, subnets: Sequence[Subnet]) -> None:

@@ -14,6 +14,7 @@ from nova_lite.db.models import Network, Port, Router, RouterHost
 from nova_lite.db.types import now
 from nova_lite.network import ports, service_ports
 from nova_lite.network.addresses import assign
+from nova_lite.network.subnet_rules import for_owner
 
 OWNER = "network:floatingip_agent_gateway"
 
@@ -86,8 +87,9 @@ def _own_port(session: Session, router: Router, host: str) -> str:
     port_id = str(uuid.uuid5(uuid.UUID(router.id), f"{OWNER}/{network.id}/{host}"))
     service_ports.ensure(session, port_id, network, OWNER, router.id, f"{router.name} on {host}"[:255])
     has = service_ports.held(session, port_id)
+    every = service_ports.subnets_of(session, network.id)
     for version in (4, 6):
-        subnets = [row for row in service_ports.subnets_of(session, network.id) if row.ip_version == version]
+        subnets = [row for row in for_owner(every, OWNER) if row.ip_version == version]
         if subnets and not any(row.id in has for row in subnets):
             assign(session, subnets[0], [port_id])
     return port_id

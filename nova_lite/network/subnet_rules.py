@@ -47,6 +47,23 @@ class NewSubnet:
     subnetpool_id: str | None = None
     prefixlen: int | None = None
     use_default_pool: bool = False
+    service_types: tuple[str, ...] = ()
+
+
+def for_owner(subnets: Sequence[Any], device_owner: str) -> list[Any]:
+    """Return those of a network's *subnets* (rows) that ports of *device_owner* get addresses of: first what is for them, then what is for all.
+
+    :raises Conflict: there are subnets, and each is for others.
+    """
+    found = [subnet for subnet in subnets if device_owner in subnet.service_types]
+    found += [subnet for subnet in subnets if not subnet.service_types]
+    if subnets and not found:
+        raise Conflict(
+            f"No valid service subnet for the given device owner: network {subnets[0].network_id}, service type "
+            f"{device_owner or 'none'}.",
+            "network.ip_address_generation_failure_no_matching_subnet",
+        )
+    return found
 
 
 def is_automatic(subnet: Any) -> bool:

@@ -106,6 +106,7 @@ def _add(session: Session, new: NewSubnet, project_id: str | None, conf: cfg.Con
         "ipv6_address_mode": new.ipv6_address_mode,
         "ipv6_ra_mode": new.ipv6_ra_mode,
         "subnetpool_id": pool_id,
+        "service_types": list(new.service_types),
         "revision": 0,
         "created_at": now(),
         "updated_at": now(),
@@ -130,11 +131,12 @@ def _check_overlap(session: Session, network_id: str, network: IpNetwork) -> Non
 
 def _address_ports(session: Session, subnet: Subnet) -> None:
     """Note the address that each port which is there already makes for itself in a new subnet with automatic addresses."""
-    ports = session.execute(
-        select(Port.id, Port.mac_address).where(
-            Port.network_id == subnet.network_id, Port.device_owner.not_in(ROUTER_OWNERS)
-        )
+    query = select(Port.id, Port.mac_address).where(
+        Port.network_id == subnet.network_id, Port.device_owner.not_in(ROUTER_OWNERS)
     )
+    if subnet.service_types:
+        query = query.where(Port.device_owner.in_(subnet.service_types))
+    ports = session.execute(query)
     held = [
         {"subnet_id": subnet.id, "address": subnet_rules.eui64(subnet.cidr, port.mac_address), "port_id": port.id}
         for port in ports
@@ -177,7 +179,7 @@ def find(store: Store, listing: Listing, shared: Sequence[bool] = ()) -> list[Sh
 
 
 def change(store: Store, subnet_id: str, values: Mapping[str, Any], expected: int | None = None) -> list[str]:
-    """Change a subnet: ``name``, ``description``, ``enable_dhcp``, ``gateway_ip``, ``pools``, ``dns_nameservers``, ``host_routes``.
+    """Change a subnet: ``name``, ``description``, ``enable_dhcp``, ``gateway_ip``, ``pools``, ``dns_nameservers``, ``host_routes``, ``service_types``.
 
     Return the hosts that are to be woken.
 

@@ -46,6 +46,9 @@ def test_a_subnet_and_its_pool(running: Cloud) -> None:
     shown = running.read("subnet", "show", "home-v4")
     assert shown["Gateway IP"] == "10.64.0.254"
     assert shown["DNS Nameservers"] == ["9.9.9.9"] and shown["Host Routes"][0]["nexthop"] == "10.64.0.9"
+    running.do("subnet", "set", "--service-type", "network:floatingip", "--service-type", "compute:nova", "home-v4")
+    assert running.read("subnet", "show", "home-v4")["Service Types"] == ["network:floatingip", "compute:nova"]
+    running.do("subnet", "unset", "--service-type", "network:floatingip", "--service-type", "compute:nova", "home-v4")
     running.do("subnet", "unset", "--dns-nameserver", "9.9.9.9", "--host-route", route, "--gateway", "home-v4")
     shown = running.read("subnet", "show", "home-v4")
     assert (shown["DNS Nameservers"], shown["Host Routes"]) == ([], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from compute_cloud import ADMIN, DEMO, OTHER, seed
+from network_cloud import make, make_external
 
 
 @pytest.fixture
@@ -182,3 +183,104 @@ def test_the_default_pool(door):
     assert pool(door, ADMIN, is_default=True, prefixes=["fd00::/48"]).status_int == 201
     assert subnet(door, network(door), use_default_subnetpool=True).json["subnet"]["cidr"] == "10.0.0.0/24"
     assert subnet(door, network(door), version=6, use_default_subnetpool=True).json["subnet"]["cidr"] == "fd00::/64"
+
+
+def service(door, network_id, cidr, *types, **members):
+    made = subnet(door, network_id, cidr, 6 if ":" in cidr else 4, service_types=list(types), **members)
+    assert made.status_int == 201, made.text
+    assert made.json["subnet"]["service_types"] == list(types)
+    return made.json["subnet"]["id"]
+
+
+def places(reply):
+    assert reply.status_int == 201, reply.text
+    return {each["subnet_id"] for each in reply.json["port"]["fixed_ips"]}
+
+
+def test_subnets_for_ports_of_some_owners(door):
+    found = network(door)
+    guests = service(door, found, "10.0.0.0/24", "compute:nova", "compute:home")
+    owned = {"device_owner": "compute:nova"}
+    assert places(port(door, found, **owned)) == {guests}
+    refused = port(door, found)
+    assert refused.status_int == 409 and found in refused.text, "every subnet is for others"
+    assert refused.json["NeutronError"]["type"] == "IpAddressGenerationFailureNoMatchingSubnet"
+    for fixed in ({"subnet_id": guests}, {"ip_address": "10.0.0.9"}):
+        assert port(door, found, fixed_ips=[fixed]).status_int == 409
+    assert places(port(door, found, fixed_ips=[])) == set()
+    rest = service(door, found, "10.1.0.0/24")
+    assert places(port(door, found)) == {rest}
+    assert port(door, found, fixed_ips=[{"subnet_id": guests}]).status_int == 400
+    assert places(port(door, found, **owned)) == {guests}, "what is for it comes first"
+    assert places(port(door, found, fixed_ips=[{"subnet_id": rest}], **owned)) == {rest}
+    # What ports hold they keep, and what they ask for later is judged alike.
+    held = port(door, found, **owned).json["port"]
+    assert ask(door, "PUT", f"/subnets/{guests}", {"subnet": {"service_types": ["network:dhcp"]}}).status_int == 200
+    assert ask(door, "GET", f"/ports/{held['id']}").json["port"]["fixed_ips"] == held["fixed_ips"]
+    more = {"port": {"fixed_ips": [*held["fixed_ips"], {"subnet_id": rest}]}}
+    assert len(ask(door, "PUT", f"/ports/{held['id']}", more).json["port"]["fixed_ips"]) == 2
+    more["port"]["fixed_ips"].append({"subnet_id": guests})
+    assert ask(door, "PUT", f"/ports/{held['id']}", more).status_int == 400
+    assert (
+        ask(door, "PUT", f"/subnets/{guests}", {"subnet": {"service_types": []}}).json["subnet"]["service_types"] == []
+    )
+    assert places(port(door, found)) == {guests}
+
+
+def test_a_subnet_is_full_and_the_next_one_is_taken(door):
+    found = network(door)
+    small = service(door, found, "10.0.0.0/30", "compute:nova", gateway_ip=None)
+    rest = service(door, found, "10.1.0.0/24")
+    taken = [places(port(door, found, device_owner="compute:nova")) for _ in range(3)]
+    assert taken == [{small}, {small}, {rest}]
+
+
+def test_automatic_addresses_of_some_owners_alone(door):
+    found = network(door)
+    before = [
+        port(door, found, mac_address=f"fa:16:3e:00:00:0{n}", device_owner=owner).json["port"]["id"]
+        for n, owner in enumerate(("", "compute:nova"))
+    ]
+    six = service(door, found, "fd00::/64", "compute:nova", **SLAAC)
+    held = [ask(door, "GET", f"/ports/{each}").json["port"]["fixed_ips"] for each in before]
+    assert held[0] == [] and [each["subnet_id"] for each in held[1]] == [six]
+    four = service(door, found, "10.0.0.0/24")
+    assert places(port(door, found)) == {four}
+    assert places(port(door, found, device_owner="compute:nova")) == {four, six}
+
+
+def test_floating_ips_and_gateways_have_subnets_of_their_own(door):
+    external, _ = make_external(door, "203.0.113.0/24")
+    floats = ask(
+        door,
+        "POST",
+        "/subnets",
+        {
+            "subnet": {
+                "network_id": external["id"],
+                "ip_version": 4,
+                "cidr": "198.51.100.0/24",
+                "service_types": ["network:floatingip"],
+            }
+        },
+        ADMIN,
+    ).json["subnet"]["id"]
+    made = make(door, "floatingip", floating_network_id=external["id"])
+    assert made["floating_ip_address"].startswith("198.51.100.")
+    router = make(door, "router", external_gateway_info={"network_id": external["id"]})
+    (fixed,) = router["external_gateway_info"]["external_fixed_ips"]
+    assert fixed["ip_address"].startswith("203.0.113.") and fixed["subnet_id"] != floats
+    for subnet_id in {fixed["subnet_id"], floats}:
+        body = {"subnet": {"service_types": ["compute:nova"]}}
+        assert ask(door, "PUT", f"/subnets/{subnet_id}", body, ADMIN).status_int == 200
+    refused = ask(door, "POST", "/floatingips", {"floatingip": {"floating_network_id": external["id"]}})
+    assert refused.status_int == 409
+    wanted = {"router": {"external_gateway_info": {"network_id": external["id"]}}}
+    assert ask(door, "POST", "/routers", wanted).status_int == 409
+
+
+def test_service_types_that_are_none(door):
+    found = network(door)
+    for wrong in ("compute:nova", ["nova"], [1], ["compute:nova", "compute:nova"], ["network:a\nb"], [""]):
+        made = subnet(door, found, "10.0.0.0/24", service_types=wrong)
+        assert made.status_int == 400 and "service_types" in made.text, wrong

@@ -102,6 +102,7 @@ _EXTENSIONS = {
     "standard-attr-tag": ("Tag support for resources with standard attribute", "Enables to set tag on resources."),
     "standard-attr-timestamp": ("Resource timestamps", "Adds created_at and updated_at fields to all resources."),
     "stateful-security-group": ("Stateful security group", "Indicates if the security group is stateful or not"),
+    "subnet-service-types": ("Subnet service types", "Provides ability to set the subnet service_types field"),
     "subnet_allocation": ("Subnet Allocation", "Enables allocation of subnets from a subnet pool"),
     "tag": ("Tag support", "Enables to set tag on networks."),
     "tag-ext": ("Tag support for subnets, ports, routers and pools", "Enables to set tag on resources."),

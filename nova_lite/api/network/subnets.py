@@ -48,6 +48,17 @@ _POOLS: Schema = {
         "additionalProperties": False,
     },
 }
+_OWNERS: Schema = {
+    "type": "array",
+    "maxItems": 64,
+    "uniqueItems": True,
+    "items": {
+        "type": "string",
+        "maxLength": 255,
+        "pattern": r"^(network|compute|neutron|baremetal):[^\x00-\x1f\x7f]*$",
+        "description": "a device owner, as compute:nova or network:floatingip",
+    },
+}
 _GATEWAY: Schema = {"type": ["string", "null"], "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
 _COMMON: dict[str, Any] = {
     "name": TEXT,
@@ -57,6 +68,7 @@ _COMMON: dict[str, Any] = {
     "dns_nameservers": _SERVERS,
     "host_routes": _ROUTES,
     "allocation_pools": _POOLS,
+    "service_types": _OWNERS,
 }
 _MODE: Schema = {"type": ["string", "null"], "enum": [*subnet_rules.MODES, None]}
 CREATE: Schema = collections.creation(
@@ -72,13 +84,12 @@ CREATE: Schema = collections.creation(
         "subnetpool_id": {"type": ["string", "null"], "format": "uuid"},
         "use_default_subnetpool": BOOLEAN,
         "prefixlen": {"type": ["integer", "string"], "minimum": 1, "maximum": 128, "pattern": "^[0-9]{1,3}$"},
-        "service_types": {"type": "array", "maxItems": 0},
         "project_id": PROJECT,
         "tenant_id": PROJECT,
     },
     ["network_id", "ip_version"],
 )
-UPDATE: Schema = collections.body("subnet", {**_COMMON, "service_types": {"type": "array", "maxItems": 0}})
+UPDATE: Schema = collections.body("subnet", _COMMON)
 
 
 def index(call: Call) -> dict[str, Any]:
@@ -125,6 +136,7 @@ def _new(wanted: Mapping[str, Any]) -> NewSubnet:
         ipv6_ra_mode=wanted.get("ipv6_ra_mode"),
         subnetpool_id=wanted.get("subnetpool_id"),
         prefixlen=int(wanted["prefixlen"]) if "prefixlen" in wanted else None,
+        service_types=tuple(wanted.get("service_types", ())),
         use_default_pool=truth(wanted.get("use_default_subnetpool", False)),
     )
 
@@ -134,7 +146,6 @@ def update(call: Call) -> dict[str, Any]:
     row = subnets.get(call.store, call.params["id"], collections.scope(call)).subnet
     call.authorize({"project_id": row.project_id})
     wanted: dict[str, Any] = dict(call.body["subnet"])
-    wanted.pop("service_types", None)
     for member in ("dns_nameservers", "host_routes"):
         if member in wanted:
             wanted[member] = wanted[member] or []
@@ -167,7 +178,7 @@ def _view(found: Shown) -> dict[str, Any]:
         "ipv6_address_mode": row.ipv6_address_mode,
         "ipv6_ra_mode": row.ipv6_ra_mode,
         "subnetpool_id": row.subnetpool_id,
-        "service_types": [],
+        "service_types": row.service_types,
     }
 
 

@@ -46,7 +46,8 @@ class Network(Base, Timestamps):
 class Subnet(Base, Timestamps):
     """``pools`` is a list of ``{"start": address, "end": address}``; ``gateway_ip`` None means that there is none.
 
-    The IPv6 modes are ``slaac``, ``dhcpv6-stateless``, ``dhcpv6-stateful`` or None.
+    The IPv6 modes are ``slaac``, ``dhcpv6-stateless``, ``dhcpv6-stateful`` or None. ``service_types`` are the device owners whose ports get
+    addresses here; none: all.
     """
 
     __tablename__ = "subnets"
@@ -67,6 +68,7 @@ class Subnet(Base, Timestamps):
     ipv6_ra_mode: Mapped[str | None] = mapped_column(String(16))
     subnetpool_id: Mapped[str | None] = mapped_column(Uuid)
     revision: Mapped[int] = mapped_column(default=0)
+    service_types: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
 
 
 class SubnetPool(Base, Timestamps):
