@@ -84,16 +84,21 @@ def replace(store: Store, model: Any, identifier: str, tags: Sequence[str], expe
     return store.transact(work)
 
 
-def add(store: Store, model: Any, identifier: str, tag: str, expected: int | None = None) -> None:
-    """Give a thing one tag more; that it has it already is success."""
+def add(store: Store, model: Any, identifier: str, tags: Sequence[str], expected: int | None = None) -> list[str]:
+    """Give a thing more tags; that it has one already is success. Return all that it has.
 
-    def work(session: Session) -> None:
+    :raises NotFound: it has gone. :raises Invalid: they would be too many.
+    :raises PreconditionFailed: it has another revision than *expected*.
+    """
+
+    def work(session: Session) -> list[str]:
         _revise(session, model, identifier, expected)
-        has = of(session, [identifier]).get(identifier, ())
-        check([*has, tag])
-        _insert(session, identifier, [tag])
+        all_tags = sorted({*of(session, [identifier]).get(identifier, ()), *tags})
+        check(all_tags)
+        _insert(session, identifier, tags)
+        return all_tags
 
-    store.transact(work)
+    return store.transact(work)
 
 
 def remove(store: Store, model: Any, identifier: str, tag: str, expected: int | None = None) -> None:

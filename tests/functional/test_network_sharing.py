@@ -188,6 +188,18 @@ def test_tags(door, collection):
     assert ask(door, "PUT", path, {"tags": ["x"]}, READER).status_int == 403
 
 
+def test_tags_are_added_many_at_once(door):
+    made = ask(door, "POST", "/networks", {"network": {}}).json["network"]
+    path = f"/networks/{made['id']}/tags"
+    added = ask(door, "POST", path, {"tags": ["b", "a"]})
+    assert added.status_int == 201 and added.json == {"tags": ["a", "b"]}
+    assert ask(door, "POST", path, {"tags": ["c", "a"]}).json == {"tags": ["a", "b", "c"]}
+    assert ask(door, "POST", path, {"tags": "c"}).status_int == 400
+    assert ask(door, "POST", path, {"tags": [f"t{index}" for index in range(48)]}).status_int == 400
+    assert ask(door, "POST", path, {"tags": ["d"]}, token=OTHER).status_int == 404
+    assert ask(door, "GET", path).json == {"tags": ["a", "b", "c"]}
+
+
 def test_only_the_revision_that_was_meant_is_changed(door):
     found = network(door)
     path = f"/networks/{found}"

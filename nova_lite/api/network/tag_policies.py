@@ -12,6 +12,8 @@ def tag_rules(collection: str, noun: str) -> tuple[Any, ...]:
     many, one = f"/{collection}/{{id}}/tags", f"/{collection}/{{id}}/tags/{{tag}}"
     return (
         rule(f"get_{noun}:tags", READER, f"See the tags of a {noun}.", ("GET", many), ("GET", one)),
-        rule(f"update_{noun}:tags", MEMBER, f"Change the tags of a {noun}.", ("PUT", many), ("PUT", one)),
+        rule(
+            f"update_{noun}:tags", MEMBER, f"Change the tags of a {noun}.", ("POST", many), ("PUT", many), ("PUT", one)
+        ),
         rule(f"delete_{noun}:tags", MEMBER, f"Remove tags of a {noun}.", ("DELETE", many), ("DELETE", one)),
     )

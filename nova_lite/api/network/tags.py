@@ -21,7 +21,7 @@ TAG: Schema = {
     "description": "a text without control characters",
 }
 TAGS: Schema = {"type": "array", "items": TAG, "maxItems": tags.MOST, "uniqueItems": True}
-_REPLACE: Schema = {
+_BODY: Schema = {
     "type": "object",
     "properties": {"tags": TAGS},
     "required": ["tags"],
@@ -50,7 +50,8 @@ def routes(kind: Tagged) -> tuple[Route, ...]:
     query = collections.QUERY
     return (
         Route("GET", many, partial(_index, kind), read, query=query),
-        Route("PUT", many, partial(_replace, kind), write, late=True, body=_REPLACE, query=query),
+        Route("POST", many, partial(_add_all, kind), write, late=True, status=201, body=_BODY, query=query),
+        Route("PUT", many, partial(_replace, kind), write, late=True, body=_BODY, query=query),
         Route("DELETE", many, partial(_clear, kind), remove, late=True, status=204, query=query),
         Route("GET", one, partial(_show, kind), read, status=204, query=query),
         Route("PUT", one, partial(_add, kind), write, late=True, status=201, query=query),
@@ -91,8 +92,13 @@ def _clear(kind: Tagged, call: Call) -> None:
 
 
 def _add(kind: Tagged, call: Call) -> Reply:
-    tags.add(call.store, kind.model, _own(kind, call), _tag(call), collections.expected(call))
+    tags.add(call.store, kind.model, _own(kind, call), [_tag(call)], collections.expected(call))
     return Reply(None, 201)
+
+
+def _add_all(kind: Tagged, call: Call) -> dict[str, Any]:
+    wanted = call.body["tags"]
+    return {"tags": tags.add(call.store, kind.model, _own(kind, call), wanted, collections.expected(call))}
 
 
 def _remove(kind: Tagged, call: Call) -> None:
