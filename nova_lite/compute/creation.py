@@ -92,11 +92,11 @@ class _Plan:
 
 
 def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -> Created:
-    """Write the servers that *new* asks for, ready to be scheduled; all of them or none.
+    """Write the servers that *new* asks for, ready to be scheduled: ``max_count``, or as many as the quota allows but ``min_count``.
 
     :raises Invalid: flavor, image, key, network, zone or host is not to be had, or does not fit.
     :raises Conflict: no network was named and there are several; a port or an address is taken.
-    :raises OverLimit: more servers at once than ``[compute] max_count``, or more than the project may have.
+    :raises OverLimit: more servers at once than ``[compute] max_count``, or ``min_count`` are more than the project may have.
     """
     max_count = conf.compute.max_count
     if new.max_count > max_count:
@@ -108,11 +108,11 @@ def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -
         _ensure_network(store, conf, new.project_id)
     with store.read() as session:
         plan = _prepare(session, conf, new)
-    server_ids = [new_id() for _ in range(new.max_count)]
+    candidates = [new_id() for _ in range(new.max_count)]
     reservation_id = "r-" + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(8))
 
-    def work(session: Session) -> None:
-        _take_quota(session, conf, new, plan.flavor)
+    def work(session: Session) -> list[str]:
+        server_ids = candidates[: _take_quota(session, conf, new, plan.flavor)]
         session.execute(_INSERT, _rows(new, plan, server_ids, reservation_id))
         if _group(new):
             server_groups.add_members(session, conf, new.project_id, _group(new), server_ids)
@@ -127,9 +127,10 @@ def create(store: Store, conf: cfg.ConfigOpts, caller: Caller, new: NewServer) -
             arguments={"host": new.host} if new.host else {},
             deadline_s=TRANSITIONS["create"].deadline_s,
         )
+        return server_ids
 
     try:
-        quotas.transact(store, work)
+        server_ids: list[str] = quotas.transact(store, work)
     except IntegrityError as error:
         raise Conflict(
             "A network that the server was to be on has gone meanwhile; please try again.", "server.network_gone"
@@ -158,10 +159,16 @@ def _group(new: NewServer) -> str:
     return str(named[0] if isinstance(named, list) else named)
 
 
-def _take_quota(session: Session, conf: cfg.ConfigOpts, new: NewServer, flavor: Flavor) -> None:
+def _take_quota(session: Session, conf: cfg.ConfigOpts, new: NewServer, flavor: Flavor) -> int:
+    """Take what the servers need of the quota; return how many may be made."""
     count = new.max_count
+    if new.min_count < count:
+        each = {"instances": 1, "cores": flavor.vcpus, "ram": flavor.memory_mb}
+        room = quotas.room_for_servers(session, conf, new.project_id, new.user_id, each)
+        count = max(new.min_count, min(count, room))
     wanted = {"instances": count, "cores": count * flavor.vcpus, "ram": count * flavor.memory_mb}
     quotas.take_for_servers(session, conf, new.project_id, new.user_id, wanted)
+    return count
 
 
 def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:

@@ -6,6 +6,7 @@ whatever dies; :mod:`nova_lite.compute.quota_recount` proves it. Statements are 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -184,6 +185,21 @@ def take_for_servers(session: Session, conf: cfg.ConfigOpts, project_id: str, us
     used = usage_of_user(session, project_id, user_id)
     if any(0 <= own[name] < used[name] + wanted[name] for name in names):
         raise _over(names, wanted, used, own)
+
+
+def room_for_servers(session: Session, conf: cfg.ConfigOpts, project_id: str, user_id: str, each: Amounts) -> int:
+    """Return how many servers of which *each* takes so much would fit now; what is taken meanwhile is :func:`take`'s to see."""
+    whole, own = limits_of(conf, session, project_id, user_id)
+    bounds = [(whole, usage(session, project_id))]
+    if any(name in own for name in SERVERS):
+        bounds.append((own, usage_of_user(session, project_id, user_id)))
+    rooms = [
+        max(0, limit[name] - used[name]) // each[name]
+        for limit, used in bounds
+        for name in SERVERS
+        if limit.get(name, UNLIMITED) != UNLIMITED and each[name]
+    ]
+    return min(rooms, default=sys.maxsize)
 
 
 def grow(session: Session, conf: cfg.ConfigOpts, server_id: str, vcpus: int, memory_mb: int) -> None:

@@ -87,6 +87,38 @@ def test_a_rebuild_refuses_what_a_creation_refuses(door, server_id):
         assert ask(door, "POST", path, body).status_int == 403
 
 
+@pytest.mark.parametrize(
+    ("limit", "wanted", "made"),
+    [
+        ({"instances": 4}, (3, 8), 4),
+        ({"cores": 5}, (1, 8), 5),
+        ({"ram": 256}, (1, 8), 2),
+        ({"instances": 1}, (1, 8), 1),
+        ({"instances": 4}, (4, 4), 4),
+        ({"instances": -1, "cores": -1, "ram": -1}, (2, 6), 6),
+        ({"instances": 4}, (5, 8), 0),
+        ({"instances": 0}, (1, 8), 0),
+    ],
+)
+def test_as_many_servers_as_the_quota_allows(door, limit, wanted, made):
+    add_project(door, "demo")
+    assert ask(door, "PUT", "/os-quota-sets/demo", {"quota_set": limit}, token=ADMIN).status_int == 200
+    reply = boot(door, min_count=wanted[0], max_count=wanted[1])
+    assert reply.status_int == (202 if made else 403), reply.text
+    names = [server["name"] for server in ask(door, "GET", "/servers").json["servers"]]
+    assert sorted(names) == (["vm"] if made == 1 else [f"vm-{number}" for number in range(1, made + 1)])
+    used = ask(door, "GET", "/os-quota-sets/demo/detail", token=ADMIN, version="2.57").json["quota_set"]
+    assert [used[name]["in_use"] for name in ("instances", "cores", "ram")] == [made, made, 128 * made]
+
+
+def test_one_user_s_limit_bounds_how_many_too(door):
+    add_project(door, "demo")
+    path = "/os-quota-sets/demo?user_id=demo"
+    assert ask(door, "PUT", path, {"quota_set": {"instances": 2}}, token=ADMIN).status_int == 200
+    assert boot(door, min_count=1, max_count=5).status_int == 202
+    assert len(ask(door, "GET", "/servers").json["servers"]) == 2
+
+
 def test_who_gets_something_must_be_there(door):
     path = "/flavors/private/action"
     reply = ask(door, "POST", path, {"addTenantAccess": {"tenant": "nobody"}}, token=ADMIN)
