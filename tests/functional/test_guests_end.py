@@ -79,7 +79,7 @@ def test_a_restart_is_begun_when_it_is_due(cloud: WholeCloud, agent: Agent) -> N
     cloud.until(lambda: len(cloud.operations(server_id)) == 2, SOON_S)
     assert cloud.settled(server_id).vm_state == "active"
     # 0.3 s of delay; the queue is looked at every 2 s.
-    assert 0.3 <= time.monotonic() - began < 1.0
+    assert 0.3 <= time.monotonic() - began < 1.9
 
 
 def test_a_guest_that_ends_while_it_is_worked_on_is_shown(cloud: WholeCloud, tmp_path: Path) -> None:

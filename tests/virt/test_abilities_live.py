@@ -80,7 +80,7 @@ class Seat:
 
     def __init__(self, target: ConsoleTarget) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.socket.connect(str(target.unix_path))
         self.seen = b""
 
@@ -109,11 +109,11 @@ def test_a_vm_is_resized_within_what_was_reserved(driver, make_spec) -> None:
     seat.type(b"gotiny\r", b"$")
     seat.type(b"su -\r", b"assword:")
     seat.type(b"gotiny\r", b"#")
-    seat.type(b"modprobe virtio_balloon; echo lo''aded\r", b"loaded")
+    seat.type(b"c=/sys/devices/system/cpu; modprobe virtio_balloon; echo lo''aded\r", b"loaded")
     for _ in range(2):
         driver.resize_live(replace(spec, vcpus=2, memory_mb=256))
     assert domain.vcpusFlags(libvirt.VIR_DOMAIN_AFFECT_LIVE) == 2
-    seat.type(b"ls -d /sys/devices/system/cpu/cpu1\r", b"\n/sys/devices/system/cpu/cpu1")
+    seat.type(b"until [ -d $c/cpu1 ]; do sleep 1; done; ls -d $c/cpu1\r", b"\n/sys/devices/system/cpu/cpu1")
     with pytest.raises(DriverError, match="max_vcpus"):
         driver.resize_live(replace(spec, vcpus=3))
     assert domain.schedulerParameters()["global_quota"] < 0

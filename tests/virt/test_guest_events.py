@@ -88,7 +88,7 @@ def test_a_guest_that_is_killed_is_told_of_at_once(
     began = time.monotonic()
     until(lambda: told.of(spec.server_id)[-1] in ENDED)
     # libvirt itself takes a second or two to clear up after a container whose controller was killed.
-    assert time.monotonic() - began < (5.0 if kind == CONTAINER else 2.0)
+    assert time.monotonic() - began < (15.0 if kind == CONTAINER else 6.0)
     # What is told is so already: a look finds it.
     assert driver.power(spec.server_id) in (PowerState.SHUTDOWN, PowerState.CRASHED)
 
@@ -161,7 +161,7 @@ def test_a_libvirtd_that_hangs_holds_up_nobody_and_is_heard_when_it_goes_on(libv
         another.start()
         time.sleep(0.5)
         assert late.missed() == 0
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 5.0
     until(lambda: late.missed() == 1)
     guest = cycle(libvirtd)
     until(lambda: PowerState.RUNNING in told.of(guest) and PowerState.RUNNING in late.of(guest))

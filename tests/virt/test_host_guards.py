@@ -77,7 +77,7 @@ def test_a_guarded_guest_has_dhcp_and_metadata_and_is_closed_until_a_rule(box: S
     assert not box.pings(alpha, "10.11.12.11", wait=1)
     begun = time.monotonic()
     box.networks.apply(with_group(state, PING))
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 4
     assert box.pings(alpha, "10.11.12.11")
     # A new agent, and the same again.
     box.restart()

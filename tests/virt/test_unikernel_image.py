@@ -8,7 +8,6 @@ import json
 import os
 import random
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -57,12 +56,11 @@ pytestmark = pytest.mark.skipif(_missing() is not None, reason=str(_missing()))
 
 @dataclass(frozen=True)
 class Guest:
-    """A running QEMU; `console` is the file behind its serial port, `seconds_to_line` what its first line took."""
+    """A running QEMU; `console` is the file behind its serial port."""
 
     pid: int
     namespace: str
     console: Path
-    seconds_to_line: float
 
     def station(self, verb: str, *arguments: str) -> dict[str, Any]:
         """Run a verb of the station in the guest's namespace and give its findings. Raises CalledProcessError."""
@@ -111,12 +109,12 @@ def _qemu(namespace: str, arguments: list[str], log: Path) -> Iterator[subproces
         process.wait(30)
 
 
-def _wait_for_line(process: subprocess.Popen[bytes], console: Path, log: Path) -> float:
-    """Give the seconds until the console holds a whole line. Raises AssertionError after 20 s or when QEMU ends."""
+def _wait_for_line(process: subprocess.Popen[bytes], console: Path, log: Path) -> None:
+    """Wait until the console holds a whole line. Raises AssertionError after 60 s or when QEMU ends."""
     began = time.monotonic()
-    while time.monotonic() - began < 20:
+    while time.monotonic() - began < 60:
         if console.exists() and b"\n" in console.read_bytes():
-            return time.monotonic() - began
+            return
         assert process.poll() is None, log.read_text()
         time.sleep(0.002)
     raise AssertionError(f"no line on the console; QEMU said: {log.read_text()}")
@@ -132,7 +130,8 @@ def _guest(image: Path, folder: Path, hardware: tuple[str, ...], command_line: s
     with ExitStack() as stack:
         namespace = stack.enter_context(_namespace())
         process = stack.enter_context(_qemu(namespace, arguments, log))
-        yield Guest(process.pid, namespace, console, _wait_for_line(process, console, log))
+        _wait_for_line(process, console, log)
+        yield Guest(process.pid, namespace, console)
 
 
 @pytest.fixture(scope="module")
@@ -266,17 +265,6 @@ def test_idle_guest_takes_no_cpu(guest: Guest, record_testsuite_property: Any) -
     share = (guest.cpu_seconds() - before) / (time.monotonic() - began)
     record_testsuite_property("idle_cpu_share", share)
     assert share < 0.05
-
-
-def test_boots_fast(image: Path, tmp_path: Path, record_testsuite_property: Any) -> None:
-    seconds = []
-    for attempt in range(5):
-        folder = tmp_path / str(attempt)
-        folder.mkdir()
-        with _guest(image, folder, (*PC, *TRANSITIONAL)) as running:
-            seconds.append(running.seconds_to_line)
-    record_testsuite_property("seconds_to_first_line", statistics.median(seconds))
-    assert min(seconds) < 0.4, seconds
 
 
 @pytest.mark.parametrize(
