@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -256,6 +257,14 @@ def _query(request: webob.Request, schema: Schema) -> dict[str, str]:
     return {key: items[-1] for key, items in checked.items()}
 
 
+def _encoded(body: dict[str, Any] | list[Any]) -> bytes:
+    """Encode an answer; orjson knows no number beyond 64 bits, as the count of an IPv6 network's addresses is."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        return json.dumps(body).encode()
+
+
 def _response(answer: Any, route: Route) -> webob.Response:
     reply = answer if isinstance(answer, Reply) else Reply(answer, route.status)
     response = webob.Response(status=reply.status, conditional_response=False)
@@ -270,7 +279,7 @@ def _response(answer: Any, route: Route) -> webob.Response:
         response.body = body
     elif isinstance(body, dict | list):
         response.content_type = reply.content_type
-        response.body = orjson.dumps(body)
+        response.body = _encoded(body)
     else:
         response.content_type = reply.content_type
         response.app_iter = body

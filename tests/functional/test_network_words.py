@@ -167,6 +167,16 @@ def test_only_the_fields_asked_for(door):
     assert all(set(zone) == {"name"} for zone in zones)
 
 
+def test_more_addresses_than_64_bits_count(door):
+    network = make(door, "network", ADMIN)
+    for cidr in ("fd00:1::/48", "10.0.0.0/24"):
+        make_subnet(door, network["id"], cidr, ADMIN)
+    path = f"/network-ip-availabilities/{network['id']}"
+    seen = ask(door, "GET", path, token=ADMIN)
+    assert seen.status_int == 200
+    assert seen.json["network_ip_availability"]["total_ips"] == (1 << 80) - 2 + 253
+
+
 def test_addresses_of_a_port_come_in_their_order(door):
     network = make(door, "network")
     make_subnet(door, network["id"], "10.0.0.0/24")
