@@ -106,6 +106,16 @@ def test_a_guest_without_a_server_and_a_server_without_a_guest_are_found(scene: 
     assert f"guest {stranger}" in list(scene.court.left_over())
 
 
+def test_guests_that_are_not_as_their_servers_are_found(scene: Scene) -> None:
+    shelved, rescued, small = scene.server(vm_state="shelved"), scene.server(vm_state="rescued"), scene.server(vcpus=2)
+    for server_id in (shelved, rescued, small):
+        scene.guest(server_id)
+    found = scene.court.differences()
+    assert any(shelved in line and "its guest is RUNNING" in line for line in found)
+    assert any(rescued in line and "was not booted from a rescue image" in line for line in found)
+    assert any(small in line and "its guest has 1/64" in line for line in found)
+
+
 def test_a_device_without_a_port_is_found(scene: Scene) -> None:
     directory = Path(scene.conf.state_path) / "devices"
     directory.mkdir()

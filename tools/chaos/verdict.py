@@ -27,6 +27,9 @@ POWERS = {
     VmState.RESIZED: {PowerState.RUNNING, PowerState.SHUTDOWN},
 }
 """How the guest of a server in that state stands."""
+PUT_AWAY = (VmState.SHELVED, VmState.SOFT_DELETED)
+"""Their guests don't run; one whose start had an error may, until it is asked for again."""
+ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
 GONE = (VmState.BUILDING, VmState.SHELVED_OFFLOADED, VmState.DELETED)
 ONCE = ("create", "start", "restore", "unshelve", "restart", "rescue", "unrescue")
 """Actions that boot a guest and must do it once however often they are begun."""
@@ -100,6 +103,8 @@ class Court:
             yield f"{where}, and its guest is {guest.power.name}"
         elif wanted is not None and row.power_state != guest.power:
             yield f"{where}, its power shown as {row.power_state}, and its guest is {guest.power.name}"
+        if self._strict and guest is not None and state in PUT_AWAY and guest.power in ALIVE:
+            yield f"{where}, and its guest is {guest.power.name}"
         if guest is not None and state in (VmState.ACTIVE, VmState.RESCUED):
             rescued = self._driver._extra(row.id, "rescue") is not None
             if rescued is not (state is VmState.RESCUED):
