@@ -95,7 +95,8 @@ def forget(namespace: Namespace, what: Lost) -> int:
     if not what.places:
         return 0
     with Conntrack(namespace) as conntrack:
-        ended = [each for each in conntrack.connections() if what.has(each)]
+        found = conntrack.connections({address for _, address in what.places}, what.zones)
+        ended = [each for each in found if what.has(each)]
         for each in ended:
             conntrack.delete(each)
     return len(ended)

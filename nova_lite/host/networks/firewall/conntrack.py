@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from nova_lite.host.networks.namespace import Namespace
@@ -61,12 +62,22 @@ class Conntrack:
         """Close the socket."""
         self._socket.close()
 
-    def connections(self) -> list[Connection]:
-        """Return what is open, of both IP versions. 100,000 take a second. :raises HostError: the kernel does not tell."""
+    def connections(self, addresses: Iterable[bytes] = (), zones: Iterable[int] = ()) -> list[Connection]:
+        """Return what is open, of both IP versions; given *addresses* or *zones*, at least what has one of them.
+
+        All of 100,000 take a second, those of some addresses a fifth of it: what has none of these bytes is not taken apart.
+
+        :raises HostError: the kernel does not tell.
+        """
+        needles = [
+            *addresses,
+            *(_ATTRIBUTE.pack(_ATTRIBUTE.size + 2, _ZONE) + zone.to_bytes(2, "big") for zone in zones),
+        ]
+        meant = re.compile(b"|".join(map(re.escape, needles)), re.DOTALL).search
         return [
             made
             for body in self._ask(_GET, _REQUEST | _DUMP, _FAMILY_HEADER.pack(socket.AF_UNSPEC, 0, 0))
-            if (made := _connection(body)) is not None
+            if meant(body) and (made := _connection(body)) is not None
         ]
 
     def delete(self, connection: Connection) -> None:
