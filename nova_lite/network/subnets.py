@@ -66,9 +66,17 @@ def create_many(
 
     def work(session: Session) -> Made:
         made = [_add(session, new, project_id, conf) for new in news]
-        return Made(made, touch.touch_network(session, *sorted({row.network_id for row in made})))
+        network_ids = sorted({row.network_id for row in made})
+        for network_id in network_ids:
+            _revise_network(session, network_id)
+        return Made(made, touch.touch_network(session, *network_ids))
 
     return store.transact(work)
+
+
+def _revise_network(session: Session, network_id: str) -> None:
+    """Let a network's revision grow: its subnets are part of it, as upstream has it."""
+    rows.revise(session, Network, network_id, {})
 
 
 def _add(session: Session, new: NewSubnet, project_id: str | None, conf: cfg.ConfigOpts | None) -> Subnet:
@@ -211,6 +219,7 @@ def change(store: Store, subnet_id: str, values: Mapping[str, Any], expected: in
                 "network.invalid_input",
             )
         rows.revise(session, Subnet, subnet_id, wanted, expected=expected)
+        _revise_network(session, row.network_id)
         return touch.touch_network(session, row.network_id)
 
     return store.transact(work)
@@ -249,6 +258,7 @@ def delete(store: Store, subnet_id: str, expected: int | None = None) -> list[st
         rows.check_revision(session, Subnet, subnet_id, expected)
         _let_go(session, row, in_use)
         hosts = touch.touch_network(session, row.network_id)
+        _revise_network(session, row.network_id)
         tags.forget(session, [subnet_id])
         session.execute(sql_delete(Subnet).where(Subnet.id == subnet_id).execution_options(**_QUIET))
         return hosts

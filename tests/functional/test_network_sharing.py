@@ -201,7 +201,7 @@ def test_tags_are_added_many_at_once(door):
 
 
 def test_only_the_revision_that_was_meant_is_changed(door):
-    found = network(door)
+    found = ask(door, "POST", "/networks", {"network": {}}).json["network"]["id"]
     path = f"/networks/{found}"
     assert ask(door, "PUT", path, {"network": {"name": "a"}}, If_Match="revision_number=0").status_int == 200
     late = ask(door, "PUT", path, {"network": {"name": "b"}}, If_Match="revision_number=0")
@@ -211,3 +211,25 @@ def test_only_the_revision_that_was_meant_is_changed(door):
     assert ask(door, "PUT", f"{path}/tags", {"tags": ["x"]}, If_Match="revision_number=7").status_int == 412
     assert ask(door, "DELETE", path, If_Match="nonsense").status_int == 400
     assert ask(door, "DELETE", path, If_Match="revision_number=1").status_int == 204
+
+
+def test_subnets_are_part_of_their_networks_revision(door):
+    made = ask(door, "POST", "/networks", {"network": {}}).json["network"]
+    path = f"/networks/{made['id']}"
+
+    def revision():
+        return ask(door, "GET", path).json["network"]["revision_number"]
+
+    wanted = {"network_id": made["id"], "ip_version": 4, "cidr": "10.0.0.0/24"}
+    subnet = ask(door, "POST", "/subnets", {"subnet": wanted}).json["subnet"]
+    assert revision() == 1
+    assert ask(door, "PUT", f"/subnets/{subnet['id']}", {"subnet": {"name": "x"}}).status_int == 200
+    assert revision() == 2
+    assert (
+        door.ask(
+            "PUT", f"/network/v2.0{path}", {"network": {"name": "x"}}, token=DEMO, If_Match="revision_number=1"
+        ).status_int
+        == 412
+    )
+    assert ask(door, "DELETE", f"/subnets/{subnet['id']}").status_int == 204
+    assert revision() == 3
