@@ -39,17 +39,21 @@ def add_arguments(parser: Any) -> None:
 
 
 def make_host(conf: cfg.ConfigOpts) -> tuple[Driver, Networks, Images]:
-    """Make this host's driver, networks and image cache: the real ones, or the fake ones with ``driver = fake``."""
+    """Make this host's driver, networks and image cache: the real ones, or the fake ones with ``driver = fake``.
+
+    :raises nova_lite.virt.driver.DriverError: libvirt's Python library is not installed.
+    """
+    from nova_lite.virt.load import load_driver
+
+    driver = load_driver(conf)
     if conf.compute.driver == "fake":
         from nova_lite.host.fake import FakeImages, FakeNetworks
-        from nova_lite.virt.fake import FakeDriver
 
-        return FakeDriver.from_conf(conf), FakeNetworks(), FakeImages()
+        return driver, FakeNetworks(), FakeImages()
     from nova_lite.host.images import HostImages
     from nova_lite.host.networks import HostNetworks
-    from nova_lite.virt.libvirt.driver import LibvirtDriver
 
-    return LibvirtDriver(conf), HostNetworks(conf), HostImages(conf)
+    return driver, HostNetworks(conf), HostImages(conf)
 
 
 def make_application(

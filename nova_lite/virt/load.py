@@ -1,4 +1,4 @@
-"""Make the driver that the configuration names; libvirt's library is imported only where it is used."""
+"""Make the driver that the configuration names; only that one is imported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import importlib
 from oslo_config import cfg
 
 from nova_lite.virt.driver import Driver, DriverError
-from nova_lite.virt.fake import FakeDriver
 
 
 def load_driver(conf: cfg.ConfigOpts) -> Driver:
@@ -16,6 +15,8 @@ def load_driver(conf: cfg.ConfigOpts) -> Driver:
     :raises DriverError: libvirt's Python library is not installed.
     """
     if conf.compute.driver == "fake":
+        from nova_lite.virt.fake import FakeDriver
+
         return FakeDriver.from_conf(conf)
     try:
         module = importlib.import_module("nova_lite.virt.libvirt.driver")

@@ -12,10 +12,11 @@ from sqlalchemy import select
 from user import User
 
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
-from nova_lite.db.models import Allocation, FixedIp, Image, Operation, Port, Server
+from nova_lite.db.models import Allocation, FixedIp, Image, Operation, Port, RemovedImage, Server
 from nova_lite.db.operations import UNFINISHED
 from nova_lite.db.store import Store
 from nova_lite.doctor import diagnosis, gathering, sight
+from nova_lite.image.files import Files
 from nova_lite.virt.fake import FakeDriver
 
 POWERS = {
@@ -187,7 +188,15 @@ class Court:
             directory = Path(self._conf.state_path) / name
             if directory.is_dir():
                 yield from (f"{name}/{path.name}" for path in directory.iterdir())
+        yield from self._image_files()
         yield from self.differences()
+
+    def _image_files(self) -> Iterator[str]:
+        """Say which files of the image store nobody will remove; halves of uploads are swept by their age."""
+        found = {path.name for path in Files(self._conf).root.iterdir() if path.suffix != ".part"}
+        with self._store.read() as session:
+            found -= {*session.scalars(select(Image.id)), *session.scalars(select(RemovedImage.id))}
+        yield from (f"images/{name}" for name in sorted(found))
 
 
 def _may_fail(row: Operation) -> bool:
