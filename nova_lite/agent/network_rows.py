@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -39,6 +39,7 @@ from nova_lite.host.network_state import (
     ServiceLeg,
     SubnetSpec,
 )
+from nova_lite.network.dhcp_option_types import is_of_the_other_version
 
 DHCP = "network:dhcp"
 INTERFACE = "network:router_interface"
@@ -256,14 +257,20 @@ def port_spec(row: Any, held: Addresses, qos: Mapping[str, QosSpec], group_ids: 
         secured=row.port_security_enabled,
         group_ids=group_ids,
         pairs=tuple((pair.get("mac_address") or "", pair["ip_address"]) for pair in row.allowed_address_pairs),
-        dhcp_options=tuple(
-            (option["opt_name"], str(option["opt_value"]), int(option.get("ip_version") or 4))
-            for option in row.extra_dhcp_opts
-            if option.get("opt_value") is not None
-        ),
+        dhcp_options=_dhcp_options(row.extra_dhcp_opts),
         qos=qos.get(row.qos_policy_id or row.network_qos_policy_id or ""),
         up=row.admin_state_up and row.network_up,
     )
+
+
+def _dhcp_options(options: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, str, int], ...]:
+    found = (
+        (option["opt_name"], str(option["opt_value"]), int(option.get("ip_version") or 4))
+        for option in options
+        if option.get("opt_value") is not None
+    )
+    # The host would refuse the port for it.
+    return tuple(option for option in found if not is_of_the_other_version(*option))
 
 
 def _network(

@@ -149,15 +149,34 @@ def typed(name: str, value: str, version: int) -> tuple[int, str]:
     :param name: of a known option, with or without ``option:``, or its number.
     :raises ValueError: no such option, or the value is not of its type; the text says which.
     """
-    name = name.removeprefix("option6:").removeprefix("option:")
-    known = NAMES.get(version)
-    if known is None:
-        raise ValueError(f"DHCP has versions 4 and 6, not {version}")
-    number, check = known.get(name) or _numbered(name, version)
+    name, number, check = _known(name, version)
     try:
         return number, check(value, version)
     except ValueError as error:
         raise ValueError(f"DHCP option {name} can't be {value[:64]!r}: {error}") from error
+
+
+def is_of_the_other_version(name: str, value: str, version: int) -> bool:
+    """Tell whether an option of addresses has ones of the IP version that is not *version*.
+
+    Clients that name no version (4) write it for ports on IPv6 networks, as upstream's own do. No guest can be given it.
+    """
+    try:
+        _, _, check = _known(name, version)
+        if check is not _addresses:
+            return False
+        _addresses(value, 4 if version == 6 else 6)
+    except ValueError:
+        return False
+    return True
+
+
+def _known(name: str, version: int) -> tuple[str, int, Callable[[str, int], str]]:
+    name = name.removeprefix("option6:").removeprefix("option:")
+    known = NAMES.get(version)
+    if known is None:
+        raise ValueError(f"DHCP has versions 4 and 6, not {version}")
+    return name, *(known.get(name) or _numbered(name, version))
 
 
 def _numbered(name: str, version: int) -> tuple[int, Callable[[str, int], str]]:

@@ -60,6 +60,8 @@ def follow_mac(current: Sequence[Mapping[str, str]], old: str, new: str) -> list
 def dhcp_options(current: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[str, Any]]) -> list[JsonDict]:
     """Return *current* options with *wanted* ones set; one without a value is taken away.
 
+    Addresses of the other IP version are taken, as Neutron takes them; hosts are not told of them.
+
     :raises Invalid: an option that is new has no value, there is no such option, or the value is not of its type.
     """
     found = {(option["opt_name"], option["ip_version"]): dict(option) for option in current}
@@ -67,7 +69,8 @@ def dhcp_options(current: Sequence[Mapping[str, Any]], wanted: Sequence[Mapping[
         key = (option["opt_name"], int(option.get("ip_version") or 4))
         if option.get("opt_value") is not None:
             try:
-                dhcp_option_types.typed(key[0], option["opt_value"], key[1])
+                if not dhcp_option_types.is_of_the_other_version(key[0], option["opt_value"], key[1]):
+                    dhcp_option_types.typed(key[0], option["opt_value"], key[1])
             except ValueError as error:
                 raise Invalid(f"Invalid input for extra_dhcp_opts. Reason: {error}.", "network.invalid_input") from None
             found[key] = {"opt_name": key[0], "opt_value": option["opt_value"], "ip_version": key[1]}

@@ -30,6 +30,7 @@ from nova_lite.db.store import Store
 from nova_lite.db.types import new_id
 from nova_lite.host.fake import FakeNetworks
 from nova_lite.host.network_state import HostState
+from nova_lite.host.networks import checks
 from nova_lite.network import security_groups, touch
 
 Add = Callable[..., Any]
@@ -244,6 +245,20 @@ def test_limits_and_rules(cloud: Cloud) -> None:
     assert qos is not None and (qos.egress_kbps, qos.egress_burst_kb, qos.ingress_kbps) == (1000, 100, None)
     (rule,) = state.groups[other].rules
     assert (rule.version, rule.protocol) == (6, 58), "ICMP of an IPv6 rule is ICMPv6"
+
+
+def test_a_dhcp_option_of_addresses_of_the_other_version_is_not_for_the_host(cloud: Cloud) -> None:
+    """The host would refuse the port for it."""
+    _, port = cloud.guest("h1", "10.0.0.10")
+    options = (("server-ip-address", "fd00::1", 4), ("dns-server", "10.0.0.1", 6), ("router", "10.0.0.9", 4))
+    stored = [{"opt_name": name, "opt_value": value, "ip_version": version} for name, value, version in options]
+    cloud.store.transact(
+        lambda session: session.execute(update(Port).where(Port.id == port).values(extra_dhcp_opts=stored))
+    )
+    state, _ = cloud.read("h1")
+    [found] = state.ports.values()
+    assert found.dhcp_options == (("router", "10.0.0.9", 4),)
+    checks.port(found, state.networks[found.network_id])
 
 
 def test_the_number_of_queries_does_not_grow(cloud: Cloud) -> None:

@@ -128,6 +128,8 @@ def test_the_mac_is_changed_where_nothing_is_bound(door):
         {"extra_dhcp_opts": [{"opt_name": "bootfile-name", "opt_value": "a\nb"}]},
         {"extra_dhcp_opts": [{"opt_name": "bootfile-name"}]},
         {"extra_dhcp_opts": [{"opt_name": "bootfile-name", "opt_value": "x", "ip_version": 5}]},
+        {"extra_dhcp_opts": [{"opt_name": "router", "opt_value": "fd00::1,10.0.0.1"}]},
+        {"extra_dhcp_opts": [{"opt_name": "router", "opt_value": "fd00::x"}]},
         {"dns_name": "a_b"},
         {"dns_name": "a\nb"},
         {"binding:vnic_type": "direct"},
@@ -155,6 +157,17 @@ def test_dhcp_options_and_names(door):
     changed = change(door, made, extra_dhcp_opts=wanted, dns_name="").json["port"]
     assert changed["extra_dhcp_opts"] == [{"opt_name": "bootfile-name", "opt_value": "b", "ip_version": 4}]
     assert changed["dns_assignment"][0]["hostname"] == "host-" + address.replace(".", "-")
+
+
+def test_a_dhcp_option_of_addresses_of_the_other_version(door):
+    """Clients write it for ports on IPv6 networks and name no version, as Tempest does."""
+    options = [
+        {"opt_name": "server-ip-address", "opt_value": "2015::badd"},
+        {"opt_name": "dns-server", "opt_value": "10.0.0.1", "ip_version": 6},
+    ]
+    made = port(door, network(door), extra_dhcp_opts=options)
+    assert made.status_int == 201, made.text
+    assert made.json["port"]["extra_dhcp_opts"] == [{"ip_version": 4, **option} for option in options]
 
 
 def test_what_only_a_networks_owner_chooses(door):
