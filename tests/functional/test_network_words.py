@@ -45,7 +45,7 @@ def test_a_subnets_bad_field_is_named(door, members, words):
         ({"extra_dhcp_opts": [{"opt_name": "mtu", "opt_value": "wide"}]}, ["extra_dhcp_opts", "mtu", "'wide'"]),
         ({"extra_dhcp_opts": [{"opt_name": "no-such", "opt_value": "1"}]}, ["extra_dhcp_opts", "'no-such'"]),
         ({"extra_dhcp_opts": [{"opt_name": "53", "opt_value": "1"}]}, ["extra_dhcp_opts", "53"]),
-        ({"extra_dhcp_opts": [{"opt_name": "dns-server", "opt_value": "fd00::1"}]}, ["extra_dhcp_opts", "dns-server"]),
+        ({"extra_dhcp_opts": [{"opt_name": "dns-server", "opt_value": "x"}]}, ["extra_dhcp_opts", "dns-server"]),
         ({"extra_dhcp_opts": [{"opt_name": "mtu,x", "opt_value": "1"}]}, ["opt_name", "of a DHCP option"]),
         ({"fixed_ips": [{"ip_address": "10.0.0.9"}, {"ip_address": "10.0.0.9"}]}, ["fixed_ips", "10.0.0.9"]),
         ({"fixed_ips": [{}]}, ["fixed_ips[0]", "'ip_address', 'subnet_id'"]),
