@@ -162,13 +162,6 @@ class _Follower:
         if local is not None:
             self._enter_port(local, packet)
             return
-        sharing = next(
-            (p for p in self._on(network) if any(_inside(packet.destination, pair) for _, pair in p.pairs)), None
-        )
-        if sharing is not None:
-            self.trace.add(bridge, f"{packet.destination} is shared by allowed pairs: to one of those that may hold it")
-            self._enter_port(sharing, packet)
-            return
         far = next((each for each in network.remote if packet.destination in each.addresses), None)
         if far is not None and not from_tunnel:
             device = devices.vxlan_name(network.number)
@@ -176,6 +169,13 @@ class _Follower:
                 self.trace.onward = (network.network_id, packet)
             return
         if self._by_floating(packet):
+            return
+        sharing = next(
+            (p for p in self._on(network) if any(_inside(packet.destination, pair) for _, pair in p.pairs)), None
+        )
+        if sharing is not None:
+            self.trace.add(bridge, f"{packet.destination} is shared by allowed pairs: to one of those that may hold it")
+            self._enter_port(sharing, packet)
             return
         if network.external:
             where = network.physical_network or "the outside"

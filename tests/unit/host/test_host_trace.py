@@ -138,6 +138,19 @@ def test_in_by_a_floating_ip() -> None:
     assert went(STATE, "172.24.4.50", 22).verdict == "dropped"
 
 
+def test_in_by_a_floating_ip_to_an_address_that_guests_share() -> None:
+    pairs = (("", "10.0.2.99"), ("", "10.0.0.0/16"))
+    ports = {**STATE.ports, "p00000000-06": replace(STATE.ports["p00000000-06"], pairs=pairs)}
+    shared = replace(ROUTER, floating=(FloatingSpec("f1", "172.24.4.50", "10.0.2.99", shared=True),))
+    state = replace(STATE, ports=ports, routers={"r1234567-1": shared})
+    found = went(state, "172.24.4.50", 80)
+    assert found.verdict == "arrives" and "comes to server db" in found.hops[-1].what
+    assert any("shared by allowed pairs" in hop.what for hop in found.hops)
+    # Who has an address of its own is not overlooked for a wide pair.
+    ports["p00000000-05"] = replace(ports["p00000000-05"], pairs=(("", "10.0.0.0/16"),))
+    assert went(replace(state, ports=ports), "10.0.1.9", 80).onward is not None
+
+
 def test_over_the_tunnel_and_in_at_the_other_host() -> None:
     found = went(STATE, "10.0.1.9", 80)
     assert found.verdict == "goes on"
