@@ -191,6 +191,41 @@ def test_pings_and_errors_of_open_connections(host: Station) -> None:
     assert a.hears(token, 2)
 
 
+def test_answers_of_our_own_services_pass_after_a_change(host: Station) -> None:
+    """DHCP renewed, DNS and metadata of a port in a closed group: the rules change between question and answer."""
+    network = host.network(7)
+    none = group()
+    a, service = host.boot(host.port(network, 5, [none]), host.port(network, 2, secured=False), groups=[none])
+
+    def passes(sender: Guest, receiver: Guest, source: str, to: str, ports: tuple[int, int]) -> bool:
+        token = secrets.token_bytes(20)
+        # The client's hardware address in a DHCP message is at 28 (RFC 2131, 2).
+        packet = ipv4(source, to, UDP, udp(*ports, bytes(28) + a.mac + token))
+        sender.send(ethernet(receiver.mac, sender.mac, 0x0800, packet))
+        return receiver.hears(token, 1)
+
+    service.ip("address", "add", "169.254.169.254/32", "dev", "eth0")
+    a.ip("route", "add", "169.254.169.254/32", "dev", "eth0")
+    listener = service.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind(("169.254.169.254", 80))
+    listener.listen()
+    metadata = a.socket(socket.AF_INET, socket.SOCK_STREAM)
+    metadata.connect(("169.254.169.254", 80))
+    answering, _ = listener.accept()
+    asked = [(68, 67), (3000, 53)]
+    for source, port in asked:
+        assert passes(a, service, address(a), "10.0.0.2", (source, port))
+    host.change(groups={**host.state.groups, **{each.group_id: each for each in [a_group(tcp_in(1))]}})
+    for source, port in asked:
+        assert passes(service, a, "10.0.0.2", address(a), (port, source)), port
+    answering.sendall(b"1")
+    assert metadata.recv(1) == b"1"
+    for each in (listener, metadata, answering):
+        each.close()
+    # What nobody asked for does not come.
+    assert not passes(service, a, "10.0.0.2", address(a), (53, 3002))
+
+
 def test_an_agent_that_starts_ends_what_its_rules_do_not_allow(host: Station) -> None:
     network = host.network(7)
     web = a_group(tcp_in(80), tcp_in(81))
