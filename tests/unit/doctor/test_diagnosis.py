@@ -124,6 +124,11 @@ def test_a_healthy_cloud_has_nothing() -> None:
     assert diagnose(Facts(moment=NOW)) == []
 
 
+def test_a_file_that_is_about_to_be_removed_is_no_difference() -> None:
+    waiting = replace(_sight(image_files={"i": 9000.0, "gone": 9000.0}), removed_images=frozenset({"gone"}))
+    assert diagnose(waiting) == []
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_each_difference_is_found_alone(kind: str) -> None:
     facts, object_id = BROKEN[kind]
