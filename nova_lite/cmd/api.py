@@ -52,7 +52,7 @@ def _work(conf: cfg.ConfigOpts, listener: socket.socket, parent: int) -> None:
     waker = Waker(bus.cast)
     application = parts.make_application(conf, store, waker, bus, wsgi.offload)
     presence = Presence(store, "nova-osapi_compute", conf.host, conf.compute.report_interval)
-    image_sweep = ImageSweep(store, conf)
+    image_sweep = ImageSweep(store, conf, wsgi.offload)
     presence.start()
     image_sweep.start()
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from oslo_config import cfg
 
@@ -17,11 +19,15 @@ EVERY_S = 30.0
 
 
 class ImageSweep:
-    """Sweeps the image store every half minute; any number of processes may do so side by side."""
+    """Sweeps the image store every half minute; any number of processes may do so side by side.
 
-    def __init__(self, store: Store, conf: cfg.ConfigOpts) -> None:
+    :param offload: removes a file off the server's hub, where this thread is one of the hub's.
+    """
+
+    def __init__(self, store: Store, conf: cfg.ConfigOpts, offload: Callable[..., Any] = images.inline) -> None:
         self._store = store
         self._conf = conf
+        self._offload = offload
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="image-sweep", daemon=True)
 
@@ -38,6 +44,6 @@ class ImageSweep:
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):
             try:
-                images.sweep(self._store, Files(self._conf))
+                images.sweep(self._store, Files(self._conf), offload=self._offload)
             except Exception as error:
                 LOG.warning("event=images-not-swept reason=%r (it is tried again)", str(error)[:200])

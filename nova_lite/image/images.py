@@ -9,7 +9,7 @@ import datetime
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,8 +159,15 @@ def _own(viewer: Viewer, image: Image) -> None:
         )
 
 
-def remove(store: Store, files: Files, viewer: Viewer, image_id: str) -> None:
+def inline(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run *function* here: what a process without a hub gives for *offload*."""
+    return function(*arguments)
+
+
+def remove(store: Store, files: Files, viewer: Viewer, image_id: str, offload: Callable[..., Any] = inline) -> None:
     """Delete an image, first its row and then its file (what a crash leaves between, :func:`sweep` removes).
+
+    A large file may take seconds to remove: *offload(function, *args)* does so off the server's hub.
 
     :raises Forbidden: it is protected, or another project's.
     """
@@ -173,7 +180,7 @@ def remove(store: Store, files: Files, viewer: Viewer, image_id: str) -> None:
         discard(session, Image.id == image_id)
 
     store.transact(work)
-    _remove_files(store, files, [image_id])
+    _remove_files(store, files, [image_id], offload)
     LOG.info("image=%s event=deleted", image_id)
 
 
@@ -277,7 +284,7 @@ def discard(session: Session, *conditions: Any) -> None:
         session.execute(insert(RemovedImage), [{"id": image_id, "created_at": now()} for image_id in found])
 
 
-def sweep(store: Store, files: Files, older_than_s: float = STALE_S) -> int:
+def sweep(store: Store, files: Files, older_than_s: float = STALE_S, offload: Callable[..., Any] = inline) -> int:
     """Remove the files of images that are gone, and what was left of uploads that died; return how many there were.
 
     An upload that is under way when its image goes finds out within some seconds, so only what went *older_than_s* ago is looked for.
@@ -289,17 +296,17 @@ def sweep(store: Store, files: Files, older_than_s: float = STALE_S) -> int:
         gone = list(
             session.scalars(select(RemovedImage.id).where(went).order_by(RemovedImage.created_at).limit(_MOST_SWEPT))
         )
-    _remove_files(store, files, gone)
+    _remove_files(store, files, gone, offload)
     unfinished = list(files.unfinished(time.time() - 10 * STALE_S))
     for path in unfinished:
         LOG.warning("event=unfinished-upload-removed file=%s", path.name)
-        path.unlink(missing_ok=True)
+        offload(path.unlink, True)
     return len(gone) + len(unfinished)
 
 
-def _remove_files(store: Store, files: Files, image_ids: list[str]) -> None:
+def _remove_files(store: Store, files: Files, image_ids: list[str], offload: Callable[..., Any]) -> None:
     for image_id in image_ids:
-        files.remove(image_id)
+        offload(files.remove, image_id)
     if image_ids:
         done = delete(RemovedImage).where(RemovedImage.id.in_(image_ids))
         store.transact(lambda session: session.execute(done.execution_options(synchronize_session=False)))

@@ -140,7 +140,7 @@ def show(call: Call) -> dict[str, Any]:
 def delete(call: Call) -> None:
     """Delete an image."""
     row = _one(call)
-    images.remove(call.store, Files(call.services.conf), _viewer(call), row.id)
+    images.remove(call.store, Files(call.services.conf), _viewer(call), row.id, call.services.offload)
 
 
 def metadata(call: Call) -> dict[str, Any]:

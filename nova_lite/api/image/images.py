@@ -174,7 +174,7 @@ def delete(call: Call) -> None:
     """Delete an image and its data."""
     with call.store.read() as session:
         _authorize(call, images.get(session, viewer(call), call.params["id"]))
-    images.remove(call.store, Files(call.services.conf), viewer(call), call.params["id"])
+    images.remove(call.store, Files(call.services.conf), viewer(call), call.params["id"], call.services.offload)
 
 
 def add_tag(call: Call) -> None:
