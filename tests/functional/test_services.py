@@ -59,9 +59,11 @@ class Site:
             self.processes.append(subprocess.Popen(line, stderr=log, stdout=log))
         return self.processes[-1]
 
-    def ask(self, method: str, path: str, body: Any = None, token: str = "") -> tuple[int, Any, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, token: str = "", kind: str = "application/json"
+    ) -> tuple[int, Any, Any]:
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)) as connection:
-            headers = {"Content-Type": "application/json"} | ({"X-Auth-Token": token} if token else {})
+            headers = ({"Content-Type": kind} if kind else {}) | ({"X-Auth-Token": token} if token else {})
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
             content = response.read()
@@ -171,6 +173,20 @@ def test_the_front_door_with_workers(site: Site) -> None:
     parent.terminate()
     assert parent.wait(20) == 0
     assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_a_body_whose_type_nobody_says_is_json(site: Site) -> None:
+    """As for upstream's services; a server that calls it text/plain would have it refused."""
+    site.run("api")
+    site.wait()
+    token = site.login()
+    networks = "/network/v2.0/networks"
+    status, _, made = site.ask("POST", networks, {"network": {"name": "a"}}, token, kind="")
+    assert status == 201, made
+    path = f"{networks}/{made['network']['id']}"
+    status, _, changed = site.ask("PUT", path, {"network": {"name": "b"}}, token, kind="")
+    assert status == 200 and changed["network"]["name"] == "b", changed
+    assert site.ask("PUT", path, {"network": {"name": "c"}}, token, kind="text/plain")[0] == 415
 
 
 def test_workers_end_when_their_parent_is_killed(site: Site) -> None:

@@ -35,6 +35,13 @@ class _Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]
     server_version = "nova-lite"
     sys_version = ""
 
+    def get_environ(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environ()
+        if self.headers.get("content-type") is None:
+            # eventlet says text/plain then, which no client did.
+            environ["CONTENT_TYPE"] = ""
+        return environ
+
     def log_message(self, format: str, *args: Any) -> None:
         LOG.debug("http " + format, *args)
 
