@@ -254,3 +254,31 @@ def test_beyond_the_last_page_the_way_leads_back(door):
     assert pages == [["a", "b"], ["c", "d"], []]
     last = ask(door, "GET", links["previous"]).json["networks"]
     assert [each["name"] for each in last] == ["c", "d"]
+
+
+def test_backwards_from_the_end(door):
+    for name in "abcde":
+        network(door, name=name)
+    path, pages = "/networks?limit=2&sort_key=name&page_reverse=True", []
+    while path:
+        reply = ask(door, "GET", path).json
+        pages.append([each["name"] for each in reply["networks"]])
+        links = {link["rel"]: link["href"].partition("/v2.0")[2] for link in reply.get("networks_links", ())}
+        path = links.get("previous")
+    assert pages == [["d", "e"], ["b", "c"], ["a"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "noun"),
+    [("/security-groups", "security_group"), ("/address-groups", "address_group"), ("/qos/policies", "policy")],
+)
+def test_links_lead_to_the_path_that_was_asked(door, path, noun):
+    for name in "ab":
+        assert ask(door, "POST", path, {noun: {"name": name}}, ADMIN).status_int == 201
+    plural = "policies" if noun == "policy" else f"{noun}s"
+    first = ask(door, "GET", f"{path}?limit=1&sort_key=name", token=ADMIN).json
+    assert len(first[plural]) == 1
+    links = {link["rel"]: link["href"].partition("/v2.0")[2] for link in first[f"{plural}_links"]}
+    second = ask(door, "GET", links["next"], token=ADMIN)
+    assert second.status_int == 200 and len(second.json[plural]) == 1
+    assert second.json[plural][0]["name"] > first[plural][0]["name"]

@@ -62,6 +62,10 @@ def test_a_floating_ip_from_taking_to_giving_back(door, cloud):
     # What says nothing of the port leaves it.
     assert update(door, made, description="new").json["floatingip"]["port_id"] == cloud["port"]
     assert update(door, made, port_id=None).json["floatingip"]["status"] == "DOWN"
+    assert update(door, made, port_id=cloud["port"]).json["floatingip"]["port_id"] == cloud["port"]
+    assert update(door, made).json["floatingip"]["port_id"] is None, (
+        "a body without a member takes it away, as upstream"
+    )
     assert ask(door, "PUT", f"/floatingips/{made['id']}/tags", {"tags": ["a"]}).status_int == 200
     assert ask(door, "GET", f"/floatingips/{made['id']}").json["floatingip"]["tags"] == ["a"]
     assert ask(door, "DELETE", f"/floatingips/{made['id']}").status_int == 204

@@ -192,24 +192,27 @@ def page(call: Call, collection: str, items: Sequence[dict[str, Any]]) -> dict[s
     if call.query.get("limit") is not None and ordered:
         full = len(ordered) >= (_limit(call) or 0)
         if full or reverse:
-            links.append({"rel": "next", "href": _link(call, collection, ordered[-1]["id"], reverse=False)})
-        if call.query.get("marker") is not None and (full or not reverse):
-            links.append({"rel": "previous", "href": _link(call, collection, ordered[0]["id"], reverse=True)})
+            links.append({"rel": "next", "href": _link(call, ordered[-1]["id"], reverse=False)})
+        # Backwards from the end there is no marker yet.
+        if full if reverse else call.query.get("marker") is not None:
+            links.append({"rel": "previous", "href": _link(call, ordered[0]["id"], reverse=True)})
     elif call.query.get("limit") is not None and call.query.get("marker") is not None and not reverse:
         # Beyond the end: the page before is the last one.
-        links.append({"rel": "previous", "href": _link(call, collection, None, reverse=True)})
+        links.append({"rel": "previous", "href": _link(call, None, reverse=True)})
     if links:
         answer[f"{collection}_links"] = links
     return answer
 
 
-def _link(call: Call, collection: str, marker: str | None, *, reverse: bool) -> str:
+def _link(call: Call, marker: str | None, *, reverse: bool) -> str:
+    # Not the collection's name: its path may be another (``security_groups``, ``policies``).
+    path = call.request.path.partition("/v2.0")[2]
     kept = [(name, value) for name, value in call.request.GET.items() if name not in ("marker", "page_reverse")]
     if marker is not None:
         kept.append(("marker", marker))
     if reverse:
         kept.append(("page_reverse", "True"))
-    return f"{call.services.endpoint}{ROOT}/{collection}?{urlencode(kept)}"
+    return f"{call.services.endpoint}{ROOT}{path}?{urlencode(kept)}"
 
 
 def one(call: Call, member: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -115,7 +115,8 @@ def update(call: Call) -> dict[str, Any]:
         found.floating.id,
         {name: wanted[name] for name in ("description", "qos_policy_id") if name in wanted},
         collections.scope(call),
-        sets_target="port_id" in wanted or bool(wanted.get("fixed_ip_address")),
+        # A body without a member is upstream's first way to let it lead nowhere, and still works there.
+        sets_target="port_id" in wanted or bool(wanted.get("fixed_ip_address")) or not wanted,
         target=_target(wanted),
         expected=collections.expected(call),
     )
