@@ -144,6 +144,35 @@ def test_messages_name_the_field(door, server_id):
         assert reply.status_int == 400 and text in reply.json["badRequest"]["message"], reply.text
 
 
+def test_what_no_number_or_time_can_hold_is_no_error_of_ours(door, server_id):
+    huge = "9" * 40
+    assert ask(door, "GET", f"/flavors?minDisk={huge}", version=LATEST).json == {"flavors": []}
+    assert len(ask(door, "GET", f"/flavors?minRam=-{huge}", version=LATEST).json["flavors"]) == 2
+    for moment in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"):
+        assert ask(door, "GET", f"/servers?changes-since={moment}", version=LATEST).status_int == 400
+
+
+def test_limits_written_as_text_have_bounds_too(door):
+    add_project(door, "demo")
+    for value in ("9999999999", "-5", -2, 2**31):
+        for path, member in (("/os-quota-sets/demo", "quota_set"), ("/os-quota-class-sets/default", "quota_class_set")):
+            reply = ask(door, "PUT", path, {member: {"cores": value}}, token=ADMIN)
+            assert reply.status_int == 400 and "cores" in reply.text
+    assert ask(door, "PUT", "/os-quota-sets/demo", {"quota_set": {"cores": "-1"}}, token=ADMIN).status_int == 200
+    group = {"name": "x", "policy": "anti-affinity", "rules": {"max_server_per_host": "0"}}
+    assert ask(door, "POST", "/os-server-groups", {"server_group": group}, version=LATEST).status_int == 400
+
+
+def test_a_tag_may_be_written_in_any_script(door, server_id):
+    path = f"/servers/{server_id}/tags/%F0%9F%98%80%20%C3%BC"
+    made = ask(door, "PUT", path, version="2.26")
+    assert made.status_int == 201
+    # A header can't carry it as it is: the server would close the connection without an answer.
+    assert made.headers["Location"].isascii() and made.headers["Location"].endswith("/tags/%F0%9F%98%80%20%C3%BC")
+    assert ask(door, "GET", f"/servers/{server_id}/tags", version="2.26").json == {"tags": ["\U0001f600 \u00fc"]}
+    assert ask(door, "GET", path, version="2.26").status_int == 204
+
+
 def test_hints_that_name_servers_name_them_by_id(door, server_id):
     def hinted(**hints: Any) -> int:
         body = {"server": {"name": "x", "imageRef": IMAGE, "flavorRef": "1"}, "os:scheduler_hints": hints}

@@ -211,6 +211,11 @@ def test_a_protected_image_stays_and_a_deleted_one_leaves_no_bytes(image_door, t
     assert make(image_door, id=image["id"])["id"] == image["id"]
 
 
+def test_a_time_that_utc_does_not_have_is_refused(image_door):
+    for moment in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"):
+        assert image_door.ask("GET", f"/image/v2/images?created_at=gt:{moment}").status_int == 400
+
+
 def test_an_id_whose_file_is_still_to_go_is_not_given_again(image_door):
     image = make(image_door)
     image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", b"bytes")

@@ -154,7 +154,8 @@ def _find(call: Call) -> list[Flavor]:
 def _minimum(call: Call, name: str) -> int:
     text = call.query.get(name)
     try:
-        return 0 if text is None else int(text)
+        # No flavor has more than the largest of what one may be made with; databases refuse greater numbers.
+        return 0 if text is None else max(0, min(int(text), parameters.LARGEST))
     except ValueError:
         raise Invalid(f"Invalid {name} filter [{text}]", "flavor.filter") from None
 

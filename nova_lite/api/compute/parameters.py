@@ -90,11 +90,10 @@ def moment(text: str) -> datetime.datetime:
     """Read an ISO 8601 moment as naive UTC. :raises Invalid: it is none."""
     try:
         value = datetime.datetime.fromisoformat(text.strip().replace(" ", "+") if "T" in text else text.strip())
-    except ValueError:
+        # The first and the last hours there are have no time in UTC.
+        return value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         raise Invalid(f"Invalid time '{text}'; it must be as 2026-01-31T12:00:00Z.", "request.query") from None
-    if value.tzinfo is None:
-        return value
-    return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def shortest_ip(text: str) -> str:

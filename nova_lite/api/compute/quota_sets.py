@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nova_lite.api.compute import parameters
@@ -11,6 +11,7 @@ from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
 from nova_lite.compute import projects, quota_sets, quotas
 from nova_lite.compute.quotas import FILES, NETWORK
+from nova_lite.errors import Invalid
 
 _ALWAYS = (*quotas.SERVERS, "metadata_items", "key_pairs")
 _GROUPS = ("server_groups", "server_group_members")
@@ -95,13 +96,26 @@ def show_detail(call: Call) -> dict[str, Any]:
     return {"quota_set": {"id": project_id, **shown}}
 
 
+def _values(wanted: Mapping[str, Any]) -> dict[str, int]:
+    """Read limits, which may be numbers or texts of one. :raises Invalid: one is out of bounds, which a schema can't say of a text."""
+    values = {name: int(value) for name, value in wanted.items()}
+    for name, value in values.items():
+        if not quotas.UNLIMITED <= value <= parameters.LARGEST:
+            raise Invalid(
+                f"Invalid input for field/attribute {name}. Value: {value}. It must be at least -1, which is unlimited, "
+                f"and at most {parameters.LARGEST}",
+                "quota.out_of_bounds",
+            )
+    return values
+
+
 def update(call: Call) -> dict[str, Any]:
     """Set a project's limits, or those of one user in it."""
     project_id = _project(call)
     wanted = dict(call.body["quota_set"])
     force = truth(wanted.pop("force", False))
     wanted.pop("tenant_id", None)
-    values = {name: int(value) for name, value in wanted.items()}
+    values = _values(wanted)
     found = quota_sets.update(call.services.conf, call.store, project_id, values, user_id=_user(call), force=force)
     return {"quota_set": _only(found, _names(call.version.minor))}
 
@@ -120,6 +134,6 @@ def show_class(call: Call) -> dict[str, Any]:
 
 def update_class(call: Call) -> dict[str, Any]:
     """Set a class's limits; ``default``'s are what every project begins with."""
-    values = {name: int(value) for name, value in call.body["quota_class_set"].items()}
+    values = _values(call.body["quota_class_set"])
     found = quota_sets.update_class(call.services.conf, call.store, call.params["name"], values)
     return {"quota_class_set": _only(found, _class_names(call.version.minor))}

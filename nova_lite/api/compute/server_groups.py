@@ -82,6 +82,10 @@ def create(call: Call) -> dict[str, Any]:
     wanted = call.body["server_group"]
     policy = wanted["policy"] if call.version.minor >= 64 else wanted["policies"][0]
     rules = {name: int(value) for name, value in (wanted.get("rules") or {}).items()}
+    if any(value < 1 for value in rules.values()):
+        raise Invalid(
+            "Invalid input for field/attribute max_server_per_host. It must be at least 1", "server_group.rules"
+        )
     if rules and policy != server_groups.ANTI_AFFINITY:
         raise Invalid("Only anti-affinity policy supports rules.", "server_group.rules")
     group = server_groups.create(

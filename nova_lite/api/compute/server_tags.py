@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from nova_lite.api.compute import access, paging, parameters
 from nova_lite.api.context import Call
@@ -48,7 +49,7 @@ def add(call: Call) -> Reply:
     servers.edit(call.store, record.id, "tags", with_it)
     if not new:
         return Reply(status=204)
-    location = f"{call.services.endpoint}{paging.ROOT}/servers/{record.id}/tags/{tag}"
+    location = f"{call.services.endpoint}{paging.ROOT}/servers/{record.id}/tags/{quote(tag, safe='')}"
     return Reply(status=201, headers={"Location": location})
 
 

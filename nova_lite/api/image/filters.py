@@ -86,12 +86,12 @@ def _moment(key: str, value: str) -> Any:
     text = rest if compare else value
     try:
         moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
+        if moment.tzinfo:
+            moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
         raise Invalid(
             f"{key} must be an ISO 8601 time, maybe with gt:, gte:, lt:, lte:, eq: or neq: before it."
         ) from None
-    if moment.tzinfo:
-        moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
     return (compare or operator.eq)(getattr(Image, key), moment)
 
 
