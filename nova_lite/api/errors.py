@@ -119,6 +119,7 @@ def _image(fault: Fault) -> webob.Response:
 
 _NETWORK_KINDS = {
     "policy.forbidden": "PolicyNotAuthorized",
+    "network.mtu_subnet_conflict": "NetworkMTUSubnetConflict",
     "request.no_route": "HTTPNotFound",
     "request.method": "HTTPMethodNotAllowed",
     "request.unsupported_media": "HTTPUnsupportedMediaType",

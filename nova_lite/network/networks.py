@@ -292,9 +292,9 @@ def _check_change(
         mtu(conf, Segment(row.network_type), values["mtu"])
         query = select(Subnet.id).where(Subnet.network_id == row.id, Subnet.ip_version == 6).limit(1)
         if values["mtu"] < LEAST_MTU_IPV6 and session.scalar(query) is not None:
-            raise Invalid(
+            raise Conflict(
                 f"Invalid input for mtu. Reason: the network has an IPv6 subnet, which needs {LEAST_MTU_IPV6} at least.",
-                "network.invalid_input",
+                "network.mtu_subnet_conflict",
             )
 
 

@@ -151,6 +151,11 @@ def _set_security(
         wanted["allowed_address_pairs"] = port_rules.pairs(wanted["allowed_address_pairs"], mac)
     secured = wanted.get("port_security_enabled", row.port_security_enabled)
     current = tuple(session.scalars(select(PortSecurityGroup.group_id).where(PortSecurityGroup.port_id == row.id)))
+    if not secured and current and group_ids is None:
+        raise Conflict(
+            "Port has security group associated. Cannot disable port security until security group is removed.",
+            "network.port_security_port_has_security_group",
+        )
     port_rules.check_security(
         secured,
         current if group_ids is None else group_ids,

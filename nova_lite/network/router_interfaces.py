@@ -140,7 +140,7 @@ def add_port(
 
     def work(session: Session, router: Router) -> Interface:
         port = _port(session, port_id, project_id)
-        if port.device_id and port.device_id != router_id:
+        if port.device_id:
             raise Conflict(
                 f"Unable to complete operation on port {port_id} for network {port.network_id}. Port already has an "
                 f"attached device {port.device_id}.",

@@ -86,10 +86,10 @@ def _add(session: Session, new: NewSubnet, project_id: str | None, conf: cfg.Con
     if owner is None:
         raise networks.not_found(new.network_id)
     if new.ip_version == 6 and owner.mtu < networks.LEAST_MTU_IPV6:
-        raise Invalid(
+        raise Conflict(
             f"Invalid input for ip_version. Reason: the network's mtu is {owner.mtu}, and IPv6 needs "
             f"{networks.LEAST_MTU_IPV6} at least.",
-            "network.invalid_input",
+            "network.mtu_subnet_conflict",
         )
     if conf is not None:
         quotas.take(session, conf, owner.project_id, "subnet")

@@ -69,7 +69,9 @@ def test_port_security_off(door):
     pairs = [{"ip_address": "10.0.0.9"}]
     assert port(door, found, port_security_enabled=False, allowed_address_pairs=pairs).status_int == 409
     secured = port(door, found).json["port"]
-    assert change(door, secured, port_security_enabled=False).status_int == 400
+    refused = change(door, secured, port_security_enabled=False)
+    assert refused.status_int == 409
+    assert refused.json["NeutronError"]["type"] == "PortSecurityPortHasSecurityGroup"
     assert change(door, secured, port_security_enabled=False, security_groups=[]).status_int == 200
     plain = network(door, port_security_enabled=False)
     assert port(door, plain).json["port"]["port_security_enabled"] is False

@@ -176,6 +176,8 @@ def test_a_network_is_joined_by_a_port(door):
     other = make(door, "router")
     busy = join(door, other["id"], port_id=port["id"])
     assert busy.status_int == 409 and kind(busy) == "PortInUse"
+    again = join(door, router["id"], port_id=port["id"])
+    assert again.status_int == 409 and kind(again) == "PortInUse"
     bare = make(door, "port", network_id=network["id"], fixed_ips=[])
     assert join(door, other["id"], port_id=bare["id"]).status_int == 400
     assert join(door, other["id"], port_id=new_id()).status_int == 404

@@ -207,6 +207,8 @@ def test_only_the_revision_that_was_meant_is_changed(door):
     late = ask(door, "PUT", path, {"network": {"name": "b"}}, If_Match="revision_number=0")
     assert late.status_int == 412 and late.json["NeutronError"]["type"] == "RevisionNumberConstraintFailed"
     assert ask(door, "GET", path).json["network"]["name"] == "a"
+    # A client's "the one before" of a network that nobody changed yet.
+    assert ask(door, "PUT", path, {"network": {"name": "b"}}, If_Match="revision_number=-1").status_int == 412
     assert ask(door, "DELETE", path, If_Match="revision_number=0").status_int == 412
     assert ask(door, "PUT", f"{path}/tags", {"tags": ["x"]}, If_Match="revision_number=7").status_int == 412
     assert ask(door, "DELETE", path, If_Match="nonsense").status_int == 400

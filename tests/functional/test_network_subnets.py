@@ -95,10 +95,10 @@ def test_an_ipv6_subnet_that_can_not_be(door, members):
 
 
 def test_ipv6_needs_its_mtu(door):
-    assert subnet(door, network(door, mtu=1279), "fd00::/64", 6).status_int == 400
+    assert subnet(door, network(door, mtu=1279), "fd00::/64", 6).status_int == 409
     found = network(door, mtu=1280)
     assert subnet(door, found, "fd00::/64", 6, gateway_ip="fe80::1").json["subnet"]["gateway_ip"] == "fe80::1"
-    assert ask(door, "PUT", f"/networks/{found}", {"network": {"mtu": 1279}}).status_int == 400
+    assert ask(door, "PUT", f"/networks/{found}", {"network": {"mtu": 1279}}).status_int == 409
 
 
 def test_a_subnet_is_changed(door):

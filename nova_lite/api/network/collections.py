@@ -153,7 +153,7 @@ def _commas(texts: Sequence[str]) -> list[str]:
     return [tag for text in texts for tag in text.split(",") if tag]
 
 
-_IF_MATCH = re.compile(r"revision_number=([0-9]{1,9})")
+_IF_MATCH = re.compile(r"revision_number=(-?[0-9]{1,9})")
 
 
 def expected(call: Call) -> int | None:
