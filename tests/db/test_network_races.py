@@ -168,7 +168,7 @@ def test_a_network_is_lent_to_one_project_once(store):
 
 def test_tags_that_are_added_at_once_are_all_there(store):
     found = networks.create(store, NewNetwork("project")).network.id
-    at_once(10, lambda index: tags.add(store, Network, found, f"t{index % 5}"))
+    at_once(10, lambda index: tags.add(store, Network, found, [f"t{index % 5}"]))
     assert tags.read(store, found) == [f"t{index}" for index in range(5)]
     with store.read() as session:
         assert session.get_one(Network, found).revision == 10

