@@ -279,9 +279,9 @@ def test_the_number_of_queries_does_not_grow(cloud: Cloud) -> None:
     assert counts[0] == counts[1] <= 25
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_server_that_comes_is_not_looked_for_among_all_the_hosts_ports(cloud: Cloud) -> None:
-    if cloud.store.backend != "sqlite":
-        pytest.skip("the others know how many ports a host has")
+    """The other databases know how many ports a host has."""
     server, port = cloud.guest("h1", "10.0.0.10")
     plans: list[str] = []
 

@@ -160,8 +160,7 @@ def test_a_channel_alone_begins_nothing(running: Cloud) -> None:
 def test_what_is_no_spice_is_told_so_and_spoils_no_token(running: Cloud, said: bytes, why: str) -> None:
     url = place(running)
     channel = Channel(url)
-    for at in range(0, len(said), 5):
-        channel.write(said[at : at + 5])
+    channel.write(said)
     assert why in channel.ended()
     Seat(url).close()
 
