@@ -363,7 +363,8 @@ def cloud_on_a_host(images: Path, **options: object) -> Iterator[Cloud]:
                 yield cloud
             finally:
                 cloud.remove()
-        assert host.domains() == []
+        left = host.domains()
+        assert left == [], f"{left}: {cloud.log.read_text(errors='replace')[-60000:] if cloud.log.exists() else None}"
         assert host.links() == []
     finally:
         host.remove()
