@@ -7,6 +7,7 @@ can never disagree: an object in a transitional state always has an unfinished o
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import bindparam, or_, select, update
@@ -82,7 +83,7 @@ def begin(
     transition = TRANSITIONS[action]
     check(server, action)
     _check_adopted(server, action)
-    if server.host is None and queue == "agent" and action not in ("delete", "restore"):
+    if server.host is None and queue == "agent" and action not in _WITHOUT_HOST:
         raise Conflict(f"Instance {server.id} has no host; delete it and make it anew.", "server.no_host")
     if transition.interrupts:
         abandon(session, server.id)
@@ -99,14 +100,8 @@ def begin(
             raise NotFound(f"Instance {server.id} could not be found.", "server.not_found")
         check(server, action)
     _log(server.id, action, "begun", caller.request_id)
-    if action == "delete" and server.host is None:
-        end_deleted(session, server.id)
-        record_done(session, caller, server, action)
-        return None
-    if action == "restore" and server.host is None:
-        # It was offloaded just when it was deleted: that is where it stands again, and an unshelve brings it back.
-        where = {"vm_state": VmState.SHELVED_OFFLOADED.value, "task_state": None, "deleted_at": None}
-        _set(session, server.id, action, where)
+    if server.host is None and action in _WITHOUT_HOST:
+        _WITHOUT_HOST[action](session, server)
         record_done(session, caller, server, action)
         return None
     operation = operations.submit(
@@ -122,6 +117,19 @@ def begin(
     )
     operation.not_before = not_before
     return operation
+
+
+def _restore_offloaded(session: Session, server: Server) -> None:
+    """Put a server back where it stood: it was offloaded just when it was deleted, and an unshelve brings it back."""
+    where = {"vm_state": VmState.SHELVED_OFFLOADED.value, "task_state": None, "deleted_at": None}
+    _set(session, server.id, "restore", where)
+
+
+_WITHOUT_HOST: dict[str, Callable[[Session, Server], None]] = {
+    "delete": lambda session, server: end_deleted(session, server.id),
+    "restore": _restore_offloaded,
+}
+"""What is done at once to a server that is on no host: there is no agent that could do it."""
 
 
 def _unchanged(server: Server, transition: Transition) -> list[Any]:

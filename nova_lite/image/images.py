@@ -296,21 +296,29 @@ def sweep(store: Store, files: Files, older_than_s: float = STALE_S, offload: Ca
         gone = list(
             session.scalars(select(RemovedImage.id).where(went).order_by(RemovedImage.created_at).limit(_MOST_SWEPT))
         )
-    _remove_files(store, files, gone, offload)
+    removed = _remove_files(store, files, gone, offload)
     unfinished = list(files.unfinished(time.time() - 10 * STALE_S))
     for path in unfinished:
         LOG.warning("event=unfinished-upload-removed file=%s", path.name)
         offload(path.unlink, True)
-    return len(gone) + len(unfinished)
+    return removed + len(unfinished)
 
 
-def _remove_files(store: Store, files: Files, image_ids: list[str], offload: Callable[..., Any]) -> None:
+def _remove_files(store: Store, files: Files, image_ids: list[str], offload: Callable[..., Any]) -> int:
+    """Remove files and forget their images; one that can't be removed stays remembered, and keeps no other."""
+    gone = []
     for image_id in image_ids:
-        offload(files.remove, image_id)
-    if image_ids:
-        done = delete(RemovedImage).where(RemovedImage.id.in_(image_ids))
+        try:
+            offload(files.remove, image_id)
+        except OSError as error:
+            LOG.error("image=%s event=file-not-removed reason=%r (it is tried again)", image_id, str(error))
+        else:
+            gone.append(image_id)
+    if gone:
+        done = delete(RemovedImage).where(RemovedImage.id.in_(gone))
         store.transact(lambda session: session.execute(done.execution_options(synchronize_session=False)))
-        LOG.info("event=image-files-removed images=%d first=%s", len(image_ids), image_ids[0])
+        LOG.info("event=image-files-removed images=%d first=%s", len(gone), gone[0])
+    return len(gone)
 
 
 def _count(result: Any) -> int:

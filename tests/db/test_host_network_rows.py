@@ -106,6 +106,22 @@ class Cloud:
         self.add(PortSecurityGroup(port_id=port, group_id=self.group))
         return server, port
 
+    def floating_ip(self, address: str, port: str, fixed: str) -> None:
+        """Let an address of the outside lead to a port's *fixed* one."""
+        outer = self.port(self.outside, self.outside_subnet, address, owner="network:floatingip")
+        self.add(
+            FloatingIp(
+                id=new_id(),
+                project_id="project",
+                floating_network_id=self.outside,
+                floating_port_id=outer,
+                address=address,
+                port_id=port,
+                fixed_address=fixed,
+                router_id=self.router,
+            )
+        )
+
     def read(self, host: str, **options: Any) -> Any:
         with self.store.read() as session:
             return read_host_state(session, host, **options)
@@ -125,19 +141,7 @@ def test_a_host_without_guests_has_nothing(cloud: Cloud) -> None:
 def test_all_that_concerns_a_host(cloud: Cloud) -> None:
     server, port = cloud.guest("h1", "10.0.0.10")
     _, far = cloud.guest("h2", "10.0.0.20")
-    floating_port = cloud.port(cloud.outside, cloud.outside_subnet, "172.24.4.20", owner="network:floatingip")
-    cloud.add(
-        FloatingIp(
-            id=new_id(),
-            project_id="project",
-            floating_network_id=cloud.outside,
-            floating_port_id=floating_port,
-            address="172.24.4.20",
-            port_id=port,
-            fixed_address="10.0.0.10",
-            router_id=cloud.router,
-        )
-    )
+    cloud.floating_ip("172.24.4.20", port, "10.0.0.10")
     state, lacking = cloud.read("h1")
     assert set(state.networks) == {cloud.inside, cloud.beside, cloud.outside}
     assert set(state.ports) == {port}
@@ -156,19 +160,7 @@ def test_all_that_concerns_a_host(cloud: Cloud) -> None:
 def test_a_floating_ip_to_an_address_that_ports_share(cloud: Cloud) -> None:
     """It concerns each host with a port that may have the address, as long as the port that stands for it is on none."""
     standing = cloud.port(cloud.inside, cloud.inside_subnet, "10.0.0.99", owner="")
-    outer = cloud.port(cloud.outside, cloud.outside_subnet, "172.24.4.20", owner="network:floatingip")
-    cloud.add(
-        FloatingIp(
-            id=new_id(),
-            project_id="project",
-            floating_network_id=cloud.outside,
-            floating_port_id=outer,
-            address="172.24.4.20",
-            port_id=standing,
-            fixed_address="10.0.0.99",
-            router_id=cloud.router,
-        )
-    )
+    cloud.floating_ip("172.24.4.20", standing, "10.0.0.99")
     _, first = cloud.guest("h1", "10.0.0.10")
     cloud.guest("h2", "10.0.0.20")
 
@@ -361,18 +353,7 @@ def test_what_came_and_went_makes_the_same_state_as_all_read_anew(cloud: Cloud) 
     cloud.store.transact(lambda session: session.execute(update(Server).where(Server.id == moved).values(host="h1")))
     keeper.plug(moved, (far,))
     assert keeper.state == whole() and not keeper.state.networks[cloud.inside].remote, "it was on the other host"
-    outer = cloud.port(cloud.outside, cloud.outside_subnet, "172.24.4.50", owner="network:floatingip")
-    floating = FloatingIp(
-        id=new_id(),
-        project_id="project",
-        floating_network_id=cloud.outside,
-        floating_port_id=outer,
-        address="172.24.4.50",
-        port_id=port,
-        fixed_address="10.0.0.10",
-        router_id=cloud.router,
-    )
-    cloud.add(floating)
+    cloud.floating_ip("172.24.4.50", port, "10.0.0.10")
     cloud.store.transact(lambda session: touch.touch_ports(session, port))
     keeper.ensure()
     keeper.unplug(first)

@@ -117,6 +117,19 @@ def test_the_files_of_images_that_went_go_too(cloud: WholeCloud) -> None:
     cloud.do(server_id, {"shelve": None})
     assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
     cloud.until(lambda: cloud.server(server_id).deleted)
+    gone = next(iter(there() - {made[2], "11111111-2222-4333-8444-555555555555"}))
+    file = store.path(gone)
+    file.unlink()
+    file.mkdir()  # what can't be removed
+    other = cloud.boot()
+    cloud.act(other, {"createImage": {"name": "later"}})
+    cloud.settled(other)
+    later = next(iter(there() - {gone, made[2], "11111111-2222-4333-8444-555555555555"}))
+    assert ask(cloud, "DELETE", f"/images/{later}").status_int == 204
+    images.sweep(cloud.store, store, older_than_s=0)
+    assert there() == {gone, made[2], "11111111-2222-4333-8444-555555555555"}, "it keeps no other, and is not forgotten"
+    file.rmdir()
+    file.touch()
     images.sweep(cloud.store, store, older_than_s=0)
     assert there() == {made[2], "11111111-2222-4333-8444-555555555555"}
 
