@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from nova_lite.db.models import AutoTopology, Network, Port, SubnetPool
 from nova_lite.db.store import Store
 from nova_lite.errors import Conflict, NotFound
-from nova_lite.network import networks, router_interfaces, routers, subnets
+from nova_lite.network import network_removal, networks, router_interfaces, routers, subnets
 from nova_lite.network.addresses import insert_absent
 from nova_lite.network.networks import NewNetwork
 from nova_lite.network.router_gateways import WantedGateway
@@ -168,7 +168,7 @@ def _unmake(store: Store, project_id: str) -> list[str]:
         hosts.update(router_interfaces.remove(store, leg.device_id, leg.id, None)[1])
     for router_id in sorted({leg.device_id for leg in legs}):
         hosts.update(routers.delete(store, router_id))
-    hosts.update(networks.delete(store, network_id))
+    hosts.update(network_removal.delete(store, network_id))
     return sorted(hosts)
 
 

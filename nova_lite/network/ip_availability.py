@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from nova_lite.db.models import FixedIp, Network, Subnet
 from nova_lite.db.store import Store
-from nova_lite.network import networks
+from nova_lite.network import network_rules
 from nova_lite.network.queries import Listing, apply
 
 
@@ -51,7 +51,7 @@ def get(store: Store, network_id: str) -> NetworkUse:
     """Return one network's. :raises NotFound: there is no such network."""
     found = find(store, Listing(None, {"id": [network_id]}))
     if not found:
-        raise networks.not_found(network_id)
+        raise network_rules.not_found(network_id)
     return found[0]
 
 

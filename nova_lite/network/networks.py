@@ -1,4 +1,4 @@
-"""Networks: make, find, change, delete; and which of them a project's servers may use."""
+"""Networks: make, find, change; and which of them a project's servers may use."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ from typing import Any
 
 from oslo_config import cfg
 from sqlalchemy import case, or_, select
-from sqlalchemy import delete as sql_delete
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ColumnElement
 
-from nova_lite.db.models import AutoTopology, FloatingIp, Network, Port, RbacPolicy, Subnet
+from nova_lite.db.models import Network, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
-from nova_lite.errors import Conflict, Invalid, NotFound
-from nova_lite.network import port_removal, qos_policies, quotas, rbac, rows, segments, tags, touch, zones
+from nova_lite.network import network_rules, qos_policies, quotas, rbac, rows, segments, tags, touch, zones
 from nova_lite.network.queries import Listing, apply
 from nova_lite.network.segments import Segment
-
-LEAST_MTU_IPV6 = 1280
-
-_QUIET: dict[str, Any] = {"synchronize_session": False}
 
 
 @dataclass(frozen=True)
@@ -101,11 +94,11 @@ def _add(session: Session, new: NewNetwork, conf: cfg.ConfigOpts | None) -> Netw
     segment = new.segment
     if segment is None:
         segment = segments.choose_external(conf, session) if new.external and conf is not None else Segment()
-    check_qos(session, new.qos_policy_id, new.project_id)
+    network_rules.check_qos(session, new.qos_policy_id, new.project_id)
     zones.require(session, new.zone_hints)
     qos_policy_id = new.qos_policy_id or qos_policies.default_of(session, new.project_id)
     if new.is_default:
-        _check_default(session, new.external, None)
+        network_rules.check_default(session, new.external, None)
     row = segments.insert(
         session,
         segment,
@@ -118,7 +111,7 @@ def _add(session: Session, new: NewNetwork, conf: cfg.ConfigOpts | None) -> Netw
             "shared": new.shared,
             "external": new.external,
             "is_default": new.is_default,
-            "mtu": mtu(conf, segment, new.mtu),
+            "mtu": network_rules.mtu(conf, segment, new.mtu),
             "port_security_enabled": new.port_security_enabled,
             "dns_domain": new.dns_domain,
             "qos_policy_id": qos_policy_id,
@@ -134,43 +127,12 @@ def _add(session: Session, new: NewNetwork, conf: cfg.ConfigOpts | None) -> Netw
     return row
 
 
-def mtu(conf: cfg.ConfigOpts | None, segment: Segment, wanted: int | None) -> int:
-    """Return a network's MTU: what was asked for, or all that its carrier leaves. :raises Invalid: the carrier has less."""
-    underlay: int = 1500 if conf is None else conf.network.mtu
-    most = underlay - segment.largest_overhead
-    if wanted is not None and wanted > most:
-        raise Invalid(
-            f"Requested MTU is too big, maximum is {most} for a {segment.network_type} network.",
-            "network.invalid_input",
-        )
-    return most if wanted is None else wanted
-
-
-def check_qos(session: Session, policy_id: str | None, project_id: str | None) -> None:
-    """Refuse a QoS policy that *project_id* (None: an admin) may not use. :raises NotFound: there is none such."""
-    if policy_id is not None:
-        qos_policies.require(session, policy_id, project_id)
-
-
-def _check_default(session: Session, external: bool, network_id: str | None) -> None:
-    """Refuse a second default external network; whoever sets one waits for whoever else does."""
-    if not external:
-        raise Invalid("Invalid input for is_default. Reason: only an external network can be.", "network.invalid_input")
-    quotas.serialize(session, "lock:default-network")
-    query = select(Network.id).where(Network.is_default.is_(True))
-    other = session.scalar(query if network_id is None else query.where(Network.id != network_id))
-    if other is not None:
-        raise Conflict(
-            f"A default external network already exists: {other}.", "network.default_external_network_exists"
-        )
-
-
 def get(store: Store, network_id: str, project_id: str | None) -> Shown:
     """Return a network that *project_id* may see (None: any). :raises NotFound: there is none."""
     with store.read() as session:
         row = session.scalar(select(Network).where(Network.id == network_id, *visible_to(project_id)))
         if row is None:
-            raise not_found(network_id)
+            raise network_rules.not_found(network_id)
         return _shown(session, [row], project_id)[0]
 
 
@@ -182,13 +144,8 @@ def owners(store: Store, network_ids: Iterable[str], project_id: str | None) -> 
         found = {row.id: row.project_id for row in session.execute(query)}
     for identifier in wanted:
         if identifier not in found:
-            raise not_found(identifier)
+            raise network_rules.not_found(identifier)
     return found
-
-
-def not_found(network_id: str) -> NotFound:
-    """Make the error that says that there is no such network."""
-    return NotFound(f"Network {network_id} could not be found.", "network.network_not_found")
 
 
 def find(store: Store, listing: Listing, special: Mapping[str, Sequence[Any]] | None = None) -> list[Shown]:
@@ -263,8 +220,8 @@ def change(
     def work(session: Session) -> list[str]:
         row = session.scalar(select(Network).where(Network.id == network_id).with_for_update())
         if row is None:
-            raise not_found(network_id)
-        _check_change(session, row, values, scope, conf)
+            raise network_rules.not_found(network_id)
+        network_rules.check_change(session, row, values, scope, conf)
         for member, action in (("shared", rbac.SHARED), ("external", rbac.EXTERNAL)):
             if member in values and values[member] != getattr(row, member):
                 if values[member]:
@@ -275,118 +232,6 @@ def change(
         return touch.touch_network(session, network_id)
 
     return store.transact(work)
-
-
-def _check_change(
-    session: Session, row: Network, values: Mapping[str, Any], scope: str | None, conf: cfg.ConfigOpts | None
-) -> None:
-    if values.get("shared") is False and row.shared:
-        check_unshared(session, row, lambda project_id: True)
-    if values.get("external") is False and row.external:
-        check_internal(session, row.id)
-    if values.get("is_default"):
-        _check_default(session, values.get("external", row.external), row.id)
-    if values.get("qos_policy_id") not in (None, row.qos_policy_id):
-        check_qos(session, values["qos_policy_id"], scope)
-    if "mtu" in values and values["mtu"] != row.mtu:
-        mtu(conf, Segment(row.network_type), values["mtu"])
-        query = select(Subnet.id).where(Subnet.network_id == row.id, Subnet.ip_version == 6).limit(1)
-        if values["mtu"] < LEAST_MTU_IPV6 and session.scalar(query) is not None:
-            raise Conflict(
-                f"Invalid input for mtu. Reason: the network has an IPv6 subnet, which needs {LEAST_MTU_IPV6} at least.",
-                "network.mtu_subnet_conflict",
-            )
-
-
-def check_unshared(session: Session, row: Network, loses: Any) -> None:
-    """Refuse to take a network from projects that use it. *loses* tells whether a project could use it no more.
-
-    :raises Conflict: one of them has a port on it.
-    """
-    users = set(session.scalars(select(Port.project_id).where(Port.network_id == row.id).distinct()))
-    lent = select(RbacPolicy.target_project).where(
-        RbacPolicy.object_id == row.id,
-        RbacPolicy.action == rbac.SHARED,
-        RbacPolicy.target_project != rbac.EVERYBODY,
-    )
-    users -= {row.project_id, "", *session.scalars(lent)}
-    if any(loses(user) for user in users):
-        raise Conflict(
-            f"Unable to reconfigure sharing settings for network {row.id}. Multiple tenants are using it.",
-            "network.invalid_shared_setting",
-        )
-
-
-def check_internal(session: Session, network_id: str) -> None:
-    """Refuse to make a network internal that routers or floating IPs use. :raises Conflict: they do."""
-    owners = ("network:router_gateway", "network:floatingip")
-    used = select(Port.id).where(Port.network_id == network_id, Port.device_owner.in_(owners)).limit(1)
-    if session.scalar(used) is not None:
-        raise Conflict(
-            f"External network {network_id} cannot be updated to be made non-external, since it has existing gateway ports.",
-            "network.external_network_in_use",
-        )
-
-
-def delete(store: Store, network_id: str, expected: int | None = None) -> list[str]:
-    """Delete a network with its subnets and the ports that the system made for itself; return the hosts to be woken.
-
-    :raises NotFound: there is none such.
-    :raises Conflict: ports are on it.
-    """
-
-    def work(session: Session) -> list[str]:
-        # The row is locked first, so that no port can come between the look and the delete.
-        if session.scalar(select(Network).where(Network.id == network_id).with_for_update()) is None:
-            raise not_found(network_id)
-        rows.check_revision(session, Network, network_id, expected)
-        return drop(session, network_id)
-
-    try:
-        return store.transact(work)
-    except IntegrityError as error:
-        raise _in_use(network_id) from error
-
-
-def drop(session: Session, network_id: str) -> list[str]:
-    """Delete a network in the caller's transaction, which has locked it; see :func:`delete`."""
-    _drop_idle_floating_ips(session, network_id)
-    ports = session.execute(select(Port.id, Port.device_owner).where(Port.network_id == network_id)).all()
-    if any(port.device_owner not in port_removal.SILENT for port in ports):
-        raise _in_use(network_id)
-    hosts = touch.touch_network(session, network_id)
-    port_removal.drop(session, [port.id for port in ports])
-    subnet_ids = list(session.scalars(select(Subnet.id).where(Subnet.network_id == network_id)))
-    tags.forget(session, [network_id, *subnet_ids])
-    rbac.forget(session, network_id)
-    for statement in (
-        sql_delete(AutoTopology).where(AutoTopology.network_id == network_id),
-        sql_delete(Subnet).where(Subnet.network_id == network_id),
-        sql_delete(Network).where(Network.id == network_id),
-    ):
-        session.execute(statement.execution_options(**_QUIET))
-    return hosts
-
-
-def _drop_idle_floating_ips(session: Session, network_id: str) -> None:
-    """Give back the floating IPs of an external network that lead nowhere; others keep it from being deleted."""
-    idle = select(FloatingIp.id, FloatingIp.floating_port_id).where(
-        FloatingIp.floating_network_id == network_id, FloatingIp.port_id.is_(None)
-    )
-    found = session.execute(idle.with_for_update()).all()
-    if not found:
-        return
-    identifiers = [row.id for row in found]
-    tags.forget(session, identifiers)
-    session.execute(sql_delete(FloatingIp).where(FloatingIp.id.in_(identifiers)).execution_options(**_QUIET))
-    port_removal.drop(session, [row.floating_port_id for row in found])
-
-
-def _in_use(network_id: str) -> Conflict:
-    return Conflict(
-        f"Unable to complete operation on network {network_id}. There are one or more ports still in use on the network.",
-        "network.network_in_use",
-    )
 
 
 def usable(session: Session, project_id: str) -> list[Network]:

@@ -13,7 +13,16 @@ from sqlalchemy.orm import Session
 from nova_lite.db.models import Port, PortSecurityGroup
 from nova_lite.db.store import Store
 from nova_lite.errors import Conflict
-from nova_lite.network import networks, port_addresses, port_creation, port_rules, ports, rows, subnets, touch
+from nova_lite.network import (
+    network_rules,
+    port_addresses,
+    port_creation,
+    port_rules,
+    ports,
+    rows,
+    subnets,
+    touch,
+)
 from nova_lite.network.port_addresses import Asking, WantedAddress
 
 _MEMBERS: Table = PortSecurityGroup.__table__  # type: ignore[assignment]
@@ -119,7 +128,7 @@ def _check_system_port(session: Session, row: Port, before: Sequence[Any]) -> No
 
 def _check_qos(session: Session, row: Port, wanted: Mapping[str, Any], scope: str | None) -> None:
     if wanted.get("qos_policy_id") not in (None, row.qos_policy_id):
-        networks.check_qos(session, wanted["qos_policy_id"], scope)
+        network_rules.check_qos(session, wanted["qos_policy_id"], scope)
 
 
 def _set_mac(session: Session, row: Port, wanted: dict[str, Any]) -> None:

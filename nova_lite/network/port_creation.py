@@ -16,7 +16,15 @@ from sqlalchemy.sql import ColumnElement
 from nova_lite.db.models import Network, Port, PortSecurityGroup
 from nova_lite.db.types import JsonDict, new_id, now
 from nova_lite.errors import Conflict, Invalid
-from nova_lite.network import networks, port_addresses, port_rules, quotas, security_groups, subnets, tags
+from nova_lite.network import (
+    network_rules,
+    port_addresses,
+    port_rules,
+    quotas,
+    security_groups,
+    subnets,
+    tags,
+)
 from nova_lite.network.addresses import insert_absent
 from nova_lite.network.port_addresses import Asking, WantedAddress
 
@@ -135,7 +143,7 @@ def create_in(
             quotas.take(session, conf, project_id, "port", count)
     secured_by = _networks(session, {new.network_id for new in news}, usable)
     for policy_id in {new.qos_policy_id for new in news if new.qos_policy_id}:
-        networks.check_qos(session, policy_id, scope)
+        network_rules.check_qos(session, policy_id, scope)
     moment = now()
     by_id = {new_id(): new for new in news}
     rows = {
@@ -156,7 +164,7 @@ def _networks(session: Session, identifiers: set[str], usable: ColumnElement[boo
     query = _SECURED if usable is None else _SECURED.where(usable)
     found = {row.id: row.port_security_enabled for row in session.execute(query, {"of_networks": sorted(identifiers)})}
     for identifier in sorted(identifiers - set(found)):
-        raise networks.not_found(identifier)
+        raise network_rules.not_found(identifier)
     return found
 
 

@@ -16,7 +16,7 @@ from nova_lite.db.models import Network, Port, PortSecurityGroup, RbacPolicy, Se
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound
-from nova_lite.network import networks, quotas
+from nova_lite.network import network_rules, quotas
 from nova_lite.network.addresses import insert_absent
 from nova_lite.network.queries import Listing, apply
 from nova_lite.network.rbac import EVERYBODY, EXTERNAL, OBJECTS
@@ -192,7 +192,7 @@ def _check_unused(session: Session, row: RbacPolicy, keeps: str | None = None) -
     """
     if row.action == EXTERNAL:
         if row.target_project == EVERYBODY and keeps is None:
-            networks.check_internal(session, row.object_id)
+            network_rules.check_internal(session, row.object_id)
         return
     if keeps == EVERYBODY:
         return

@@ -18,7 +18,17 @@ from nova_lite.db.models import FixedIp, Network, Port, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
 from nova_lite.errors import Conflict, Invalid, NotFound
-from nova_lite.network import networks, port_removal, quotas, rows, subnet_rules, subnetpools, tags, touch
+from nova_lite.network import (
+    network_rules,
+    networks,
+    port_removal,
+    quotas,
+    rows,
+    subnet_rules,
+    subnetpools,
+    tags,
+    touch,
+)
 from nova_lite.network.queries import Listing, apply
 from nova_lite.network.subnet_rules import AUTOMATIC, Automatic, IpNetwork, NewSubnet, is_automatic
 
@@ -84,11 +94,11 @@ def _add(session: Session, new: NewSubnet, project_id: str | None, conf: cfg.Con
     owned = [] if project_id is None else [Network.project_id == project_id]
     owner = session.scalar(select(Network).where(Network.id == new.network_id, *owned).with_for_update())
     if owner is None:
-        raise networks.not_found(new.network_id)
-    if new.ip_version == 6 and owner.mtu < networks.LEAST_MTU_IPV6:
+        raise network_rules.not_found(new.network_id)
+    if new.ip_version == 6 and owner.mtu < network_rules.LEAST_MTU_IPV6:
         raise Conflict(
             f"Invalid input for ip_version. Reason: the network's mtu is {owner.mtu}, and IPv6 needs "
-            f"{networks.LEAST_MTU_IPV6} at least.",
+            f"{network_rules.LEAST_MTU_IPV6} at least.",
             "network.mtu_subnet_conflict",
         )
     if conf is not None:

@@ -10,7 +10,7 @@ from nova_lite.api.network import collections
 from nova_lite.api.network.collections import BOOLEAN, NUMBER, PROJECT, TEXT, TRUTH, Column, truth
 from nova_lite.api.routes import Schema
 from nova_lite.errors import Invalid
-from nova_lite.network import networks, segments
+from nova_lite.network import network_removal, network_rules, networks, segments
 from nova_lite.network.networks import NewNetwork, Shown
 from nova_lite.network.segments import Segment
 
@@ -143,7 +143,7 @@ def update(call: Call) -> dict[str, Any]:
             call.authorize(rule=f"update_network:{member}")
         wanted[column] = new
     if "mtu" in wanted:
-        wanted["mtu"] = _mtu(int(wanted["mtu"])) or networks.mtu(
+        wanted["mtu"] = _mtu(int(wanted["mtu"])) or network_rules.mtu(
             call.services.conf, Segment(found.network.network_type), None
         )
     hosts = networks.change(
@@ -163,7 +163,7 @@ def delete(call: Call) -> None:
     """Delete a network and its subnets."""
     found = networks.get(call.store, call.params["id"], collections.scope(call))
     call.authorize({"project_id": found.network.project_id})
-    call.wake_hosts(networks.delete(call.store, found.network.id, collections.expected(call)))
+    call.wake_hosts(network_removal.delete(call.store, found.network.id, collections.expected(call)))
 
 
 def _views(call: Call, found: Sequence[Shown]) -> list[dict[str, Any]]:
