@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from oslo_config import cfg
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from nova_lite.conf import state_path
 from nova_lite.host.network_state import HostState
@@ -25,30 +22,27 @@ from nova_lite.host.networks import (
     netns,
     nics,
     outside,
-    overlay,
     plan,
     provider,
-    rules,
     shared_addresses,
 )
 from nova_lite.host.networks.building import Builder
+from nova_lite.host.networks.failures import noted
 from nova_lite.host.networks.guarding import Guards, HostGuards
+from nova_lite.host.networks.host_rules import HostRules
+from nova_lite.host.networks.link_layer import LinkLayer
 from nova_lite.host.networks.namespace import Namespace
-from nova_lite.host.networks.overlay import Vxlan
-from nova_lite.host.networks.plan import Here, NetworkPlan, Plan
+from nova_lite.host.networks.plan import Here, Plan
 from nova_lite.host.networks.planner import Planner, Plans
 from nova_lite.host.networks.service import Service
 from nova_lite.host.networks.shared_addresses import SharedAddresses
-from nova_lite.host.networks.tunnels import tunnel, underlay_mtu
-from nova_lite.host.ports import HostError, MetadataSource, NetworksFailed, TellsGuests
+from nova_lite.host.networks.tunnels import tunnel
+from nova_lite.host.ports import MetadataSource, NetworksFailed, TellsGuests
 from nova_lite.host.trace import Sight
 from nova_lite.virt.driver import Nic
 
 LOG = logging.getLogger(__name__)
 
-OVERLAY = "bridge nova_lite_overlay"
-READ_ALL = 0.25
-"""The part of all devices from which on reading all at once is cheaper than each by its name."""
 VERIFIED_AT_ONCE = 5
 """So many networks and routers are compared with the kernel each time the host is tended, whatever was applied last."""
 
@@ -71,6 +65,8 @@ class HostNetworks:
             self._host, lambda router_id: devices.router_namespace(router_id, self._prefix)
         )
         self._service = Service(conf, self._root)
+        self._links = LinkLayer(self._host, self._guards)
+        self._rules = HostRules(conf, self._host, self._root / "forwarding.json")
         self._builder = Builder(self._host, self._service)
         self._shared = SharedAddresses(self._follow)
         self._physical = provider.parse(conf.network.physical_networks)
@@ -79,10 +75,8 @@ class HostNetworks:
         self._here: Here | None = None
         self._state: HostState | None = None
         self._applied: dict[str, Plan] = {}
-        self._rules: dict[str, str] = {}
         self._unverified: list[str] = []
         self._was_warned = False
-        self._warned: set[int] = set()
 
     def apply(self, state: HostState) -> None:
         """Make the host so: change what differs, touch nothing that is right.
@@ -124,7 +118,7 @@ class HostNetworks:
                 del self._applied[key]
             self._doubt_some()
             failed = self._apply(self._state) if self._state is not None else {}
-            with _noted(failed, "firewall"):
+            with noted(failed, "firewall"):
                 self._guards.tend()
         if failed:
             raise NetworksFailed(failed)
@@ -138,9 +132,9 @@ class HostNetworks:
         with self._lock:
             self._applied = {}
             failed = self._apply(HostState())
-            with _noted(failed, "guards"):
+            with noted(failed, "guards"):
                 self._guards.clean()
-            with _noted(failed, "files"):
+            with noted(failed, "files"):
                 neighbours.restore(self._host, self._root / "neighbours.json")
                 forwarding.restore(self._host, self._root / "forwarding.json")
                 if not failed:
@@ -171,15 +165,15 @@ class HostNetworks:
         changed = {key: each for key, each in plans.networks.items() if self._applied.get(key) != each}
         if changed:
             neighbours.make_room(self._host, neighbours.needed(state), self._root / "neighbours.json")
-        self._link_layer(state, plans, changed, len(present), failed)
+        self._links.build(state, plans, changed, self._applied, len(present), failed)
         everything_changed = {**changed, **_changed(plans.routers, self._applied)}
         self._rooms(everything_changed, failed)
-        self._host_rules(state, plans, here, failed)
-        with _noted(failed, "qos"):
+        self._rules.lay(state, plans, here.tunnel, failed)
+        with noted(failed, "qos"):
             self._guards.limit(state)
         self._remove_others(state, present, plans, failed)
         self._remember({**plans.networks, **plans.routers}, failed)
-        with _noted(failed, "metadata"):
+        with noted(failed, "metadata"):
             every: list[tuple[str, Plan]] = [*plans.networks.items(), *plans.routers.items()]
             rooms = {key: each.room.name for key, each in every if each.room is not None}
             self._guards.serve(state, rooms, {rooms[key] for key in everything_changed if key in rooms})
@@ -212,7 +206,7 @@ class HostNetworks:
         for key in self._unverified[:VERIFIED_AT_ONCE]:
             self._applied.pop(key, None)
         del self._unverified[:VERIFIED_AT_ONCE]
-        self._rules = {}
+        self._rules.forget()
 
     def _doubt_what_is_missing(self, present: set[str]) -> None:
         """Forget that something was applied where a device or namespace of it is not there."""
@@ -222,105 +216,18 @@ class HostNetworks:
             if not each.devices | bridges <= present or (each.room is not None and each.room.name not in spaces):
                 del self._applied[key]
 
-    def _link_layer(
-        self, state: HostState, plans: Plans, changed: Mapping[str, NetworkPlan], every: int, failed: dict[str, str]
-    ) -> None:
-        """Have bridges, taps and tunnels, and every device in its bridge. *every*: how many devices the host has."""
-        new = self._new_taps(changed, every)
-        made: set[str] = set()
-        for key, each in changed.items():
-            with _noted(failed, key):
-                made |= self._host.netlink(_make_bridge, each, new[key])
-        hosted = {each.number for each in plans.networks.values() if each.outside is not None}
-        with _noted(failed, "firewall"):
-            self._guards.guard(state, hosted)
-        if "firewall" in failed and not self._guards.is_closed():
-            # Nothing joins a bridge unguarded.
-            failed.update({key: failed["firewall"] for key in changed if key not in failed})
-            return
-        tables = overlay.Tables()
-        for key, each in changed.items():
-            if key in failed:
-                continue
-            before = self._applied.get(key)
-            vxlan = before.vxlan if isinstance(before, NetworkPlan) else None
-            with _noted(failed, key):
-                self._host.netlink(_join, each, new[key], made, vxlan, tables)
-                self._look_at_mtu(each)
-
-    def _new_taps(self, changed: Mapping[str, NetworkPlan], every: int) -> dict[str, list[links.Tap]]:
-        """Return the taps that are not yet as they shall be, as far as is known."""
-        known: Mapping[str, links.Link] = {}
-        if sum(len(each.taps) for key, each in changed.items() if key not in self._applied) > every * READ_ALL:
-            known = {link.name: link for link in self._host.netlink(links.ours)}
-        found = {}
-        for key, each in changed.items():
-            before = self._applied.get(key)
-            had = set(before.taps) if isinstance(before, NetworkPlan) else set()
-            bridge = known.get(each.bridge.name)
-            found[key] = [
-                tap
-                for tap in each.taps
-                if tap not in had and not (bridge and links.is_right(tap, known.get(tap.name), bridge))
-            ]
-        return found
-
-    def _look_at_mtu(self, each: NetworkPlan) -> None:
-        if each.vxlan is None or each.number in self._warned:
-            return
-        mtu = self._host.netlink(underlay_mtu, each.vxlan.tunnel.local)
-        if mtu is not None and each.vxlan.mtu > mtu - overlay.OVERHEAD:
-            self._warned.add(each.number)
-            LOG.warning(
-                "network=%s event=mtu-too-large mtu=%d tunnels_carry=%d",
-                each.number,
-                each.vxlan.mtu,
-                mtu - overlay.OVERHEAD,
-            )
-
     def _rooms(self, changed: Mapping[str, Plan], failed: dict[str, str]) -> None:
         """Have namespaces and processes, and wait until DHCP answers for what is new."""
         begun = {
             key: self._builder.start(each, self._applied.get(key)) for key, each in changed.items() if key not in failed
         }
         for key, future in begun.items():
-            with _noted(failed, key):
+            with noted(failed, key):
                 future.result()
         sound = {key: each for key, each in changed.items() if key not in failed}
         for key, waiting in self._builder.each(self._service.wait, sound).items():
-            with _noted(failed, key):
+            with noted(failed, key):
                 waiting.result()
-
-    def _host_rules(self, state: HostState, plans: Plans, here: Here, failed: dict[str, str]) -> None:
-        """Have the tables of the host's own namespace: for tunnels, and where the host is the outside."""
-        with _noted(failed, "overlay"):
-            legs = plan.anycast(state.networks, state.routers, plans.networks)
-            self._table(OVERLAY, overlay.text(here.tunnel, legs))
-        with _noted(failed, "outside"):
-            inside = sorted(
-                (each.outside for each in plans.networks.values() if each.outside is not None), key=lambda o: o.bridge
-            )
-            text = outside.text(inside, nat=self._conf.network.nat)
-            if self._table(rules.TABLE, text) and inside:
-                self._let_out([each.bridge for each in inside])
-            if not inside:
-                forwarding.restore(self._host, self._root / "forwarding.json")
-
-    def _table(self, name: str, body: str) -> bool:
-        if self._rules.get(name) == body:
-            return False
-        if name in self._rules:
-            rules.apply(self._host, rules.table(body, name))
-        else:
-            rules.ensure(self._host, rules.table(body, name), name)
-        self._rules[name] = body
-        return True
-
-    def _let_out(self, bridges: Sequence[str]) -> None:
-        if not self._conf.network.nat:
-            return
-        uplinks = self._conf.network.uplinks or self._host.netlink(links.default_interfaces)
-        forwarding.enable(self._host, [*bridges, *uplinks], self._root / "forwarding.json")
 
     def _look_at_iptables(self) -> None:
         """Say once what no rule of ours can overrule; br_netfilter lets it see what passes a bridge, too."""
@@ -336,15 +243,15 @@ class HostNetworks:
         wanted |= {tap.name for each in plans.networks.values() for tap in each.taps}
         rooms = kept.namespaces | {each.room.name for each in every if each.room is not None}
         directories = kept.directories | {each.process.directory for each in every if each.process is not None}
-        with _noted(failed, "processes"):
+        with noted(failed, "processes"):
             self._service.remove_others(directories, strays=not self._applied)
         gone = leftovers.order({name for name in present if leftovers.is_ours(name)} - wanted)
         if gone:
-            with _noted(failed, "devices"):
+            with noted(failed, "devices"):
                 self._host.netlink(links.remove_all, gone)
                 LOG.info("event=devices-removed devices=%s", ",".join(gone[:20]))
         for name in sorted(netns.present(self._prefix) - rooms):
-            with _noted(failed, name):
+            with noted(failed, name):
                 netns.remove(name)
 
     def _remember(self, plans: Mapping[str, Plan], failed: Mapping[str, str]) -> None:
@@ -353,47 +260,3 @@ class HostNetworks:
 
 def _changed(plans: Mapping[str, plan.RouterPlan], applied: Mapping[str, Plan]) -> dict[str, Plan]:
     return {key: each for key, each in plans.items() if applied.get(key) != each}
-
-
-def _make_bridge(ip: IPRoute, each: NetworkPlan, new: Sequence[links.Tap]) -> set[str]:
-    """Have a network's bridge, and its new taps beside it; return the names of those that were made."""
-    clash = links.taken(ip, each.bridge.addresses, each.bridge.name)
-    if clash:
-        raise HostError(f"{clash}; choose another address range for it", code="host.address_range_taken")
-    links.ensure_bridge(ip, each.bridge)
-    return {tap.name for tap in new if links.ensure_tap(ip, tap)}
-
-
-def _join(
-    ip: IPRoute,
-    each: NetworkPlan,
-    new: Sequence[links.Tap],
-    made: Collection[str],
-    before: Vxlan | None,
-    tables: overlay.Tables,
-) -> None:
-    """Have a network's devices in its bridge. *made*: names of those that nobody else has had yet."""
-    for tap in new:
-        put = links.join if tap.name in made else links.attach
-        put(ip, tap.name, tap.bridge, tap.mtu, up=tap.up)
-    if each.vxlan is not None:
-        overlay.ensure(ip, each.vxlan, before, tables)
-    elif before is not None:
-        overlay.forget(ip, before)
-    if each.uplink is not None:
-        provider.ensure(ip, each.uplink)
-
-
-@contextmanager
-def _noted(failed: dict[str, str], key: str) -> Iterator[None]:
-    """Note a failure in words and go on after it."""
-    try:
-        yield
-    except NetlinkError as error:
-        failed[key] = f"The kernel refused: {error.args[-1]}"
-    except HostError as error:
-        failed[key] = error.message
-    except OSError as error:
-        failed[key] = str(error.strerror or error)
-    if key in failed:
-        LOG.error("event=networks-failed of=%s reason=%r", key, failed[key])
