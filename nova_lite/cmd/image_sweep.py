@@ -10,7 +10,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite.db.store import Store
-from nova_lite.image import images
+from nova_lite.image import removal
 from nova_lite.image.files import Files
 
 LOG = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class ImageSweep:
     :param offload: removes a file off the server's hub, where this thread is one of the hub's.
     """
 
-    def __init__(self, store: Store, conf: cfg.ConfigOpts, offload: Callable[..., Any] = images.inline) -> None:
+    def __init__(self, store: Store, conf: cfg.ConfigOpts, offload: Callable[..., Any] = removal.inline) -> None:
         self._store = store
         self._conf = conf
         self._offload = offload
@@ -44,6 +44,6 @@ class ImageSweep:
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):
             try:
-                images.sweep(self._store, Files(self._conf), offload=self._offload)
+                removal.sweep(self._store, Files(self._conf), offload=self._offload)
             except Exception as error:
                 LOG.warning("event=images-not-swept reason=%r (it is tried again)", str(error)[:200])

@@ -23,7 +23,7 @@ from nova_lite.compute.transitions import OWNING, PowerState, Transition, VmStat
 from nova_lite.db.models import ConsoleAuthToken, Image, Migration, Operation, Port, Server
 from nova_lite.db.operations import Work
 from nova_lite.db.types import JsonDict, epoch, now
-from nova_lite.image import images
+from nova_lite.image import removal
 from nova_lite.network import ports, touch
 
 Ending = Callable[[Session, Server, JsonDict], JsonDict]
@@ -79,7 +79,7 @@ def deleted(session: Session, server_id: str) -> None:
     kept = session.scalar(select(Server.system_metadata).where(Server.id == server_id))
     image_id = (kept or {}).get("shelved_image_id")
     if image_id:
-        images.discard(session, Image.id == image_id)
+        removal.discard(session, Image.id == image_id)
     if (kept or {}).get("old_flavor"):
         _migration(session, server_id, "confirmed")
 
@@ -169,7 +169,7 @@ def _restored(session: Session, server: Server, _arguments: JsonDict) -> JsonDic
         _migration(session, server.id, "confirmed")
     claims.settle(session, server.id, server.vcpus, server.memory_mb, server.disk_gb)
     if kept.get("shelved_image_id"):
-        images.discard(session, Image.id == kept["shelved_image_id"])
+        removal.discard(session, Image.id == kept["shelved_image_id"])
     return {"deleted_at": None, "system_metadata": keep(server, *_WAYS_BACK)}
 
 
@@ -180,7 +180,7 @@ def _soft_deleted(_session: Session, _server: Server, _arguments: JsonDict) -> J
 def _drop_image(session: Session, _server: Server, arguments: JsonDict) -> JsonDict:
     """Remove the image that was to be made; its file, if any, goes with the image store's next sweep."""
     unfinished = Image.status.in_(("queued", "saving"))
-    images.discard(session, Image.id == arguments["image_id"], unfinished)
+    removal.discard(session, Image.id == arguments["image_id"], unfinished)
     return {}
 
 
@@ -195,7 +195,7 @@ def _rotate(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
     mine = [row.id for row in rows if all(row.properties.get(key) == value for key, value in wanted.items())]
     surplus = mine[int(arguments["rotation"]) :]
     if surplus:
-        images.discard(session, Image.id.in_(surplus))
+        removal.discard(session, Image.id.in_(surplus))
     return {}
 
 
@@ -239,7 +239,7 @@ def _unshelved(session: Session, server: Server, arguments: JsonDict) -> JsonDic
                 "size": image.size,
                 "os_hash_value": image.os_hash_value,
             }
-        images.discard(session, Image.id == image.id)
+        removal.discard(session, Image.id == image.id)
     session.execute(
         update(Port)
         .where(Port.device_id == server.id)

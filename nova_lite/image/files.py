@@ -47,7 +47,7 @@ class Files:
             raise NotFound(f"No image found with ID {image_id}", "image.not_found") from None
 
     def write(self, image_id: str, chunks: Iterable[bytes]) -> Written:
-        """Write *chunks* to a file beside the image's, hashing on the way; memory holds one chunk at a time.
+        """Write *chunks* to a file beside the image's, hashing on the way; memory holds one chunk at a time. It is to :meth:`settle` then.
 
         :raises TooLarge: more than ``max_size`` bytes came.
         :raises Unavailable: the store is nearly full. Whatever is raised, nothing is left behind.
@@ -62,13 +62,9 @@ class Files:
                     md5.update(chunk)
                     sha512.update(chunk)
                     file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
         except OSError as error:
             part.unlink(missing_ok=True)
-            raise Unavailable(
-                f"The image store could not take the data: {error.strerror}.", "image.store_failed"
-            ) from None
+            raise _not_taken(error) from None
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -82,15 +78,18 @@ class Files:
             if stat.f_bavail * stat.f_frsize < self._keep_free:
                 raise TooLarge("The image store is nearly full.", "image.store_full")
 
+    def settle(self, written: Written) -> None:
+        """Have a written file on the disk, which may take seconds. :raises Unavailable: the disk does not take it."""
+        try:
+            _sync(written.path)
+        except OSError as error:
+            raise _not_taken(error) from None
+
     def keep(self, image_id: str, written: Written) -> None:
-        """Make a written file the image's own, durably."""
+        """Make a file that has settled the image's own, durably."""
         written.path.chmod(0o600)
         written.path.rename(self.path(image_id))
-        directory = os.open(self.root, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        _sync(self.root)
 
     def drop(self, written: Written) -> None:
         """Remove a written file that was not kept."""
@@ -113,6 +112,18 @@ class Files:
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime < older_than:
                     yield path
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _not_taken(error: OSError) -> Unavailable:
+    return Unavailable(f"The image store could not take the data: {error.strerror}.", "image.store_failed")
 
 
 def stream(file: BinaryIO, start: int = 0, length: int | None = None) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 import os
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 import webob
+from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Image
 from nova_lite.db.types import now
-from nova_lite.image import files, images
+from nova_lite.image import files, images, removal, uploads
 
 MEBIBYTE = 1024 * 1024
 
@@ -131,7 +133,7 @@ def test_a_second_upload_is_refused_unless_the_first_one_died(image_door):
         def work(session):
             row = session.get(Image, image["id"])
             row.status, row.upload_owner = "saving", "somebody"
-            row.updated_at = now() - __import__("datetime").timedelta(seconds=age_s)
+            row.updated_at = now() - datetime.timedelta(seconds=age_s)
 
         image_door.store.transact(work)
 
@@ -140,6 +142,49 @@ def test_a_second_upload_is_refused_unless_the_first_one_died(image_door):
     leave_it_saving(3600)
     assert image_door.ask("PUT", path, b"data").status_int == 204
     assert image_door.ask("PUT", path, b"again").status_int == 409
+
+
+def test_the_disk_is_waited_for_off_the_hub(image_door, monkeypatch):
+    """One upload must not hold every other request while the kernel writes gigabytes."""
+    inside, synced = [], []
+
+    def offload(function: Any, *arguments: Any) -> Any:
+        inside.append(function)
+        try:
+            return function(*arguments)
+        finally:
+            inside.pop()
+
+    image = make(image_door)
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append(bool(inside)))
+    store = files.Files(image_door.services.conf)
+    uploads.upload(image_door.store, store, images.Viewer("demo"), image["id"], [b"data"], offload)
+    assert synced == [True, True], "the file, then its directory"
+
+
+@pytest.mark.parametrize("moment", ["settle", "keep"])
+def test_an_upload_that_was_taken_over_leaves_the_other_ones_file(image_door, monkeypatch, moment):
+    image = make(image_door)
+    path = f"/image/v2/images/{image['id']}/file"
+    real, stalled = getattr(files.Files, moment), []
+
+    def stall(*arguments: Any) -> None:
+        """Take so long, the first time, that another upload takes over and comes to its end."""
+        real(*arguments)
+        if not stalled:
+            stalled.append(arguments)
+            long_ago = now() - datetime.timedelta(seconds=2 * uploads.STALE_S)
+
+            def leave_it(session: Session) -> None:
+                session.get_one(Image, image["id"]).updated_at = long_ago
+
+            image_door.store.transact(leave_it)
+            assert image_door.ask("PUT", path, b"the second's").status_int == 204
+
+    monkeypatch.setattr(files.Files, moment, stall)
+    assert image_door.ask("PUT", path, b"the first's").status_int == 409
+    assert image_door.ask("GET", path).body == b"the second's"
+    assert [each.name for each in (files.Files(image_door.services.conf).root).iterdir()] == [image["id"]]
 
 
 def test_patch_is_all_or_nothing(image_door):
@@ -186,6 +231,47 @@ def test_pages_hold_every_image_once_in_order(image_door):
     assert len(seen) == 11 and set(seen) == made
 
 
+@pytest.mark.parametrize("sort", ["name:asc", "name:desc", "size:asc", "size:desc", "disk_format:asc,size:desc"])
+def test_pages_hold_what_has_nothing_to_sort_by_too(image_door, sort):
+    made = set()
+    for number in range(6):
+        image = make(image_door, name=None if number % 2 else f"image {number}")
+        made.add(image["id"])
+        if number % 3:
+            assert image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", b"x" * number).status_int == 204
+    seen: list[str] = []
+    path = f"/image/v2/images?limit=2&sort={sort}"
+    while path:
+        page = image_door.ask("GET", path).json
+        seen += [image["id"] for image in page["images"]]
+        path = "/image" + page["next"] if "next" in page else ""
+    assert len(seen) == 6 and set(seen) == made
+
+
+@pytest.mark.parametrize("name", ["min_ram", "min_disk", "size_min", "limit"])
+@pytest.mark.parametrize("number", [str(2**31), str(2**63 - 1), str(2**63), "9" * 5000])
+def test_numbers_that_no_image_has_find_nothing(image_door, name, number):
+    make(image_door)
+    found = image_door.ask("GET", f"/image/v2/images?{name}={number}")
+    assert found.status_int == 200 and len(found.json["images"]) == (name == "limit"), found.text
+
+
+def test_all_that_may_be_seen_is_listed_where_that_is_asked_for(image_door):
+    other, made = "eve:other:member", {}
+    for visibility in ("private", "community", "public"):
+        token = "root:demo:admin"
+        body = {"name": visibility, "visibility": visibility}
+        made[visibility] = image_door.ask("POST", "/image/v2/images", body, token=token).json["id"]
+
+    def seen(query: str) -> set[str]:
+        shown = image_door.ask("GET", f"/image/v2/images{query}", token=other).json["images"]
+        return {image["visibility"] for image in shown}
+
+    assert seen("") == {"public"}
+    assert seen("?visibility=all") == {"public", "community"}
+    assert seen("?visibility=community") == {"community"}
+
+
 def test_filters_find_what_they_name(image_door):
     tagged = make(image_door, name="x", tags=["one", "two"], nova_lite_kind="unikernel")["id"]
     make(image_door, name="y", tags=["one"])
@@ -219,10 +305,10 @@ def test_a_time_that_utc_does_not_have_is_refused(image_door):
 def test_an_id_whose_file_is_still_to_go_is_not_given_again(image_door):
     image = make(image_door)
     image_door.ask("PUT", f"/image/v2/images/{image['id']}/file", b"bytes")
-    image_door.store.transact(lambda session: images.discard(session, Image.id == image["id"]))
+    image_door.store.transact(lambda session: removal.discard(session, Image.id == image["id"]))
     body = {"id": image["id"], "name": "again", "disk_format": "raw", "container_format": "bare"}
     assert image_door.ask("POST", "/image/v2/images", body).status_int == 409
-    images.sweep(image_door.store, files.Files(image_door.services.conf), older_than_s=0)
+    removal.sweep(image_door.store, files.Files(image_door.services.conf), older_than_s=0)
     assert image_door.ask("POST", "/image/v2/images", body).status_int == 201
     assert image_door.ask("GET", f"/image/v2/images/{image['id']}/file").status_int == 204
 

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from whole_cloud import WholeCloud
 
 from nova_lite.db.models import Server
-from nova_lite.image import files, images
+from nova_lite.image import files, removal
 from nova_lite.virt.driver import GuestNotFound
 
 TINY = (1, 128, 1)
@@ -110,10 +110,10 @@ def test_the_files_of_images_that_went_go_too(cloud: WholeCloud) -> None:
     left.write_bytes(b"half")
     os.utime(left, (1, 1))
     assert len(there()) == 6
-    assert images.sweep(cloud.store, store) == 1, "only what nobody can be writing any more"
-    assert images.sweep(cloud.store, store, older_than_s=0) == 3
+    assert removal.sweep(cloud.store, store) == 1, "only what nobody can be writing any more"
+    assert removal.sweep(cloud.store, store, older_than_s=0) == 3
     assert there() == {made[2], "11111111-2222-4333-8444-555555555555"}
-    assert images.sweep(cloud.store, store, older_than_s=0) == 0
+    assert removal.sweep(cloud.store, store, older_than_s=0) == 0
     cloud.do(server_id, {"shelve": None})
     assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
     cloud.until(lambda: cloud.server(server_id).deleted)
@@ -126,11 +126,11 @@ def test_the_files_of_images_that_went_go_too(cloud: WholeCloud) -> None:
     cloud.settled(other)
     later = next(iter(there() - {gone, made[2], "11111111-2222-4333-8444-555555555555"}))
     assert ask(cloud, "DELETE", f"/images/{later}").status_int == 204
-    images.sweep(cloud.store, store, older_than_s=0)
+    removal.sweep(cloud.store, store, older_than_s=0)
     assert there() == {gone, made[2], "11111111-2222-4333-8444-555555555555"}, "it keeps no other, and is not forgotten"
     file.rmdir()
     file.touch()
-    images.sweep(cloud.store, store, older_than_s=0)
+    removal.sweep(cloud.store, store, older_than_s=0)
     assert there() == {made[2], "11111111-2222-4333-8444-555555555555"}
 
 

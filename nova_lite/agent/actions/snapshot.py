@@ -17,7 +17,7 @@ from nova_lite.conf import state_path
 from nova_lite.db.models import Image, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.types import now
-from nova_lite.image import files, images
+from nova_lite.image import files, images, uploads
 from nova_lite.virt import abilities
 from nova_lite.virt.abilities import Snapshot
 from nova_lite.virt.driver import DriverError, GuestNotFound
@@ -76,7 +76,7 @@ def _upload(job: Job, made: Snapshot) -> None:
 
     if not job.tools.store.transact(take_up):
         raise DriverError("The image that was to be made was deleted meanwhile.", "image.not_found")
-    images.upload(
+    uploads.upload(
         job.tools.store,
         files.Files(job.tools.conf),
         images.Viewer(None, is_admin=True),

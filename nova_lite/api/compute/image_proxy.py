@@ -10,7 +10,7 @@ from nova_lite.api.routes import Schema
 from nova_lite.compute import quotas
 from nova_lite.db.models import Image
 from nova_lite.errors import Forbidden, Invalid, NotFound, OverLimit
-from nova_lite.image import images
+from nova_lite.image import images, removal
 from nova_lite.image.files import Files
 from nova_lite.image.images import Listing, Viewer
 
@@ -140,7 +140,7 @@ def show(call: Call) -> dict[str, Any]:
 def delete(call: Call) -> None:
     """Delete an image."""
     row = _one(call)
-    images.remove(call.store, Files(call.services.conf), _viewer(call), row.id, call.services.offload)
+    removal.remove(call.store, Files(call.services.conf), _viewer(call), row.id, call.services.offload)
 
 
 def metadata(call: Call) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from nova_lite.api.context import Call
 from nova_lite.api.image.images import viewer
 from nova_lite.api.routes import Reply
 from nova_lite.errors import Forbidden, Invalid, UnsupportedMedia
-from nova_lite.image import files, images
+from nova_lite.image import files, images, uploads
 from nova_lite.image.files import Files
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -26,7 +26,7 @@ def upload(call: Call) -> None:
         image = images.get(session, viewer(call), call.params["id"])
         call.authorize({"project_id": image.owner})
     store = Files(call.services.conf)
-    images.upload(call.store, store, viewer(call), image.id, _chunks(request), call.services.offload)
+    uploads.upload(call.store, store, viewer(call), image.id, _chunks(request), call.services.offload)
 
 
 def _chunks(request: webob.Request) -> Iterator[bytes]:

@@ -28,6 +28,7 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 _LISTS = ("id", "name", "status", "container_format", "disk_format")
 _SORTABLE = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at")
 _NUMBERS = {"min_ram": "min_ram", "min_disk": "min_disk"}
+_LARGEST = 2**63 - 1
 _OURS = {"limit", "marker", "sort", "sort_key", "sort_dir", "member_status"}
 
 
@@ -52,6 +53,7 @@ def parse(query: MultiDict, max_limit: int) -> Listing:
         hidden=hidden,
         sort=_sort(query),
         marker=query.get("marker"),
+        community="visibility" in query,
         limit=_limit(query.get("limit"), max_limit),
     )
 
@@ -120,9 +122,10 @@ def _limit(text: str | None, max_limit: int) -> int:
 
 
 def _number(key: str, text: str) -> int:
-    if not text.isdecimal():
-        raise Invalid(f"{key} must be a number that is not negative, not {text!r}.")
-    return int(text)
+    if not (text.isascii() and text.isdecimal()):
+        raise Invalid(f"{key} must be a number that is not negative, not {text[:64]!r}.")
+    # Databases refuse greater numbers; no image has as much of anything.
+    return int(text) if len(text) < len(str(_LARGEST)) else _LARGEST
 
 
 def _boolean(key: str, text: str) -> bool:

@@ -13,7 +13,7 @@ from nova_lite.api.image import filters, schemas
 from nova_lite.api.routes import Reply
 from nova_lite.db.models import Image
 from nova_lite.errors import Conflict, Forbidden, Invalid, NotFound
-from nova_lite.image import images
+from nova_lite.image import images, removal
 from nova_lite.image.files import Files
 from nova_lite.image.images import Viewer
 
@@ -174,7 +174,7 @@ def delete(call: Call) -> None:
     """Delete an image and its data."""
     with call.store.read() as session:
         _authorize(call, images.get(session, viewer(call), call.params["id"]))
-    images.remove(call.store, Files(call.services.conf), viewer(call), call.params["id"], call.services.offload)
+    removal.remove(call.store, Files(call.services.conf), viewer(call), call.params["id"], call.services.offload)
 
 
 def add_tag(call: Call) -> None:
