@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nova_lite.compute.transitions import PowerState, VmState
+from nova_lite.compute.undoing import AWAY
 from nova_lite.virt.driver import Observed
 
 
@@ -19,7 +20,7 @@ class Wanted:
     """A server of this host as the database has it, or one whose guest was seen here.
 
     ``busy``: an operation of it is unfinished. ``elsewhere``: its row names another host. ``generation`` tells later
-    whether the row has changed since.
+    whether the row has changed since. ``built``: its creation came to its end once. ``claimed``: it holds room of its host.
     """
 
     server_id: str
@@ -30,6 +31,8 @@ class Wanted:
     busy: bool = False
     deleted: bool = False
     elsewhere: bool = False
+    built: bool = True
+    claimed: bool = False
 
 
 class Do(enum.Enum):
@@ -43,6 +46,10 @@ class Do(enum.Enum):
     """A transitional state with no operation behind it: end it."""
     REMOVE = "remove"
     """The server was deleted: remove its guest from the host."""
+    CLEAR = "clear"
+    """Its creation failed: remove what that left, and give its room back."""
+    STOP = "stop"
+    """The server is put away and its guest runs, since what was to bring it back failed: stop it."""
     RESTART = "restart"
     """It ran before the host went down: start it again."""
     RECOVER = "recover"
@@ -78,7 +85,7 @@ _SEEN_AS: dict[tuple[VmState, PowerState], VmState] = {
     (VmState.SUSPENDED, PowerState.RUNNING): VmState.ACTIVE,
 }
 """Where the guest is plainly in another state than its row. Nova's sync_power_states stops a guest that runs though it is
-marked stopped; here its row follows it, since nothing that runs is ever ended on a guess. Nova leaves one that is paused ACTIVE, where it
+marked stopped; here its row follows it, since nothing that runs is ever ended on a guess. (That a guest whose server is put away shall not run is none.) Nova leaves one that is paused ACTIVE, where it
 can't be unpaused."""
 
 
@@ -124,6 +131,8 @@ def _compare(row: Wanted, guest: Observed | None, *, starting: bool, resume: boo
     state = VmState(row.vm_state)
     if row.task_state is not None or state is VmState.BUILDING:
         return Decision(Do.STRANDED, row.server_id, row)
+    if state is VmState.ERROR and not row.built:
+        return Decision(Do.CLEAR, row.server_id, row) if guest is not None or row.claimed else None
     runs_now = guest is not None and guest.power in (PowerState.RUNNING, PowerState.PAUSED)
     if resume and state in _RUNS and not runs_now:
         return Decision(Do.RESTART, row.server_id, row)
@@ -131,6 +140,8 @@ def _compare(row: Wanted, guest: Observed | None, *, starting: bool, resume: boo
         return Decision(Do.LOST, row.server_id, row) if state in _LIVES else None
     if guest.power is PowerState.NOSTATE:
         return _unseen(row)
+    if state in AWAY and runs_now:
+        return Decision(Do.STOP, row.server_id, row, power=guest.power)
     seen_as = _SEEN_AS.get((state, guest.power))
     if seen_as is not None or int(guest.power) != row.power_state:
         return Decision(Do.SHOW, row.server_id, row, vm_state=seen_as, power=guest.power)

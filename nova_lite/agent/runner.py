@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from nova_lite.agent.actions import ACTIONS, Action
 from nova_lite.agent.job import Job, Step, Stopped, Tools
 from nova_lite.agent.rows import read_server
-from nova_lite.compute import left_overs, lifecycle
+from nova_lite.compute import left_overs, lifecycle, undoing
 from nova_lite.compute.transitions import PowerState
 from nova_lite.db import operations
 from nova_lite.db.models import Server
@@ -84,6 +85,8 @@ class Runner:
         )
 
     def _run(self, work: Work) -> str:
+        if work.action == undoing.ACTION:
+            return self._run_undoing(work)
         action = ACTIONS.get(work.action) if work.target_type == "server" else None
         if action is None:
             message = f"This host's agent does not know the action {work.action}."
@@ -115,6 +118,35 @@ class Runner:
             return self._failed(action, job, error)
         return "done"
 
+    def _run_undoing(self, work: Work) -> str:
+        """Undo on the host what an action had begun that its deadline ended; what can't be undone leaves its server in ERROR."""
+        undone = replace(work, action=str(work.arguments["action"]), step=work.step or undoing.ACTION)
+        with self._store.read() as session:
+            rows = read_server(session, work.target_id, work.arguments.get("image_id"))
+        if rows is None or rows.server.deleted or rows.server.host != self._tools.host:
+            self._persist(partial(lifecycle.cancel, work=work))
+            return "gone"
+        job = Job(self._tools, undone, rows, events=list(work.events))
+        try:
+            self._step(job, Step(f"undo-{undone.action}", ACTIONS[undone.action].undo, noted=True))
+        except Stopped:
+            self._persist(partial(lifecycle.cancel, work=work))
+            return "cancelled"
+        except (StaleState, DBAPIError):
+            raise
+        except Exception as error:
+            if self._may_retry(work, error):
+                self._retry(job, error, unseen=isinstance(error, _UNANSWERED))
+                return "retry"
+            reason, details = (error.message, error.code) if isinstance(error, NovaLiteError) else (repr(error), "")
+            power = self._power_after(error, work.target_id)
+            self._persist(
+                partial(undoing.failed, work=work, reason=reason, details=details, power=power, events=job.events)
+            )
+            return "failed"
+        self._persist(partial(undoing.done, work=work, power=self._power(work.target_id), events=job.events))
+        return "done"
+
     def _check(self, action: Action, job: Job) -> None:
         work = job.work
         if work.attempt > LIVES:
@@ -134,20 +166,23 @@ class Runner:
     def _failed(self, action: Action, job: Job, error: Exception) -> str:
         work = job.work
         if self._may_retry(work, error):
-            delay = min(30.0, 0.5 * 2**work.attempt)
-            unseen = isinstance(error, _UNANSWERED) and action.name != "create"
-            self._persist(
-                partial(lifecycle.retry, work=work, delay_s=delay, error=str(error), events=job.events, unseen=unseen)
-            )
-            LOG.warning(
-                "server=%s action=%s event=retry in_s=%.1f reason=%r", work.target_id, work.action, delay, str(error)
-            )
+            self._retry(job, error, unseen=isinstance(error, _UNANSWERED) and action.name != "create")
             return "retry"
         clean = self._undo(action, job)
         self._hook(work, "fail")
         power = None if action.name == "create" else self._power_after(error, work.target_id)
         self._persist(partial(_fail, action=action, job=job, error=error, power=power, clean=clean))
         return "failed"
+
+    def _retry(self, job: Job, error: Exception, *, unseen: bool) -> None:
+        work = job.work
+        delay = min(30.0, 0.5 * 2**work.attempt)
+        self._persist(
+            partial(lifecycle.retry, work=work, delay_s=delay, error=str(error), events=job.events, unseen=unseen)
+        )
+        LOG.warning(
+            "server=%s action=%s event=retry in_s=%.1f reason=%r", work.target_id, work.action, delay, str(error)
+        )
 
     def _may_retry(self, work: Work, error: Exception) -> bool:
         if isinstance(error, _UNANSWERED):
@@ -233,8 +268,9 @@ def _fail(session: Session, action: Action, job: Job, error: Exception, power: P
     else:
         message, details = f"The {action.name} failed unexpectedly on host {job.tools.host}.", repr(error)
     unsure = isinstance(error, DriverTimeout)  # what was given up may come to its end yet
+    broken = not clean and not (action.name in undoing.STAYS_AWAY and job.server.vm_state in undoing.AWAY)
     lifecycle.fail(
-        session, job.work, message, details=details, power=power, events=job.events, broken=not clean, unsure=unsure
+        session, job.work, message, details=details, power=power, events=job.events, broken=broken, unsure=unsure
     )
     if clean:
         action.on_fail(session, job)

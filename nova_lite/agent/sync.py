@@ -16,11 +16,11 @@ from nova_lite.agent import restarts, rows, spec
 from nova_lite.agent.job import Tools, fetch_image, plug_ports, remove_guest
 from nova_lite.agent.left_overs import LeftOvers
 from nova_lite.agent.reconcile import Decision, Do, Wanted, diff
-from nova_lite.compute import endings, lifecycle
+from nova_lite.compute import claims, endings, lifecycle, undoing
 from nova_lite.compute.transitions import PowerState, VmState
-from nova_lite.db.models import Operation, Server
+from nova_lite.db.models import Allocation, Operation, Server
 from nova_lite.db.operations import UNFINISHED, Caller
-from nova_lite.db.types import JsonDict, epoch, new_id, now
+from nova_lite.db.types import epoch, new_id, now
 from nova_lite.errors import Conflict, NotFound, NovaLiteError
 from nova_lite.virt.driver import DriverError, GuestNotFound, Observed
 
@@ -141,6 +141,7 @@ class Reconciler:
         busy = exists().where(
             Operation.target_type == "server", Operation.target_id == Server.id, Operation.state.in_(UNFINISHED)
         )
+        claimed = exists().where(Allocation.server_id == Server.id)
         query = select(
             Server.id,
             Server.vm_state,
@@ -149,7 +150,9 @@ class Reconciler:
             Server.generation,
             Server.deleted,
             Server.host,
+            Server.launched_at,
             busy.label("busy"),
+            claimed.label("claimed"),
         ).where(*condition)
         with self._tools.store.read() as session:
             found = session.execute(query).all()
@@ -163,6 +166,8 @@ class Reconciler:
                 busy=bool(row.busy) or (late and not row.deleted and row.host == self._tools.host),
                 deleted=row.deleted,
                 elsewhere=row.host != self._tools.host,
+                built=row.launched_at is not None,
+                claimed=bool(row.claimed),
             )
             for row in found
         ]
@@ -239,13 +244,17 @@ class Reconciler:
 
     def _lose(self, _decision: Decision, row: Wanted) -> None:
         message = "The guest is no longer on its host, though the hypervisor answers."
-        values = {"vm_state": VmState.ERROR.value, "power_state": int(PowerState.NOSTATE), "fault": _fault(message)}
+        values = {
+            "vm_state": VmState.ERROR.value,
+            "power_state": int(PowerState.NOSTATE),
+            "fault": lifecycle.fault(message),
+        }
         if self._tools.store.transact(partial(swap, row=row, values=values)):
             LOG.error("server=%s event=lost host=%s", row.server_id, self._tools.host)
 
     def _strand(self, _decision: Decision, row: Wanted) -> None:
         message = f"Nothing was at work on the server any more, though its task state was {row.task_state}."
-        values = {"task_state": None, "vm_state": VmState.ERROR.value, "fault": _fault(message)}
+        values = {"task_state": None, "vm_state": VmState.ERROR.value, "fault": lifecycle.fault(message)}
         if self._tools.store.transact(partial(swap, row=row, values=values)):
             LOG.error("server=%s event=stranded task_state=%s", row.server_id, row.task_state)
 
@@ -257,6 +266,38 @@ class Reconciler:
         remove_guest(self._tools, server)
         self._tools.keeper.unplug(row.server_id)
         LOG.info("server=%s event=leftover-removed host=%s", row.server_id, self._tools.host)
+
+    def _clear(self, _decision: Decision, row: Wanted) -> None:
+        """Remove what a failed creation has left: it could not be undone, or nobody was there to do that."""
+        with self._tools.store.read() as session:
+            server = session.get(Server, row.server_id)
+        if server is None or server.generation != row.generation:
+            return
+        remove_guest(self._tools, server)
+        self._tools.keeper.unplug(row.server_id)
+
+        def give_back(session: Session) -> bool:
+            return swap(session, row, {"power_state": int(PowerState.NOSTATE)}) and claims.release(
+                session, row.server_id
+            )
+
+        self._tools.store.transact(give_back)
+        LOG.info("server=%s event=failed-creation-removed host=%s", row.server_id, self._tools.host)
+
+    def _stop(self, decision: Decision, row: Wanted) -> None:
+        """Have the guest stopped by a worker: it may take its time."""
+
+        def begin(session: Session) -> bool:
+            if not swap(session, row, {"power_state": int(decision.power or PowerState.NOSTATE)}):
+                return False
+            server = session.get_one(Server, row.server_id, populate_existing=True)
+            action = undoing.AWAY[VmState(row.vm_state)]
+            undoing.submit(session, row.server_id, self._tools.host, action, {}, server.project_id, server.user_id)
+            return True
+
+        if self._tools.store.transact(begin):
+            LOG.warning("server=%s event=runs-though-put-away vm_state=%s", row.server_id, row.vm_state)
+            self._begin_at(epoch())
 
     def _restart(self, _decision: Decision, row: Wanted) -> None:
         def begin(session: Session) -> bool:
@@ -312,20 +353,13 @@ def swap(session: Session, row: Wanted, values: dict[str, Any]) -> bool:
     return bool(result.rowcount)
 
 
-def _fault(message: str) -> JsonDict:
-    return {
-        "code": 500,
-        "message": message,
-        "details": "",
-        "created": now().isoformat(timespec="seconds") + "Z",
-    }
-
-
 _ACTS: dict[Do, Callable[[Reconciler, Decision, Wanted], None]] = {
     Do.SHOW: Reconciler._show,
     Do.LOST: Reconciler._lose,
     Do.STRANDED: Reconciler._strand,
     Do.REMOVE: Reconciler._remove,
+    Do.CLEAR: Reconciler._clear,
+    Do.STOP: Reconciler._stop,
     Do.RESTART: Reconciler._restart,
     Do.RECOVER: Reconciler._recover,
 }

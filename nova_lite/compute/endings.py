@@ -19,10 +19,11 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import claims, left_overs
-from nova_lite.compute.transitions import OWNING, PowerState, Transition, VmState
+from nova_lite.compute.transitions import OWNING, TRANSITIONS, PowerState, Transition, VmState
+from nova_lite.db import operations
 from nova_lite.db.models import ConsoleAuthToken, Image, Migration, Operation, Port, Server
-from nova_lite.db.operations import Work
-from nova_lite.db.types import JsonDict, epoch, now
+from nova_lite.db.operations import Caller, Work
+from nova_lite.db.types import JsonDict, epoch, new_id, now
 from nova_lite.image import removal
 from nova_lite.network import ports, touch
 
@@ -50,6 +51,9 @@ def done(session: Session, work: Work, transition: Transition) -> JsonDict:
 
 def failed(session: Session, work: Work, *, clean: bool) -> JsonDict:
     """Return the columns that *work*'s failure changes; for :func:`lifecycle.fail`. *clean*: nothing of it is left on its host."""
+    if work.action == "attach_interface" and not clean:
+        _detach_later(session, work)
+        return {}
     ending = FAILED.get(work.action)
     server = _server(session, work.target_id) if ending is not None else None
     if ending is None or server is None:
@@ -264,6 +268,21 @@ def _attached(session: Session, _server: Server, arguments: JsonDict) -> JsonDic
         .execution_options(**_QUIET)
     )
     return {}
+
+
+def _detach_later(session: Session, work: Work) -> None:
+    """Have an interface taken from the guest that may have it though attaching it failed; until then the port is the server's."""
+    operations.submit(
+        session,
+        Caller(f"req-{new_id()}", work.project_id, work.user_id),
+        action="detach_interface",
+        target_type="server",
+        target_id=work.target_id,
+        queue=work.queue,
+        host=work.host,
+        arguments=work.arguments,
+        deadline_s=TRANSITIONS["detach_interface"].deadline_s,
+    )
 
 
 def _detached(session: Session, server: Server, arguments: JsonDict) -> JsonDict:

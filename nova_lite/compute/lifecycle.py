@@ -284,15 +284,7 @@ def fail(
         endings.failed(session, work, clean=not unsure)
         _log(work.target_id, work.action, "failed", work.request_id, work.id)
         return
-    values: dict[str, Any] = {
-        "task_state": None,
-        "fault": {
-            "code": code,
-            "message": message,
-            "details": details,
-            "created": now().isoformat(timespec="seconds") + "Z",
-        },
-    }
+    values: dict[str, Any] = {"task_state": None, "fault": fault(message, details, code)}
     if broken or transition.on_fail is not None:
         values["vm_state"] = (transition.on_fail or VmState.ERROR).value
     if power is not None:
@@ -300,6 +292,17 @@ def fail(
     values |= endings.failed(session, work, clean=not (broken or unsure))
     _set(session, work.target_id, work.action, values)
     _log(work.target_id, work.action, "failed", work.request_id, work.id)
+
+
+def fault(message: str, details: str = "", code: int = 500) -> JsonDict:
+    """Make what a server's ``fault`` shows: *message* to its owner, *details* to admins only."""
+    created = now().isoformat(timespec="seconds") + "Z"
+    return {"code": code, "message": message, "details": details, "created": created}
+
+
+def show(session: Session, server_id: str, values: JsonDict) -> None:
+    """Show how a server was found to stand, unless a delete has it; what is being done to it goes on."""
+    _write(session, server_id, OWNING, values)
 
 
 def retry(session: Session, work: Work, delay_s: float, error: str, events: list[JsonDict], *, unseen: bool) -> None:

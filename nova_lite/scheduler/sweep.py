@@ -11,7 +11,7 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import left_overs, lifecycle
+from nova_lite.compute import left_overs, lifecycle, undoing
 from nova_lite.compute.transitions import TRANSITIONS
 from nova_lite.db import operations
 from nova_lite.db.models import Host, Operation
@@ -26,7 +26,7 @@ LOG = logging.getLogger(__name__)
 def sweep(store: Store, owner: str, down_after: float) -> int:
     """End every overdue operation; return how many this call ended.
 
-    A create or another action ends with a fault. A delete whose host is down ends well: its server is gone for its
+    A create or another action ends with a fault, and what it may have begun is undone by its host's agent. A delete whose host is down ends well: its server is gone for its
     user, and when the host is back, its agent removes what is left there.
     """
     with store.read() as session:
@@ -44,7 +44,9 @@ def _end(session: Session, row: Operation, owner: str, down_after: float) -> boo
     work = operations.seize(session, row, owner)
     if work is None:
         return False
-    if work.target_type != "server" or work.action not in TRANSITIONS:
+    if work.action == undoing.ACTION:
+        undoing.overdue(session, work, host_is_up=_is_up(session, work.host, down_after))
+    elif work.target_type != "server" or work.action not in TRANSITIONS:
         operations.finish(session, work, "failed", "It was not done in time.")
     elif work.action == "delete" and not _is_up(session, work.host, down_after):
         lifecycle.end_deleted(session, work.target_id)
@@ -53,6 +55,7 @@ def _end(session: Session, row: Operation, owner: str, down_after: float) -> boo
         operations.finish(session, work, "done", f"Host {work.host} is down; it cleans up when it is back.")
     else:
         lifecycle.fail(session, work, _sentence(session, work, down_after), unsure=True)
+        undoing.follow(session, work)
     LOG.warning(
         "server=%s action=%s event=overdue host=%s operation=%d", work.target_id, work.action, work.host, work.id
     )

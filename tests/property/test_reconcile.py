@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +32,8 @@ wanted_one = st.builds(
     busy=st.booleans(),
     deleted=st.booleans(),
     elsewhere=st.booleans(),
+    built=st.booleans(),
+    claimed=st.booleans(),
 )
 rows = st.lists(wanted_one, max_size=8, unique_by=lambda row: row.server_id)
 
@@ -51,6 +55,10 @@ def test_what_is_never_decided(
         assert not row.busy, "an operation is under way"
         if decision.do is Do.REMOVE:
             assert by_id[row.server_id].deleted and row.server_id in seen
+        if decision.do is Do.CLEAR:
+            assert row.vm_state == "error" and not row.built and not row.elsewhere and observed is not None
+        if decision.do is Do.STOP:
+            assert row.vm_state in ("shelved", "soft-delete") and row.server_id in seen
         if decision.do is Do.LOST:
             assert observed is not None and row.server_id not in seen
         if decision.do in (Do.RECOVER, Do.RESTART):
@@ -84,11 +92,23 @@ def test_it_comes_to_rest(observed: list[Observed] | None, wanted: list[Wanted])
             changes = {"vm_state": "error", "power_state": 0}
         elif decision is not None and decision.do is Do.STRANDED:
             changes = {"vm_state": "error", "task_state": None}
-        elif decision is not None and decision.do is Do.REMOVE and guests is not None:
+        elif decision is not None and decision.do is Do.STOP and guests is not None:
+            guests = [
+                replace(guest, power=PowerState.SHUTDOWN) if guest.server_id == row.server_id else guest
+                for guest in guests
+            ]
+            changes = {"power_state": int(PowerState.SHUTDOWN)}
+        elif decision is not None and decision.do in (Do.REMOVE, Do.CLEAR) and guests is not None:
+            changes = {"claimed": False, "power_state": 0}
             guests = [guest for guest in guests if guest.server_id != row.server_id]
         after.append(Wanted(**({name: getattr(row, name) for name in row.__dataclass_fields__} | changes)))  # type: ignore[arg-type]
+    # What is in ERROR by now, and was never built, is cleared by the next look.
+    lost = {key for key, decision in decided.items() if decision.do in (Do.STRANDED, Do.LOST)}
     twice = [decision for decision in diff(guests, after) if decision.do not in (Do.REPORT, Do.SHOW)]
-    assert not twice
+    assert all(
+        decision.do is Do.CLEAR and decision.wanted is not None and decision.wanted.server_id in lost
+        for decision in twice
+    )
     stranded = {key for key, decision in decided.items() if decision.do is Do.STRANDED}
     shown = [
         decision

@@ -7,7 +7,7 @@ import contextlib
 from nova_lite.agent import restarts, spec
 from nova_lite.agent.actions.action import Action
 from nova_lite.agent.job import PREPARE, Job, Step, make_config_drive, plug, unplug
-from nova_lite.compute import left_overs
+from nova_lite.compute import left_overs, undoing
 from nova_lite.compute.transitions import VmState
 from nova_lite.virt import abilities
 from nova_lite.virt.driver import DriverError, GuestNotFound
@@ -66,10 +66,18 @@ def bring_back(job: Job) -> None:
 
 
 def take_back(job: Job) -> None:
-    """Remove what a failed unshelve has made of an offloaded guest."""
+    """Remove what a failed unshelve has made of an offloaded guest; one that is on its host is stopped again."""
     if _is_offloaded(job):
         job.tools.driver.destroy(job.server.id)
         unplug(job)
+    else:
+        stop_again(job)
+
+
+def stop_again(job: Job) -> None:
+    """Stop the guest that runs although its server stays put away; one that is brought back by now is left alone."""
+    if job.server.vm_state in undoing.AWAY:
+        stop(job)
 
 
 def _is_offloaded(job: Job) -> bool:
@@ -78,7 +86,9 @@ def _is_offloaded(job: Job) -> bool:
 
 ACTIONS = (
     Action("soft-delete", (Step("stop", stop),)),
-    Action("restore", (*PREPARE, Step("forget-resize", forget_resize), Step("start", start, noted=True))),
+    Action(
+        "restore", (*PREPARE, Step("forget-resize", forget_resize), Step("start", start, noted=True)), undo=stop_again
+    ),
     Action("restart", (*PREPARE, Step("start", restart, noted=True))),
     Action(
         "unshelve",

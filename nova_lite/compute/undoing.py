@@ -1,0 +1,122 @@
+"""What an action had begun on its host when its deadline ended it: undone there by the host's agent, as soon as that can be.
+
+The sweeper ends an operation that nobody is at work on, or whose worker hangs, and so may leave its host in the middle: a guest of another size
+than its server's, a rescue image that runs, a guest that was stopped to be shelved. In the same transaction it submits an operation that
+undoes; it is carried out before anything that is asked of the server later, since operations of one server are done in their order.
+
+The same operation stops the guest of a server that is put away (shelved, soft-deleted), which no guest may run for: see
+:func:`nova_lite.agent.reconcile.diff`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Double, bindparam, select, update
+from sqlalchemy.orm import Session
+
+from nova_lite.compute import lifecycle
+from nova_lite.compute.transitions import PowerState, VmState
+from nova_lite.db import operations
+from nova_lite.db.models import Operation, Server
+from nova_lite.db.operations import Caller, Work
+from nova_lite.db.types import JsonDict, epoch, new_id
+
+ACTION = "undo"
+"""Not in the table of transitions: nobody asks for it, and it shows no task state."""
+
+DEADLINE_S = 600.0
+
+STAYS_AWAY = frozenset({"restore", "unshelve"})
+"""What brings a guest back. Where it fails its server stays put away, whatever became of the guest: the reconciler sees to that."""
+
+_UNDONE = STAYS_AWAY | {"resize", "resize-live", "rescue", "shelve"}
+"""Actions that may leave a guest that is another than its server says. What a create, or an unshelve of what was offloaded, leaves is
+removed by the reconciler, an image's file by the agent's upkeep; an interface goes as a detach takes it (``endings``); of every other action
+what it has done is shown, as the guest is then found."""
+
+AWAY = {VmState.SOFT_DELETED: "restore", VmState.SHELVED: "unshelve"}
+"""States whose guest never runs, and what it was that had it run."""
+
+_LATER = (
+    update(Operation)
+    .where(Operation.id == bindparam("of_operation"))
+    .values(deadline=bindparam("until", type_=Double))
+    .execution_options(synchronize_session=False)
+)
+
+
+def follow(session: Session, work: Work) -> bool:
+    """Have what *work* had begun undone, in the transaction that ends it by its deadline; False where there is nothing to undo.
+
+    *work* as the one who ends it has seized it: that counts as an attempt.
+    """
+    if work.action not in _UNDONE or work.queue != "agent" or work.host is None or work.attempt < 2:
+        return False
+    if session.scalar(select(Server.host).where(Server.id == work.target_id)) != work.host:
+        return False  # an offloaded server's unshelve: what it left is remembered by that end itself
+    submit(session, work.target_id, work.host, work.action, work.arguments, work.project_id, work.user_id)
+    return True
+
+
+def submit(
+    session: Session,
+    server_id: str,
+    host: str,
+    action: str,
+    arguments: JsonDict,
+    project_id: str | None,
+    user_id: str | None,
+) -> None:
+    """Have *host*'s agent undo *action*, as an action of the server that has a request of its own in its history."""
+    operations.submit(
+        session,
+        Caller(f"req-{new_id()}", project_id, user_id),
+        action=ACTION,
+        target_type="server",
+        target_id=server_id,
+        queue="agent",
+        host=host,
+        arguments={**arguments, "action": action},
+        deadline_s=DEADLINE_S,
+    )
+
+
+def overdue(session: Session, work: Work, *, host_is_up: bool) -> None:
+    """Deal with an undoing that is past its deadline: that of a host which is down waits for it."""
+    if not host_is_up:
+        operations.retry_later(session, work, 0.0, f"Host {work.host} is down.")
+        session.execute(_LATER, {"of_operation": work.id, "until": epoch() + DEADLINE_S})
+        return
+    failed(session, work, f"host {work.host} is up but did not end it", power=PowerState.NOSTATE)
+
+
+def done(session: Session, work: Work, power: PowerState | None, events: list[JsonDict]) -> None:
+    """End an undoing well. *power*: how the guest is now; None: there is none, or nobody could see.
+
+    :raises StaleState: the operation is no longer ours; the transaction must roll back.
+    """
+    operations.finish(session, work, "done", events=events)
+    if power is not None:
+        lifecycle.show(session, work.target_id, {"power_state": int(power)})
+
+
+def failed(
+    session: Session,
+    work: Work,
+    reason: str,
+    *,
+    details: str = "",
+    power: PowerState | None = None,
+    events: list[JsonDict] | None = None,
+) -> None:
+    """End an undoing badly: its server is in ERROR, and a fault says why; one that is put away stays so, and is tried again.
+
+    :raises StaleState: the operation is no longer ours; the transaction must roll back.
+    """
+    action = str(work.arguments["action"])
+    message = f"The {action} was not done in time, and what it had begun could not be undone: {reason}."
+    operations.finish(session, work, "failed", message, events=events)
+    values: JsonDict = {} if power is None else {"power_state": int(power)}
+    if action not in STAYS_AWAY:
+        values |= {"vm_state": VmState.ERROR.value, "fault": lifecycle.fault(message, details)}
+    if values:
+        lifecycle.show(session, work.target_id, values)
