@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Start, stop and look at the servers that nova_lite stands on. Works with systemd and without it;
-# what runs already is used as it is, and only what this started is stopped by it.
+# what runs already is used as it is, and only what these scripts started is stopped. What this starts
+# runs until this stops it: unstack.sh and clean.sh leave it alone.
 set -euo pipefail
 
 here="$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck disable=SC2034
+STARTED_BY=hand
 for part in paths terminal daemon passwords libvirt rabbitmq postgresql mariadb; do
     # shellcheck source=/dev/null
     . "$here/lib/$part.sh"

@@ -5,6 +5,19 @@
 
 systemd_is_init() { [ -d /run/systemd/system ]; }
 
+# What is started by hand (services.sh) is ended by hand: unstack.sh and clean.sh leave it running.
+STARTED_BY="${STARTED_BY:-stack}"
+
+# started_note NAME: remember who started daemon or units NAME.
+started_note() { printf '%s\n' "$STARTED_BY" >"$RUN_DIR/$1.by"; }
+
+# Succeed when NAME was started by hand, still runs, and is not ours to end.
+left_running() {
+    local by
+    [ "$STARTED_BY" != hand ] && { read -r by <"$RUN_DIR/$1.by"; } 2>/dev/null && [ "$by" = hand ] || return 1
+    [ -e "$RUN_DIR/$1.units" ] || daemon_pid "$1" >/dev/null
+}
+
 # Print the start time (clock ticks since boot) of process PID; fail when there is none.
 process_start_time() {
     local stat
@@ -32,6 +45,7 @@ daemon_adopt() {
     local started
     started="$(process_start_time "$2")" || return 1
     printf '%s\n' "$started" >"$RUN_DIR/$1.start"
+    started_note "$1"
     printf '%s\n' "$2" >"$RUN_DIR/$1.pid"
 }
 
@@ -57,9 +71,11 @@ daemon_start() {
     daemon_adopt "$name" "$pid" || return 1
 }
 
-# daemon_stop NAME [SECONDS [SIGNAL]]: end daemon NAME; after SECONDS (20) without mercy.
+# daemon_stop NAME [SECONDS [SIGNAL]]: end daemon NAME, unless it was started by hand; after SECONDS
+# (20) without mercy.
 daemon_stop() {
     local name="$1" patience="${2:-20}" signal="${3:-TERM}" pid tick
+    if left_running "$name"; then return 0; fi
     if pid="$(daemon_pid "$name")"; then
         kill -"$signal" "$pid" 2>/dev/null || true
         for ((tick = 0; tick < patience * 20; tick++)); do
@@ -71,7 +87,7 @@ daemon_stop() {
             kill -KILL "$pid" 2>/dev/null || true
         fi
     fi
-    rm -f "$RUN_DIR/$name.pid" "$RUN_DIR/$name.start"
+    rm -f "$RUN_DIR/$name.pid" "$RUN_DIR/$name.start" "$RUN_DIR/$name.by"
 }
 
 # wait_until SECONDS COMMAND…: try COMMAND every 0.1 s; fail when it never worked.
@@ -91,14 +107,15 @@ unit_start() {
     if systemctl is-active --quiet "$@"; then return 0; fi
     systemctl start "$@"
     mkdir -p "$RUN_DIR"
+    started_note "$name"
     printf '%s\n' "$@" >"$RUN_DIR/$name.units"
 }
 
-# unit_stop NAME: stop the units that unit_start started for NAME.
+# unit_stop NAME: stop the units that unit_start started for NAME, unless that was by hand.
 unit_stop() {
     local units
-    [ -e "$RUN_DIR/$1.units" ] || return 0
+    [ -e "$RUN_DIR/$1.units" ] && ! left_running "$1" || return 0
     mapfile -t units <"$RUN_DIR/$1.units"
     systemctl stop "${units[@]}" || true
-    rm -f "$RUN_DIR/$1.units"
+    rm -f "$RUN_DIR/$1.units" "$RUN_DIR/$1.by"
 }

@@ -67,7 +67,10 @@ libvirt_start() {
             "read $LOG_DIR/libvirtd.log (systemd: journalctl -u libvirtd)"
 }
 
+libvirt_left_running() { left_running libvirt || left_running libvirtd; }
+
 libvirt_stop() {
+    if libvirt_left_running; then return 0; fi
     unit_stop libvirt
     # SIGTERM to tini is handed to libvirtd; guests go on running.
     daemon_stop libvirtd

@@ -32,11 +32,12 @@ accounts_remove() {
     done 7<"$DATA/accounts"
 }
 
-# Stop those servers that we started, and no others.
+# Stop those servers that stack.sh started, and no others: services.sh's go on.
 system_services_stop() {
     rabbitmq_stop
     mariadb_stop
     postgresql_stop
+    if libvirt_left_running; then return 0; fi
     libvirt_stop
     libvirt_forget_hostname
 }
@@ -66,5 +67,21 @@ files_remove() {
     remove_tree "$DEST"
     remove_tree "$LOG_DIR"
     remove_tree "$CONF_DIR"
-    remove_tree "$RUN_DIR"
+    run_dir_remove
+}
+
+# What says of servers that were started by hand how they are ended stays with them.
+run_dir_remove() {
+    local record name
+    local -a kept=()
+    for record in "$RUN_DIR"/*.by; do
+        name="$(basename "$record" .by)"
+        if left_running "$name"; then kept+=(! -name "$name.*"); fi
+    done
+    if [ "${#kept[@]}" = 0 ]; then
+        remove_tree "$RUN_DIR"
+        return 0
+    fi
+    # Erlang's port mapper ends with the broker.
+    find "$RUN_DIR" -mindepth 1 -maxdepth 1 ! -name epmd.ours "${kept[@]}" -exec rm -rf --one-file-system {} +
 }

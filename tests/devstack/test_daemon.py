@@ -50,3 +50,59 @@ def test_a_pid_that_was_given_to_another_program_is_not_ended(shell: Shell, tmp_
     finally:
         other.kill()
         other.wait()
+
+
+SERVERS = ("libvirtd", "virtlogd", "rabbitmq", "mariadb", "postgresql")
+TEARDOWN = ("daemon", "libvirt", "rabbitmq", "postgresql", "mariadb", "teardown")
+STOP = """
+    libvirt_forget_hostname() { echo forgot; }
+    libvirt_unbound_consoles() { echo unbound; }
+    system_services_stop
+"""
+
+
+def running(shell: Shell, tmp_path: Path, started_by: str) -> list[int]:
+    """Start a process under the name of each server, and return their pids."""
+    starts = "\n".join(f"daemon_start {name} {tmp_path}/{name}.log sleep 300; daemon_pid {name}" for name in SERVERS)
+    return [int(pid) for pid in shell.run(starts, "daemon", STARTED_BY=started_by).stdout.split()]
+
+
+def lives(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
+
+
+def test_what_was_started_by_hand_outlives_a_stack(shell: Shell, tmp_path: Path) -> None:
+    pids = running(shell, tmp_path, "hand")
+    try:
+        (tmp_path / "run" / "stack.lock").touch()
+        done = shell.run(STOP + "run_dir_remove", *TEARDOWN)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert all(lives(pid) for pid in pids)
+        left = sorted(path.name for path in (tmp_path / "run").iterdir())
+        assert left == sorted(f"{name}.{what}" for name in SERVERS for what in ("by", "pid", "start"))
+    finally:
+        done = shell.run(STOP, *TEARDOWN, STARTED_BY="hand")
+    assert done.stdout == "unbound\nforgot\n", done.stderr
+    assert not any(lives(pid) for pid in pids)
+    assert not list((tmp_path / "run").iterdir())
+
+
+def test_what_a_stack_started_ends_with_it(shell: Shell, tmp_path: Path) -> None:
+    pids = running(shell, tmp_path, "stack")
+    try:
+        assert shell.run(STOP + "run_dir_remove", *TEARDOWN).returncode == 0
+        assert not any(lives(pid) for pid in pids)
+        assert not (tmp_path / "run").exists()
+    finally:
+        for pid in filter(lives, pids):
+            os.kill(pid, 9)
+
+
+def test_a_unit_that_was_started_by_hand_outlives_a_stack(shell: Shell, tmp_path: Path) -> None:
+    systemctl = f'systemctl() {{ [ "$1" = is-active ] && return 1; echo "$@" >>{tmp_path}/asked; }}\n'
+    assert shell.run(f"{systemctl}unit_start postgresql a.service", "daemon", STARTED_BY="hand").returncode == 0
+    assert shell.run(f"{systemctl}unit_stop postgresql", "daemon").returncode == 0
+    assert (tmp_path / "asked").read_text() == "start a.service\n"
+    assert shell.run(f"{systemctl}unit_stop postgresql", "daemon", STARTED_BY="hand").returncode == 0
+    assert (tmp_path / "asked").read_text() == "start a.service\nstop a.service\n"
