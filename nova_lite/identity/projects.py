@@ -12,17 +12,13 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Assignment, Project, User
 from nova_lite.db.store import Store
-from nova_lite.errors import NotFound
-from nova_lite.identity import domains, revocations
+from nova_lite.identity import domain_members, domains, revocations
 from nova_lite.identity.names import store_named
 
 
 def get(session: Session, project_id: str) -> Project:
     """Return a project. :raises NotFound: there is none."""
-    row = session.get(Project, project_id)
-    if row is None:
-        raise NotFound(f"Could not find project: {project_id}.", "project.not_found")
-    return row
+    return domain_members.get(session, Project, project_id)
 
 
 def find(
@@ -34,43 +30,26 @@ def find(
     domain_name: str | None = None,
 ) -> Project | None:
     """Return the project of that id, or of that name in a domain that is given by id or name."""
-    if project_id is not None:
-        return session.get(Project, project_id)
-    domain = domains.find(session, domain_id=domain_id, name=domain_name)
-    if domain is None or name is None:
-        return None
-    return session.scalar(select(Project).where(Project.domain_id == domain.id, Project.name == name))
+    return domain_members.find(session, Project, project_id, name, domain_id, domain_name)
 
 
 def list_all(
-    session: Session,
-    *,
-    name: str | None = None,
-    domain_id: str | None = None,
-    enabled: bool | None = None,
+    session: Session, *, name: str | None = None, domain_id: str | None = None, enabled: bool | None = None
 ) -> list[Project]:
     """List projects by name."""
-    query = select(Project).order_by(Project.name, Project.id)
-    if name is not None:
-        query = query.where(Project.name == name)
-    if domain_id is not None:
-        query = query.where(Project.domain_id == domain_id)
-    if enabled is not None:
-        query = query.where(Project.enabled.is_(enabled))
-    return list(session.scalars(query))
+    return domain_members.list_all(session, Project, name=name, domain_id=domain_id, enabled=enabled)
 
 
 def set_enabled(session: Session, lifetime_s: int, project_id: str, enabled: bool) -> None:
-    """Enable or disable a project; disabling ends every token on it.
-
-    :raises NotFound: there is none.
-    """
-    row = session.get(Project, project_id, with_for_update=True)
-    if row is None:
-        raise NotFound(f"Could not find project: {project_id}.", "project.not_found")
+    """Enable or disable a project; disabling ends every token on it. :raises NotFound: there is none."""
+    row = _locked(session, project_id)
     if row.enabled and not enabled:
         revocations.revoke_all(session, lifetime_s, project_id=project_id)
     row.enabled = enabled
+
+
+def _locked(session: Session, project_id: str) -> Project:
+    return domain_members.get(session, Project, project_id, locked=True)
 
 
 def create(store: Store, domain_id: str, values: Mapping[str, Any]) -> Project:
@@ -99,15 +78,14 @@ def update(store: Store, lifetime_s: int, project_id: str, values: Mapping[str, 
     changed = dict(values)
 
     def work(session: Session) -> Project:
+        row = _locked(session, project_id)
         if "enabled" in changed:
             set_enabled(session, lifetime_s, project_id, changed["enabled"])
-        row = get(session, project_id)
         for name in ("name", "description"):
             if name in changed:
                 setattr(row, name, changed[name])
         if changed.get("extra"):
-            merged = {**row.extra, **changed["extra"]}
-            row.extra = {name: value for name, value in merged.items() if value is not None}
+            domain_members.keep_extra(row, changed["extra"])
         session.flush()
         return row
 
@@ -124,9 +102,7 @@ def delete(store: Store, lifetime_s: int, project_id: str) -> None:
 
 def remove(session: Session, lifetime_s: int, project_id: str) -> None:
     """See :func:`delete`."""
-    row = session.get(Project, project_id, with_for_update=True, populate_existing=True)
-    if row is None:
-        raise NotFound(f"Could not find project: {project_id}.", "project.not_found")
+    row = _locked(session, project_id)
     revocations.revoke_all(session, lifetime_s, project_id=project_id)
     session.execute(
         sql_delete(Assignment)

@@ -90,7 +90,7 @@ class Revocations:
         self._refresh_s = refresh_s
         self._lock = threading.Lock()
         self._snapshot = Snapshot()
-        self._mark: tuple[int, int] | None = None
+        self._mark: tuple[int, ...] | None = None
         self._read_at = float("-inf")
 
     def ends(self, principal: Principal) -> bool:
@@ -122,8 +122,7 @@ class Revocations:
             return
         try:
             with self._store.read() as session:
-                total, last = session.execute(select(func.count(Revocation.id), func.max(Revocation.id))).one()
-                mark = (total, last or 0)
+                mark = tuple(int(each or 0) for each in session.execute(_MARK).one())
                 if mark != self._mark:
                     self._snapshot = arrange(session.scalars(select(Revocation).where(Revocation.expires_at > now())))
                     self._mark = mark
@@ -132,6 +131,10 @@ class Revocations:
             LOG.warning("revocations not read reason=%s", type(error).__name__)
             if time.monotonic() - self._read_at > BOUND_S:
                 raise Unavailable("The database does not answer, so no token can be checked.") from error
+
+
+_MARK = select(func.count(Revocation.id), func.max(Revocation.id), func.sum(Revocation.id))
+"""Changes with the table. Number and greatest id alone do not: a transaction may commit a lower id than another, and remove an old row."""
 
 
 def revoke_token(session: Session, principal: Principal) -> None:

@@ -100,7 +100,12 @@ def assignments(session: Session, wanted: RoleFilter) -> list[Assignment]:
 
 
 def grant(session: Session, user_id: str, role_id: str, target_kind: str, target_id: str) -> None:
-    """Give a user a role on a target; having it already is success."""
+    """Give a user a role on a target; having it already is success. The user's row is locked, so that of two who give it one does.
+
+    :raises NotFound: the user has gone.
+    """
+    if session.get(User, user_id, with_for_update=True, populate_existing=True) is None:
+        raise NotFound(f"Could not find user: {user_id}.", "user.not_found")
     key = (user_id, role_id, target_kind, target_id)
     if session.get(Assignment, key) is None:
         session.add(Assignment(user_id=user_id, role_id=role_id, target_kind=target_kind, target_id=target_id))

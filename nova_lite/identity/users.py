@@ -7,22 +7,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Assignment, User
 from nova_lite.db.store import Store
-from nova_lite.errors import NotFound
-from nova_lite.identity import domains, revocations
+from nova_lite.identity import domain_members, domains, revocations
 from nova_lite.identity.names import store_named
 
 
 def get(session: Session, user_id: str) -> User:
     """Return a user. :raises NotFound: there is none."""
-    row = session.get(User, user_id)
-    if row is None:
-        raise NotFound(f"Could not find user: {user_id}.", "user.not_found")
-    return row
+    return domain_members.get(session, User, user_id)
 
 
 def find(
@@ -34,30 +29,14 @@ def find(
     domain_name: str | None = None,
 ) -> User | None:
     """Return the user of that id, or of that name in a domain that is given by id or name."""
-    if user_id is not None:
-        return session.get(User, user_id)
-    domain = domains.find(session, domain_id=domain_id, name=domain_name)
-    if domain is None or name is None:
-        return None
-    return session.scalar(select(User).where(User.domain_id == domain.id, User.name == name))
+    return domain_members.find(session, User, user_id, name, domain_id, domain_name)
 
 
 def list_all(
-    session: Session,
-    *,
-    name: str | None = None,
-    domain_id: str | None = None,
-    enabled: bool | None = None,
+    session: Session, *, name: str | None = None, domain_id: str | None = None, enabled: bool | None = None
 ) -> list[User]:
     """List users by name."""
-    query = select(User).order_by(User.name, User.id)
-    if name is not None:
-        query = query.where(User.name == name)
-    if domain_id is not None:
-        query = query.where(User.domain_id == domain_id)
-    if enabled is not None:
-        query = query.where(User.enabled.is_(enabled))
-    return list(session.scalars(query))
+    return domain_members.list_all(session, User, name=name, domain_id=domain_id, enabled=enabled)
 
 
 def set_password_hash(session: Session, lifetime_s: int, user_id: str, password_hash: str) -> None:
@@ -79,10 +58,7 @@ def set_enabled(session: Session, lifetime_s: int, user_id: str, enabled: bool) 
 
 
 def _locked(session: Session, user_id: str) -> User:
-    row = session.get(User, user_id, with_for_update=True, populate_existing=True)
-    if row is None:
-        raise NotFound(f"Could not find user: {user_id}.", "user.not_found")
-    return row
+    return domain_members.get(session, User, user_id, locked=True)
 
 
 _PLAIN = ("name", "description", "email", "default_project_id")
@@ -125,8 +101,7 @@ def update(store: Store, lifetime_s: int, user_id: str, values: Mapping[str, Any
             if name in changed:
                 setattr(row, name, changed[name])
         if changed.get("extra"):
-            merged = {**row.extra, **changed["extra"]}
-            row.extra = {name: value for name, value in merged.items() if value is not None}
+            domain_members.keep_extra(row, changed["extra"])
         session.flush()
         return row
 

@@ -6,6 +6,7 @@ host's files by what an image says of itself (CVE-2024-32498, CVE-2022-47951, CV
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,12 @@ _LOOKED_AT = 4 * 1024 * 1024
 
 _LARGEST_FOLD = 20
 """How many times its size a compressed archive may unfold to here; layers are compressed already."""
+
+
+_MOST_ENTRIES = 65_536
+"""Entries of an archive: a file or three for each layer, and some more. What is in the layers does not count."""
+
+_INDEXES = ("index.json", "manifest.json")
 
 
 class FormatMismatch(Invalid):
@@ -73,6 +80,8 @@ def inspect(path: Path, disk_format: str, container_format: str) -> Facts:
         except qcow2.CutShort:
             message = "Image content is cut short: the qcow2 file refers to data beyond its end."
             raise FormatMismatch(message) from None
+        except qcow2.Odd:
+            raise FormatMismatch("Image content is refused: the qcow2 file's tables lie over one another.") from None
     return Facts(found, int(inspector.virtual_size))
 
 
@@ -99,14 +108,21 @@ def _archive(path: Path) -> Facts:
     size = path.stat().st_size
     try:
         with tar_stream.opened(path) as stream:
-            names = {
-                member.name.removeprefix("./")
-                for member in tar_stream.members(stream, _LARGEST_FOLD * max(size, _CHUNK))
-            }
+            has_index = _has_index(tar_stream.members(stream, _LARGEST_FOLD * max(size, _CHUNK)))
     except tar_stream.HostileArchive as error:
         raise FormatMismatch(
-            f"Image content is not a tar archive, which container_format docker needs: {error}."
+            f"Image content is not a tar archive that container_format docker can have: {error}."
         ) from None
-    if not names & {"index.json", "manifest.json"}:
+    if not has_index:
         raise FormatMismatch("Image content is a tar archive with neither index.json (OCI) nor manifest.json (docker).")
     return Facts("raw", size)
+
+
+def _has_index(members: Iterable[tar_stream.Member]) -> bool:
+    """Walk an archive to its end, and say whether it has an index. :raises HostileArchive: it is damaged, or has too many entries."""
+    found = False
+    for count, member in enumerate(members, 1):
+        if count > _MOST_ENTRIES:
+            raise tar_stream.HostileArchive(f"it has more than {_MOST_ENTRIES} entries")
+        found |= member.name.removeprefix("./") in _INDEXES
+    return found

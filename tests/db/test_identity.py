@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import time
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
 
 from nova_lite import conf as configuration
 from nova_lite.db.models import Assignment, LoginFailure, Project, Revocation, Role, User
 from nova_lite.db.store import Store
+from nova_lite.db.types import now
 from nova_lite.errors import Unauthenticated
-from nova_lite.identity import attempts, users
+from nova_lite.identity import attempts, projects, roles, users
 from nova_lite.identity.bootstrap import Account, bootstrap
 from nova_lite.identity.login import Issued, Login, PasswordCredentials
 from nova_lite.identity.scopes import Kind, Scope
@@ -134,3 +137,62 @@ def test_no_login_slips_past_a_change_of_password(cloud: Cloud, caplog: pytest.L
                     cloud.authenticator.validate(issued.token)
         old = new
     assert cloud.enter(old) is not None
+
+
+def _demo(cloud: Cloud) -> tuple[str, str]:
+    """Return the ids of the user and the project that are called demo."""
+    with cloud.store.read() as session:
+        user = users.find(session, user_id=None, name="demo", domain_id="default")
+        project = projects.find(session, project_id=None, name="demo", domain_id="default")
+        assert user is not None and project is not None
+        return user.id, project.id
+
+
+def test_a_role_that_is_given_many_times_at_once_is_given_once(cloud: Cloud) -> None:
+    user_id, project_id = _demo(cloud)
+    role_id = roles.create(cloud.store, "auditor", "").id
+
+    def give(_: int) -> None:
+        cloud.store.transact(lambda session: roles.grant(session, user_id, role_id, roles.PROJECT, project_id))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(give, range(24)))
+    with cloud.store.read() as session:
+        assert len(roles.assignments(session, roles.RoleFilter(user_id, role_id))) == 1
+
+
+@pytest.mark.parametrize("kind", [projects, users])
+def test_what_clients_add_at_once_is_all_kept(cloud: Cloud, kind: Any) -> None:
+    user_id, project_id = _demo(cloud)
+    identifier = project_id if kind is projects else user_id
+
+    def add(number: int) -> None:
+        kind.update(cloud.store, 3600, identifier, {"extra": {f"member {number}": "kept"}})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(24)))
+    with cloud.store.read() as session:
+        assert len(kind.get(session, identifier).extra) == 24
+
+
+def test_a_revocation_is_seen_that_commits_after_a_later_one(cloud: Cloud) -> None:
+    """Numbers are given when a row is written, and seen when it commits; the same transaction removes rows that have expired."""
+    issued = cloud.enter("d-secret")
+    assert issued is not None
+    soon, past = now() + datetime.timedelta(hours=1), now() - datetime.timedelta(hours=1)
+
+    def before(session: Session) -> None:
+        session.add(Revocation(id=1001, audit_id="expired", expires_at=past))
+        session.add(Revocation(id=1003, audit_id="another's", expires_at=soon))
+
+    def later(session: Session) -> None:
+        session.execute(delete(Revocation).where(Revocation.id == 1001))
+        session.add(Revocation(id=1002, audit_id=issued.principal.audit_id, expires_at=soon))
+
+    cloud.store.transact(before)
+    cloud.authenticator.revocations.forget()
+    assert cloud.authenticator.validate(issued.token)
+    cloud.store.transact(later)
+    cloud.authenticator.revocations.forget()
+    with pytest.raises(Unauthenticated):
+        cloud.authenticator.validate(issued.token)
