@@ -47,8 +47,9 @@ class Relayed:
     secret: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Grant:
+    server_id: str
     name: str
     target: ConsoleTarget
     until: float
@@ -82,11 +83,13 @@ class ConsoleRelay:
         self._listener: socket.socket | None = None
         self._stopped = False
         self._grants: dict[str, _Grant] = {}
-        self._sessions: dict[_Session, str] = {}
+        self._opening: set[_Grant] = set()
+        """Let through, and not in ``_sessions`` yet."""
+        self._sessions: dict[_Session, _Grant] = {}
         self._places = threading.BoundedSemaphore(conf.console.max_connections)
 
-    def grant(self, name: str, target: ConsoleTarget) -> Relayed:
-        """Let one connection through to *target*. *name*: whose console it is; at an exclusive one the last who comes stays.
+    def grant(self, server_id: str, kind: str, target: ConsoleTarget) -> Relayed:
+        """Let one connection through to *target*, a server's console of a kind; at an exclusive one the last who comes stays.
 
         :raises Unavailable: the relay can't listen, or too many wait to be let through.
         """
@@ -97,8 +100,24 @@ class ConsoleRelay:
             self._grants = {key: grant for key, grant in self._grants.items() if grant.until > moment}
             if len(self._grants) >= _MOST_WAITING:
                 raise Unavailable("Too many consoles are being opened on this host; try again.", "console.busy")
-            self._grants[_hashed(secret)] = _Grant(name, target, moment + SECRET_S)
+            self._grants[_hashed(secret)] = _Grant(server_id, f"{server_id}/{kind}", target, moment + SECRET_S)
         return Relayed(self._shown, port, secret)
+
+    def servers(self) -> set[str]:
+        """Return the servers whose consoles are open, or may be opened with a secret that is out."""
+        with self._lock:
+            grants = (*self._grants.values(), *self._opening, *self._sessions.values())
+            return {grant.server_id for grant in grants}
+
+    def end(self, server_id: str) -> None:
+        """Close every console of a server whose guest has ended, and let nobody through to where it was: that may be another's next."""
+        with self._lock:
+            self._grants = {key: grant for key, grant in self._grants.items() if grant.server_id != server_id}
+            self._opening = {grant for grant in self._opening if grant.server_id != server_id}
+            sessions = [session for session, grant in self._sessions.items() if grant.server_id == server_id]
+        for session in sessions:
+            LOG.info("server=%s event=console-cut reason=guest-ended", server_id)
+            session.cut()
 
     def stop(self) -> None:
         """Close the listener and every console that is open."""
@@ -155,15 +174,22 @@ class ConsoleRelay:
                 if grant is None:
                     proxy.sendall(REFUSED)
                     return
-                if grant.target.exclusive:
-                    self._make_room(grant.name)
-                with _connect(grant.target, self._conf.connect_timeout) as guest:
-                    proxy.sendall(GRANTED)
-                    self._run(grant, _Session(proxy, guest, grant.target.channels))
+                try:
+                    self._open(grant, proxy)
+                finally:
+                    with self._lock:
+                        self._opening.discard(grant)
         except OSError as error:
             LOG.info("event=console-ended reason=%r", str(error))
         finally:
             self._places.release()
+
+    def _open(self, grant: _Grant, proxy: socket.socket) -> None:
+        if grant.target.exclusive:
+            self._make_room(grant.name)
+        with _connect(grant.target, self._conf.connect_timeout) as guest:
+            proxy.sendall(GRANTED)
+            self._run(grant, _Session(proxy, guest, grant.target.channels))
 
     def _admitted(self, proxy: socket.socket) -> _Grant | None:
         request = b""
@@ -178,20 +204,24 @@ class ConsoleRelay:
         with self._lock:
             # Looked up by its hash, so that the time it takes tells nothing of the secret.
             grant = self._grants.pop(_hashed(words[1]), None)
-        return grant if grant is not None and grant.until > time.monotonic() else None
+            if grant is None or grant.until <= time.monotonic():
+                return None
+            self._opening.add(grant)
+            return grant
 
     def _make_room(self, name: str) -> None:
         with self._lock:
-            others = [session for session, whose in self._sessions.items() if whose == name]
+            others = [session for session, grant in self._sessions.items() if grant.name == name]
         for session in others:
             LOG.info("console=%s event=taken-over", name)
             session.cut()
 
     def _run(self, grant: _Grant, session: _Session) -> None:
         with self._lock:
-            if self._stopped:
+            if self._stopped or grant not in self._opening:
                 return
-            self._sessions[session] = grant.name
+            self._opening.remove(grant)
+            self._sessions[session] = grant
         began = time.monotonic()
         LOG.info("console=%s kind=%s event=opened", grant.name, grant.target.kind)
         other = threading.Thread(
@@ -235,9 +265,11 @@ class ConsoleRelay:
         if not session.channels:
             return session.moved_at
         with self._lock:
-            name = self._sessions.get(session)
+            mine = self._sessions.get(session)
+            name = None if mine is None else mine.name
             return max(
-                (other.moved_at for other, whose in self._sessions.items() if whose == name), default=session.moved_at
+                (other.moved_at for other, grant in self._sessions.items() if grant.name == name),
+                default=session.moved_at,
             )
 
 

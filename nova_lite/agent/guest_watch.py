@@ -23,8 +23,8 @@ REST = 4.0
 """How many times as long as a look took nothing is looked at: however much is told, this is a fifth of one thread's work."""
 MOST_REST_S = 0.5
 
-_ENDED = (None, PowerState.SHUTDOWN, PowerState.CRASHED)
-_ENDING = frozenset(
+ENDED = (None, PowerState.SHUTDOWN, PowerState.CRASHED)
+ENDING = frozenset(
     row.action
     for row in TRANSITIONS.values()
     if row.on_ok in (VmState.STOPPED, VmState.SUSPENDED, VmState.SHELVED, VmState.SHELVED_OFFLOADED)
@@ -75,7 +75,7 @@ class GuestWatch:
             if server_id not in self._later:
                 return
             power = self._later.pop(server_id)
-            if power not in _ENDED or action in _ENDING:
+            if power not in ENDED or action in ENDING:
                 return
             self._told.setdefault(server_id, power)
         self._hint.set()

@@ -69,7 +69,7 @@ class Questions:
         :raises Conflict: the guest does not run, or is not here.
         :raises Unavailable: hypervisor or relay can't be had now.
         """
-        relayed = self._relay.grant(f"{server_id}/{kind}", self._console_target(server_id, kind))
+        relayed = self._relay.grant(server_id, kind, self._console_target(server_id, kind))
         return {"host": relayed.host, "port": relayed.port, "secret": relayed.secret}
 
     def _console_target(self, server_id: str, kind: str) -> ConsoleTarget:

@@ -13,7 +13,7 @@ from typing import Any
 from oslo_config import cfg
 
 from nova_lite.agent.console_relay import ConsoleRelay
-from nova_lite.agent.guest_watch import GuestWatch
+from nova_lite.agent.guest_watch import ENDED, ENDING, GuestWatch
 from nova_lite.agent.job import Tools
 from nova_lite.agent.lock import HostLock
 from nova_lite.agent.metadata_source import MetadataSource
@@ -32,8 +32,8 @@ from nova_lite.db.store import Store
 from nova_lite.db.types import epoch
 from nova_lite.errors import StaleState
 from nova_lite.host.ports import Images, Networks, TellsGuests
-from nova_lite.virt.abilities import TellsChanges
-from nova_lite.virt.driver import Driver
+from nova_lite.virt.abilities import Change, TellsChanges
+from nova_lite.virt.driver import Driver, DriverError, GuestNotFound
 
 LOG = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ class Agent:
         self._spawn("leases", self._renew)
         self._spawn("report", self._report)
         if isinstance(self._tools.driver, TellsChanges):
-            self._unwatch = self._tools.driver.watch(self._guest_watch.tell)
+            self._unwatch = self._tools.driver.watch(self._tell)
             self._spawn("guests", self._guest_watch.run)
         self._spawn("reconcile", self._reconcile)
 
@@ -224,10 +224,29 @@ class Agent:
             threading.Thread(target=self._run, args=(work,), name=f"operation-{work.id}", daemon=True).start()
         return bool(len(works) == free)  # what comes after this look sets the hint
 
+    def _tell(self, change: Change) -> None:
+        if change.server_id is not None and change.power in ENDED:
+            self._relay.end(change.server_id)
+        self._guest_watch.tell(change)
+
+    def _end_consoles(self) -> None:
+        """Close the consoles of guests that have ended, where nobody told of that."""
+        for server_id in self._relay.servers():
+            try:
+                has_ended = self._tools.driver.power(server_id) in ENDED
+            except GuestNotFound:
+                has_ended = True
+            except DriverError:
+                continue  # nobody knows
+            if has_ended:
+                self._relay.end(server_id)
+
     def _run(self, work: Work) -> None:
         try:
             self._runner.run(work)
         finally:
+            if work.action in ENDING:
+                self._relay.end(work.target_id)
             self._under_way.pop(work.id, None)
             self._let_go(work.target_id, work.action)
             self._hint.set()  # a worker is free, and the server's next operation may begin
@@ -270,6 +289,7 @@ class Agent:
             try:
                 self._reconciler.run(starting=starting)
                 starting = False
+                self._end_consoles()
                 self._upkeep.run()
             except Exception:
                 LOG.exception("host=%s event=reconcile-failed", self.host)

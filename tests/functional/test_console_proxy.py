@@ -120,6 +120,59 @@ def test_a_deleted_or_stopped_servers_token_is_refused(running: Cloud) -> None:
     assert "404" in refusal(url)
 
 
+@pytest.mark.parametrize("kind", ["serial", "novnc", "spice"])
+@pytest.mark.parametrize("how", ["stop", "delete"])
+def test_an_open_console_ends_with_its_guest(running: Cloud, kind: str, how: str) -> None:
+    name = f"{kind}-{how}"
+    boot(running, name)
+    url = url_of(running, kind, name)
+    if kind != "serial":
+        url = websocket_of(url, f"http://127.0.0.1:{running.port}")
+    if kind == "spice":
+        seat = Seat(url)
+        channels = [*seat.channels, seat.look()[0]]
+        lines = [channel.line for channel in channels]
+    else:
+        lines = [attach.Line(url)]
+        assert lines[0].read() is not None
+    running.do("server", how, "--wait", name)
+    for line in lines:
+        line._socket.settimeout(10)
+        while line.read() is not None:
+            pass
+        assert line.reason == "the console has ended"
+
+
+def test_an_open_console_outlives_the_token_of_its_user(running: Cloud) -> None:
+    """As Nova's do: who may open a console is looked at when it is opened."""
+    names = running.environment()
+    owner = {"name": names["OS_USERNAME"], "password": names["OS_PASSWORD"], "domain": {"id": "default"}}
+    project = {"name": names["OS_PROJECT_NAME"], "domain": {"id": "default"}}
+    identity = {"methods": ["password"], "password": {"user": owner}}
+    wanted = {"auth": {"identity": identity, "scope": {"project": project}}}
+    token = send(running, "POST", "/identity/v3/auth/tokens", wanted).headers["X-Subject-Token"]
+    assert token
+    (server,) = [row for row in running.read("server", "list") if row["Name"] == "one"]
+    path = f"/compute/v2.1/servers/{server['ID']}/remote-consoles"
+    asked = {"remote_console": {"protocol": "serial", "type": "serial"}}
+    made = send(running, "POST", path, asked, X_Auth_Token=token, OpenStack_API_Version="compute 2.6")
+    line = attach.Line(json.loads(made.read())["remote_console"]["url"])
+    assert read(line, len(GREETING)) == GREETING
+    gone = send(running, "DELETE", "/identity/v3/auth/tokens", X_Auth_Token=token, X_Subject_Token=token)
+    assert gone.status == 204
+    assert send(running, "POST", path, asked, X_Auth_Token=token, OpenStack_API_Version="compute 2.6").status == 401
+    line.write(b"x")
+    assert read(line, 1) == b"x"
+    line.close()
+
+
+def send(running: Cloud, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    named = {name.replace("_", "-"): value for name, value in headers.items()} | {"Content-Type": "application/json"}
+    connection.request(method, path, None if body is None else json.dumps(body), named)
+    return connection.getresponse()
+
+
 def ask(running: Cloud, path: str, **headers: str) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
     connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})

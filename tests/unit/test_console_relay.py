@@ -51,7 +51,7 @@ def take(source: socket.socket, count: int) -> bytes:
 
 
 def test_bytes_go_both_ways_and_a_secret_lets_one_through(relay: ConsoleRelay) -> None:
-    relayed = relay.grant("one", TARGET)
+    relayed = relay.grant("one", "serial", TARGET)
     with closing(connect(relayed)) as line:
         assert take(line, len(GRANTED + GREETING)) == GRANTED + GREETING
         data = bytes(range(256)) * 4000
@@ -63,7 +63,7 @@ def test_bytes_go_both_ways_and_a_secret_lets_one_through(relay: ConsoleRelay) -
 
 @pytest.mark.parametrize("said", [b"CONNECT x HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"x" * 300])
 def test_who_shows_no_secret_gets_nothing(relay: ConsoleRelay, said: bytes) -> None:
-    relayed = relay.grant("one", TARGET)
+    relayed = relay.grant("one", "serial", TARGET)
     with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line:
         line.sendall(said)
         assert take(line, 100) == REFUSED
@@ -73,13 +73,13 @@ def test_who_shows_no_secret_gets_nothing(relay: ConsoleRelay, said: bytes) -> N
 
 def test_a_secret_is_good_for_a_while_only(relay: ConsoleRelay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_relay, "SECRET_S", 0.0)
-    with closing(connect(relay.grant("one", TARGET))) as line:
+    with closing(connect(relay.grant("one", "serial", TARGET))) as line:
         assert take(line, 100) == REFUSED
 
 
 def test_who_says_nothing_is_let_go(tmp_path: Path) -> None:
     relay = make_relay(tmp_path, connect_timeout=0.2)
-    relayed = relay.grant("one", TARGET)
+    relayed = relay.grant("one", "serial", TARGET)
     with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line:
         assert line.recv(100) == b""
     relay.stop()
@@ -88,7 +88,7 @@ def test_who_says_nothing_is_let_go(tmp_path: Path) -> None:
 def test_a_quiet_console_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(console_relay, "_LOOK_S", 0.1)
     relay = make_relay(tmp_path, idle_timeout=1.0)
-    with closing(connect(relay.grant("one", TARGET))) as line:
+    with closing(connect(relay.grant("one", "serial", TARGET))) as line:
         assert take(line, len(GRANTED + GREETING)) == GRANTED + GREETING
         began = time.monotonic()
         assert line.recv(100) == b""
@@ -103,9 +103,9 @@ def test_a_quiet_channel_stays_as_long_as_another_of_its_console_is_not_quiet(
     relay = make_relay(tmp_path, idle_timeout=1.0)
     target = ConsoleTarget("spice-html5", port=TARGET.port, channels=True)
     with (
-        closing(connect(relay.grant("one/spice-html5", target))) as busy,
-        closing(connect(relay.grant("one/spice-html5", target))) as quiet,
-        closing(connect(relay.grant("two/spice-html5", target))) as other,
+        closing(connect(relay.grant("one", "spice-html5", target))) as busy,
+        closing(connect(relay.grant("one", "spice-html5", target))) as quiet,
+        closing(connect(relay.grant("two", "spice-html5", target))) as other,
     ):
         for line in (busy, quiet, other):
             assert take(line, len(GRANTED + GREETING)) == GRANTED + GREETING
@@ -127,12 +127,12 @@ def test_at_an_exclusive_console_the_last_who_comes_stays(relay: ConsoleRelay, t
         guest.bind(str(path))
         guest.listen(5)
         target = ConsoleTarget("serial", path, exclusive=True)
-        with closing(connect(relay.grant("one", target))) as first:
+        with closing(connect(relay.grant("one", "serial", target))) as first:
             assert take(first, len(GRANTED)) == GRANTED
             held, _ = guest.accept()  # as QEMU does it: the next is accepted when this one has gone
             with (
-                closing(connect(relay.grant("two", target))) as other,
-                closing(connect(relay.grant("one", target))) as last,
+                closing(connect(relay.grant("two", "serial", target))) as other,
+                closing(connect(relay.grant("one", "serial", target))) as last,
             ):
                 assert first.recv(100) == b""
                 assert held.recv(100) == b""
@@ -142,9 +142,9 @@ def test_at_an_exclusive_console_the_last_who_comes_stays(relay: ConsoleRelay, t
 
 def test_no_more_than_so_many_at_once(tmp_path: Path) -> None:
     relay = make_relay(tmp_path, max_connections=1)
-    with closing(connect(relay.grant("one", TARGET))) as first:
+    with closing(connect(relay.grant("one", "serial", TARGET))) as first:
         assert take(first, len(GRANTED)) == GRANTED
-        with closing(connect(relay.grant("one", TARGET))) as second:
+        with closing(connect(relay.grant("one", "serial", TARGET))) as second:
             second.settimeout(5)
             with suppress(ConnectionResetError):
                 assert second.recv(100) == b""
@@ -152,17 +152,51 @@ def test_no_more_than_so_many_at_once(tmp_path: Path) -> None:
 
 
 def test_a_guest_that_is_gone_ends_the_connection(relay: ConsoleRelay, tmp_path: Path) -> None:
-    with closing(connect(relay.grant("one", ConsoleTarget("serial", tmp_path / "nobody")))) as line:
+    with closing(connect(relay.grant("one", "serial", ConsoleTarget("serial", tmp_path / "nobody")))) as line:
         assert line.recv(100) == b""
 
 
 def test_its_end_ends_all(relay: ConsoleRelay) -> None:
-    relayed = relay.grant("one", TARGET)
+    relayed = relay.grant("one", "serial", TARGET)
     with closing(connect(relayed)) as line:
         assert take(line, len(GRANTED + GREETING)) == GRANTED + GREETING
         relay.stop()
         assert line.recv(100) == b""
     with pytest.raises(Unavailable):
-        relay.grant("one", TARGET)
+        relay.grant("one", "serial", TARGET)
     with pytest.raises(OSError):
         connect(relayed)
+
+
+def test_a_console_ends_with_its_guest(relay: ConsoleRelay) -> None:
+    with (
+        closing(connect(relay.grant("one", "serial", TARGET))) as line,
+        closing(connect(relay.grant("two", "serial", TARGET))) as other,
+    ):
+        for each in (line, other):
+            assert take(each, len(GRANTED + GREETING)) == GRANTED + GREETING
+        waiting = relay.grant("one", "serial", TARGET)
+        assert relay.servers() == {"one", "two"}
+        relay.end("one")
+        assert line.recv(1) == b""
+        with closing(connect(waiting)) as late:  # where it was may be another guest's now
+            assert take(late, len(REFUSED)) == REFUSED
+        other.sendall(b"x")
+        assert take(other, 1) == b"x"
+        assert relay.servers() == {"two"}
+
+
+def test_a_console_does_not_open_whose_guest_ends_meanwhile(
+    relay: ConsoleRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connects = console_relay._connect
+
+    def slowly(target: ConsoleTarget, timeout_s: float) -> socket.socket:
+        relay.end("one")
+        return connects(target, timeout_s)
+
+    monkeypatch.setattr(console_relay, "_connect", slowly)
+    with closing(connect(relay.grant("one", "serial", TARGET))) as line:
+        said = take(line, len(GRANTED + GREETING))
+        assert GREETING not in said
+    assert relay.servers() == set()
