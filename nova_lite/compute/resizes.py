@@ -6,7 +6,7 @@ from oslo_config import cfg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, flavors, kinds, lifecycle, quotas, servers
+from nova_lite.compute import claims, extra_specs, flavors, kinds, lifecycle, quotas, servers
 from nova_lite.compute.transitions import VmState
 from nova_lite.db.models import Flavor, Host, Image, Migration, Server
 from nova_lite.db.operations import Caller
@@ -103,6 +103,8 @@ def _check(session: Session, server: Server, flavor: Flavor) -> None:
     image = session.get(Image, server.image_id) if server.image_id else None
     if image is not None and image.min_ram > flavor.memory_mb:
         raise Invalid("Flavor's memory is too small for requested image.", "server.flavor_memory_too_small")
+    if lacking := extra_specs.unmet(flavor.extra_specs or {}, {}):
+        raise Invalid(f"No valid host was found. The server's host is without {lacking}.", "server.no_valid_host")
     if server.kind == kinds.CONTAINER:
         wanted, has = (
             (kept.get("extra_specs") or {}).get("nova_lite:isolation") for kept in (as_kept(flavor), server.flavor)

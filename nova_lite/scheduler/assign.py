@@ -117,6 +117,7 @@ _TO_PLACE = (
             Server.disk_gb,
             Server.availability_zone,
             Server.flavor,
+            Server.image_properties,
             Server.scheduler_hints,
             Server.deleted,
         )

@@ -26,6 +26,8 @@ class Request:
     neighbours: Neighbours = field(default_factory=Neighbours)
     wanted_metadata: Mapping[str, str] = field(default_factory=dict)
     """What the aggregates of its host must say: the flavor's ``aggregate_instance_extra_specs:*``."""
+    unmet: str = ""
+    """What its flavor or image asks for that no host has; empty: nothing."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ FILTERS = (
         lambda host, request: request.kind in host.kinds,
         lambda request: f"without kind {request.kind}",
     ),
+    Filter("unmet", lambda host, request: not request.unmet, lambda request: f"without {request.unmet}"),
     Filter(
         "availability_zone",
         lambda host, request: request.availability_zone in (None, host.availability_zone),

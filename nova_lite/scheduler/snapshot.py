@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import aggregates
+from nova_lite.compute import aggregates, extra_specs
 from nova_lite.compute.server_groups import Neighbours
 from nova_lite.db.models import Host, Server
 from nova_lite.db.types import epoch
@@ -117,6 +117,7 @@ def request_of(server: Server, host: str | None = None, neighbours: Neighbours |
 
     An availability zone may name its host, ``zone:host`` as Nova's administrators write it.
     """
+    specs = server.flavor.get("extra_specs") or {}
     zone, _, named = (server.availability_zone or "").partition(":")
     return Request(
         server_id=server.id,
@@ -128,8 +129,7 @@ def request_of(server: Server, host: str | None = None, neighbours: Neighbours |
         host=host or named.partition(":")[0] or None,
         neighbours=neighbours or Neighbours(),
         wanted_metadata={
-            key.removeprefix(_SCOPE): str(value)
-            for key, value in (server.flavor.get("extra_specs") or {}).items()
-            if key.startswith(_SCOPE)
+            key.removeprefix(_SCOPE): str(value) for key, value in specs.items() if key.startswith(_SCOPE)
         },
+        unmet=extra_specs.unmet(specs, server.image_properties or {}),
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import api_coverage
 import configuration
+import extra_specs_table
 import server_states
 from oslo_config import generator
 from oslo_policy import generator as policy_generator
@@ -39,6 +40,7 @@ PARTS = (
     Part("doc/server_states.rst", "from-each-state", server_states.from_each_state),
     Part("doc/server_states.rst", "steps", server_states.steps),
     Part("doc/server_states.rst", "by-kind", server_states.by_kind),
+    Part("doc/guests.rst", "extra-specs", extra_specs_table.table),
     Part("doc/configuration.rst", "options", configuration.options),
 )
 
