@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Collection
 from pathlib import Path
@@ -69,17 +68,19 @@ def _emulator(capabilities: str) -> str:
 
 
 def _knows_shortcut(connection: Any) -> bool:
-    """Say whether this libvirt knows the capability that ``elements.without_cpu_probe`` names; nothing is kept."""
+    """Say whether this libvirt knows the capability that ``elements.without_cpu_probe`` names.
+
+    It is asked for a command line, for which it reads the definition and keeps nothing: to define and undefine would
+    leave a domain behind where the agent is killed in between.
+    """
     root = ET.Element("domain", {"type": TCG})
-    name = f"nl-probe-{uuid.uuid4()}"
-    elements.add(root, "name", name)
+    elements.add(root, "name", "nl-probe")
     elements.add(root, "memory", 16, unit="MiB")
     boot = elements.add(root, "os")
     elements.add(boot, "type", "hvm", arch="x86_64", machine="pc")
     elements.without_cpu_probe(root)
     try:
-        domain = connection.defineXML(elements.text(root))
+        connection.domainXMLToNative("qemu-argv", elements.text(root))
     except libvirt.libvirtError:
         return False
-    domain.undefine()
     return True
