@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import subprocess
-import time
 from pathlib import Path
 
 from nova_lite.virt.driver import DriverError
-from nova_lite.virt.libvirt.identity import domain_name
 
-LOG = logging.getLogger(__name__)
-
-_FORGET_S = 1.0
 _V1_PIDS = Path("/sys/fs/cgroup/pids")
-_V1_GROUP = _V1_PIDS / "nova-lite"
 _V2_ROOT = Path("/sys/fs/cgroup")
 
 
@@ -54,23 +46,6 @@ def first_process(controller_pid: int) -> int | None:
     except OSError:
         return None
     return None
-
-
-def forget(server_id: str) -> None:
-    """Remove the container's pids cgroup (v1); not there is success.
-
-    Its last process may still be on its way out, so this is tried for a moment; an empty group that stays costs nothing.
-    """
-    group = _V1_GROUP / domain_name(server_id)
-    deadline = time.monotonic() + _FORGET_S
-    while group.exists():
-        with contextlib.suppress(OSError):
-            group.rmdir()
-            return
-        if time.monotonic() > deadline:
-            LOG.warning("cgroup left path=%s", group)
-            return
-        time.sleep(0.01)
 
 
 def _limit_v2(first: int, pids: int) -> None:

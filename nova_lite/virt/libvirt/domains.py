@@ -161,9 +161,12 @@ class Domains:
         return int(vcpu.get("current") or vcpu.text or 0), int(memory) // 1024
 
     def undefine(self, server_id: str, flags: int) -> None:
-        """Remove a stopped domain's definition and libvirt's log of it; none there is success."""
+        """Remove a stopped domain's definition; none there is success."""
         with contextlib.suppress(GuestNotFound):
             self.on(server_id, "remove", lambda domain: domain.undefineFlags(flags))
+
+    def remove_log(self, server_id: str) -> None:
+        """Remove libvirt's log of a domain that it has no more."""
         with contextlib.suppress(OSError):
             (self._logs / f"{identity.domain_name(server_id)}.log").unlink(missing_ok=True)
 

@@ -85,11 +85,7 @@ class LibvirtDriver(LibvirtAbilities):
     def destroy(self, server_id: str) -> None:
         """End the guest and remove all of it; nothing there is success."""
         checked_id(server_id)
-        found = self._find(server_id)
-        if found is not None:
-            guests, view = found
-            guests.kill(view)
-            guests.remove(server_id)
+        self._end(server_id)
         self._instances.remove(server_id)
 
     def start(self, spec: GuestSpec) -> None:

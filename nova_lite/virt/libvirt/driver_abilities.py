@@ -56,11 +56,9 @@ class LibvirtAbilities(GuestLookup):
 
     def stop_and_remove(self, server_id: str) -> None:
         """Remove the guest and its files, but its console log; nothing there is success."""
-        found = self._find(server_id)
-        if found is not None:
-            guests, view = self._own(server_id)
-            guests.kill(view)
-            guests.remove(server_id)
+        if self._find(server_id) is not None:
+            self._own(server_id)
+        self._end(server_id)
         self._instances.strip(server_id)
 
     def crash_dump(self, server_id: str) -> None:

@@ -26,7 +26,10 @@ class Guests(Protocol):
         """Ask the guest to end, and end it after *grace_s* seconds."""
 
     def remove(self, server_id: str) -> None:
-        """Remove what libvirt and the kernel keep of a stopped guest, besides its directory."""
+        """Remove what libvirt keeps of a stopped guest; nothing there is success."""
+
+    def sweep(self, server_id: str) -> None:
+        """Remove what libvirt has forgotten of a guest that it has no more, besides its control groups."""
 
     def suspend(self, view: DomainView) -> None:
         """Put the guest away."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, DriverError, GuestNotFound, GuestSpec
+from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, DriverError, DriverTimeout, GuestNotFound, GuestSpec
+from nova_lite.virt.libvirt import guest_cgroups
 from nova_lite.virt.libvirt.connection import DriverAbsent
 from nova_lite.virt.libvirt.domains import DomainView
 from nova_lite.virt.libvirt.guests import Guests
 from nova_lite.virt.libvirt.instances import Instances, checked_id
+
+_MOST_LOOKS = 5
 
 
 class GuestLookup:
@@ -44,6 +47,25 @@ class GuestLookup:
         if view is None:
             raise GuestNotFound(f"libvirt has no guest {server_id} any more")
         return guests, view
+
+    def _end(self, server_id: str) -> None:
+        """End the guest and remove all of it but its directory; nothing there is success, and what was begun is finished.
+
+        libvirt may get to what a dead agent asked of it after it was looked at, so it is looked at until it has nothing.
+        What it has forgotten is removed whether or not it had something: the agent may have died in between.
+        """
+        for _ in range(_MOST_LOOKS):
+            found = self._find(server_id)
+            if found is None:
+                break
+            guests, view = found
+            guests.kill(view)
+            guests.remove(server_id)
+        else:
+            raise DriverTimeout(f"libvirt has a guest {server_id} again each time that it was removed")
+        guest_cgroups.remove(server_id)
+        for guests in self._all:
+            guests.sweep(server_id)
 
     def _need(self, server_id: str) -> tuple[Guests, DomainView]:
         found = self._find(server_id)

@@ -132,9 +132,12 @@ class LxcGuests:
         self.kill(view)
 
     def remove(self, server_id: str) -> None:
-        """Remove the definition, the pids cgroup and what libvirt leaves in its run directory."""
+        """Remove the definition."""
         self.domains.undefine(server_id, 0)
-        container_limits.forget(server_id)
+
+    def sweep(self, server_id: str) -> None:
+        """Remove what libvirt leaves in its run directory, and its log."""
+        self.domains.remove_log(server_id)
         name = identity.domain_name(server_id)
         for suffix in _MOUNT_POINTS:
             with contextlib.suppress(OSError):

@@ -107,6 +107,10 @@ class QemuGuests:
         """Remove the definition, saved memory, snapshots' metadata and firmware variables."""
         self.domains.undefine(server_id, _REMOVE_FLAGS)
 
+    def sweep(self, server_id: str) -> None:
+        """Remove libvirt's log of it."""
+        self.domains.remove_log(server_id)
+
     def suspend(self, view: DomainView) -> None:
         """Save the memory to disk and stop; libvirt keeps the file with the domain."""
         if view.active:
