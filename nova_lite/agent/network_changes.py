@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from nova_lite.agent import network_rows
+from nova_lite.agent.security_rows import held_by_others
 from nova_lite.db.models import PortSecurityGroup
 from nova_lite.host.network_state import HostState, PortSpec
 
@@ -78,8 +79,8 @@ def _memberships(session: Session, port_ids: Collection[str]) -> dict[str, tuple
     return {key: tuple(ids) for key, ids in found.items()}
 
 
-def without_servers(state: HostState, servers: Collection[str]) -> HostState | None:
-    """Return *state* without the ports of *servers*; None: read all."""
+def without_servers(session: Session, state: HostState, servers: Collection[str]) -> HostState | None:
+    """Return *state* without the ports of *servers*, which the database may have still; None: read all."""
     gone = [port for port in state.ports.values() if port.server_id in servers]
     if not gone:
         return state
@@ -90,7 +91,10 @@ def without_servers(state: HostState, servers: Collection[str]) -> HostState | N
     floating = {each.fixed for router in state.routers.values() for each in router.floating}
     if addresses & floating or any(port.pairs for port in gone):
         return None
-    return replace(state, ports=kept, members=_less(state.members, gone, kept.values()))
+    groups = {group_id for port in gone for group_id in port.group_ids} & state.members.keys()
+    others = held_by_others(session, groups, addresses, [port.port_id for port in gone])
+    less = {(group_id, address) for port in gone for group_id in port.group_ids for _, address in port.addresses}
+    return replace(state, ports=kept, members=_less(state.members, less - others))
 
 
 def _with(members: Members, ports: Collection[PortSpec]) -> Members:
@@ -117,14 +121,11 @@ def _holds(held: tuple[str, ...], address: str) -> bool:
     return place < len(held) and held[place] == address
 
 
-def _less(members: Members, gone: Collection[PortSpec], kept: Collection[PortSpec]) -> Members:
-    held = {(group_id, address) for port in kept for group_id in port.group_ids for _, address in port.addresses}
+def _less(members: Members, gone: Collection[tuple[str, str]]) -> Members:
     less: dict[str, set[str]] = defaultdict(set)
-    for port in gone:
-        for group_id in port.group_ids:
-            # Two networks may have the same addresses.
-            less[group_id] |= {address for _, address in port.addresses if (group_id, address) not in held}
+    for group_id, address in gone:
+        less[group_id].add(address)
     return {
-        key: tuple(address for address in addresses if address not in less.get(key, ()))
+        key: tuple(address for address in addresses if address not in less[key]) if key in less else addresses
         for key, addresses in members.items()
     }

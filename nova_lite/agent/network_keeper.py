@@ -189,7 +189,7 @@ class NetworkKeeper:
             if level == wanted and (asked.came or asked.went):
                 # Who came is taken out first: of a server that was here before, some ports may not be its own any more.
                 changed = asked.went | asked.without | asked.came
-                state = network_changes.without_servers(self._last.state, changed)
+                state = network_changes.without_servers(session, self._last.state, changed)
                 if state is not None and asked.came:
                     state = network_changes.with_servers(session, self._host, state, asked.came, asked.also)
                 if state is not None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, bindparam, cast, func, select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import AddressGroup, FixedIp, Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
@@ -105,6 +105,41 @@ def _members(session: Session, groups: Collection[str]) -> dict[str, tuple[str, 
         for group_id, pairs in session.execute(paired):
             found[group_id].update(pair["ip_address"] for pair in pairs or ())
     return {key: tuple(sorted(addresses)) for key, addresses in found.items()}
+
+
+_MEMBERS: Any = PortSecurityGroup.__table__
+_FIXED: Any = FixedIp.__table__
+_PORTS: Any = Port.__table__
+_OTHERS = _MEMBERS.c.group_id.in_(bindparam("of_groups", expanding=True)) & _MEMBERS.c.port_id.not_in(
+    bindparam("but", expanding=True)
+)
+# Made once: to make a statement anew takes longer than to run it.
+_HELD = (
+    select(_MEMBERS.c.group_id, _FIXED.c.address)
+    .join(_FIXED, _FIXED.c.port_id == _MEMBERS.c.port_id)
+    .where(_OTHERS, _FIXED.c.address.in_(bindparam("of_addresses", expanding=True)))
+)
+_PAIRED = (
+    select(_MEMBERS.c.group_id, _PORTS.c.allowed_address_pairs)
+    .join(_PORTS, _PORTS.c.id == _MEMBERS.c.port_id)
+    .where(_OTHERS, func.length(cast(_PORTS.c.allowed_address_pairs, Text)) > len("[]"))
+)
+
+
+def held_by_others(
+    session: Session, groups: Collection[str], addresses: Collection[str], but: Collection[str]
+) -> set[tuple[str, str]]:
+    """Return (group id, address) of those of *addresses* that ports of *groups*, on any host, have beside the ports *but*.
+
+    Two networks may have the same addresses, and their ports a group in common.
+    """
+    if not groups or not addresses:
+        return set()
+    values = {"of_groups": sorted(groups), "of_addresses": sorted(addresses), "but": sorted(but)}
+    found = {(row.group_id, row.address) for row in session.execute(_HELD, values)}
+    for row in session.execute(_PAIRED, {name: values[name] for name in ("of_groups", "but")}):
+        found |= {(row.group_id, pair["ip_address"]) for pair in row.allowed_address_pairs}
+    return found
 
 
 def _lists(session: Session, groups: Collection[str]) -> dict[str, tuple[str, ...]]:

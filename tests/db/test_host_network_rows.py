@@ -315,6 +315,23 @@ def test_what_fails_is_tried_again_more_and_more_seldom(cloud: Cloud, monkeypatc
     assert not keeper.ensure().failed and not keeper.is_behind()
 
 
+def test_an_address_stays_allowed_that_another_member_has_too(cloud: Cloud) -> None:
+    """Two networks of a project may have the same addresses, and their ports are in its default group all the same."""
+    twin, subnet = cloud.network(8, "10.0.0.0/24")
+    keeper = NetworkKeeper(cloud.store, FakeNetworks(), "h1")
+    mine = [cloud.guest("h1", f"10.0.0.{number}") for number in (10, 11, 12, 13)]
+    other = cloud.port(twin, subnet, "10.0.0.10", host="h2")
+    pairs = [{"ip_address": "10.0.0.11", "mac_address": "fa:16:3e:00:00:01"}]
+    paired = cloud.port(twin, subnet, "10.0.0.50", host="h2", allowed_address_pairs=pairs)
+    cloud.add(*(PortSecurityGroup(port_id=each, group_id=cloud.group) for each in (other, paired)))
+    for server, port in mine:
+        keeper.plug(server, (port,))
+    keeper.ensure()
+    for server, _ in mine[:3]:
+        keeper.unplug(server)
+    assert keeper.state.members[cloud.group] == ("10.0.0.10", "10.0.0.11", "10.0.0.13", "10.0.0.50")
+
+
 def test_what_came_and_went_makes_the_same_state_as_all_read_anew(cloud: Cloud) -> None:
     networks = FakeNetworks()
     keeper = NetworkKeeper(cloud.store, networks, "h1")
