@@ -14,8 +14,8 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, endings, quotas
-from nova_lite.compute.transitions import OWNING, TRANSITIONS, PowerState, Transition, VmState, status
+from nova_lite.compute import action_rules, claims, endings, quotas
+from nova_lite.compute.transitions import OWNING, TRANSITIONS, PowerState, Transition, VmState
 from nova_lite.db import operations
 from nova_lite.db.models import Operation, Port, Server
 from nova_lite.db.operations import Caller, Work
@@ -81,24 +81,13 @@ def begin(
     :raises NotFound: the server was deleted meanwhile.
     """
     transition = TRANSITIONS[action]
-    check(server, action)
-    _check_adopted(server, action)
+    action_rules.check(server, action)
+    action_rules.check_adopted(server, action)
     if server.host is None and queue == "agent" and action not in _WITHOUT_HOST:
         raise Conflict(f"Instance {server.id} has no host; delete it and make it anew.", "server.no_host")
     if transition.interrupts:
         abandon(session, server.id)
-    changes: dict[str, Any] = {
-        **(values or {}),
-        "task_state": transition.during,
-        "generation": Server.generation + 1,
-        "updated_at": now(),
-    }
-    while not _swap(session, server, _unchanged(server, transition), changes):
-        # Something was first. If the action may begin from where the server stands now, it does.
-        session.refresh(server)
-        if server.deleted:
-            raise NotFound(f"Instance {server.id} could not be found.", "server.not_found")
-        check(server, action)
+    _mark(session, server, transition, values or {})
     _log(server.id, action, "begun", caller.request_id)
     if server.host is None and action in _WITHOUT_HOST:
         _WITHOUT_HOST[action](session, server)
@@ -130,6 +119,22 @@ _WITHOUT_HOST: dict[str, Callable[[Session, Server], None]] = {
     "restore": _restore_offloaded,
 }
 """What is done at once to a server that is on no host: there is no agent that could do it."""
+
+
+def _mark(session: Session, server: Server, transition: Transition, values: JsonDict) -> None:
+    """Show that the action is under way, wherever the server stands by now, if it may begin from there."""
+    changes: dict[str, Any] = {
+        **values,
+        "task_state": transition.during,
+        "generation": Server.generation + 1,
+        "updated_at": now(),
+    }
+    while not _swap(session, server, _unchanged(server, transition), changes):
+        # Something else was first.
+        session.refresh(server)
+        if server.deleted:
+            raise NotFound(f"Instance {server.id} could not be found.", "server.not_found")
+        action_rules.check(server, transition.action)
 
 
 def _unchanged(server: Server, transition: Transition) -> list[Any]:
@@ -166,54 +171,6 @@ def record_done(session: Session, caller: Caller, server: Server, action: str) -
     )
     operation.state = "done"
     operation.started_at = operation.finished_at = now()
-
-
-def check(server: Server, action: str) -> None:
-    """Do nothing if *action* may begin from where *server* stands. :raises Conflict: it may not."""
-    transition = TRANSITIONS[action]
-    if server.vm_state not in transition.allowed_from or (server.task_state and not transition.interrupts):
-        raise Conflict(_refusal(server, transition), "server.wrong_state")
-
-
-_ON_OWN_DISKS = {
-    "rebuild": "rebuilt",
-    "resize": "resized",
-    "rescue": "rescued",
-    "createImage": "made an image of",
-    "createBackup": "backed up",
-    "shelve": "shelved",
-}
-"""What needs disks and a definition that are of our own making."""
-
-
-def _check_adopted(server: Server, action: str) -> None:
-    if action in _ON_OWN_DISKS and (server.system_metadata or {}).get("adopted"):
-        raise Conflict(
-            f"Instance {server.id} was adopted and keeps its own disks and definition, so it can't be {_ON_OWN_DISKS[action]}; "
-            "a server that was created here can.",
-            "server.adopted",
-        )
-
-
-def _refusal(server: Server, transition: Transition) -> str:
-    """Say why not, beginning as Nova does (clients match on it), and from where it would work."""
-    if server.vm_state not in transition.allowed_from:
-        wanted = ", ".join(sorted(status(state, None) for state in transition.allowed_from))
-        return (
-            f"Cannot '{shown_name(transition.action)}' instance {server.id} while it is in "
-            f"vm_state {server.vm_state}; it is possible from: {wanted}."
-        )
-    return (
-        f"Cannot '{shown_name(transition.action)}' instance {server.id} while it is in "
-        f"task_state {server.task_state}; wait until that has ended."
-    )
-
-
-def shown_name(action: str) -> str:
-    """Return the name that Nova has for an action: the variants that our table tells apart are one there."""
-    if action == "soft-delete":
-        return "delete"
-    return action.partition("-")[0] if action.startswith(("reboot-", "resize-")) else action
 
 
 def step(session: Session, server_id: str, action: str, task_state: str) -> None:

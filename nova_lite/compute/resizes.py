@@ -6,7 +6,7 @@ from oslo_config import cfg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, extra_specs, flavors, kinds, lifecycle, quotas, servers
+from nova_lite.compute import action_rules, claims, extra_specs, flavors, kinds, lifecycle, quotas, servers
 from nova_lite.compute.transitions import VmState
 from nova_lite.db.models import Flavor, Host, Image, Migration, Server
 from nova_lite.db.operations import Caller
@@ -54,7 +54,7 @@ def resize(
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
-        lifecycle.check(server, "resize")  # before the flavor is looked at, as in Nova
+        action_rules.check(server, "resize")  # before the flavor is looked at, as in Nova
         try:
             flavor = flavors.read(session, flavor_id, scope)
         except NotFound as error:

@@ -9,7 +9,7 @@ from nova_lite.api.compute import access, paging, parameters, policies
 from nova_lite.api.compute.parameters import MOMENTS, by_minor
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
-from nova_lite.compute import history, lifecycle
+from nova_lite.compute import action_rules, history
 from nova_lite.compute.servers import ServerRecord
 from nova_lite.db.models import Operation
 from nova_lite.errors import Invalid
@@ -82,7 +82,7 @@ def _moment(call: Call, name: str) -> Any:
 
 
 def _name(row: Operation) -> str:
-    return lifecycle.shown_name(row.action)
+    return action_rules.shown_name(row.action)
 
 
 def _events(row: Operation) -> list[dict[str, Any]]:
