@@ -57,6 +57,10 @@ class Cloud:
             request.headers[name.replace("_", "-")] = value
         return request.get_response(self.app)
 
+    def accepts(self, token: str) -> bool:
+        """Tell whether a token is good for anything."""
+        return bool(self.ask("GET", "/v3/auth/projects", token=token).status_int == 200)
+
     def log_in(self, name: str, password: str | None = None, scope: Any = "own", query: str = "") -> webob.Response:
         """Ask for a token; *scope* ``own``: the project of the user's name, None: say nothing of it."""
         body = password_body(name, PASSWORDS.get(name, "") if password is None else password)
