@@ -158,6 +158,7 @@ def guest_data(server: Server, zone: str, seed: bytes) -> GuestData:
         meta={key: str(value) for key, value in server.metadata_.items()},
         keys={server.key_name or "key": server.public_key} if server.public_key else {},
         user_data=_user_data(server.user_data) if server.user_data else None,
+        injected_files={file["path"]: base64.b64decode(file["contents"]) for file in server.injected_files or ()},
         random_seed=seed,
         flavor=str(server.flavor.get("name") or ""),
         reservation_id=server.reservation_id,
@@ -165,9 +166,9 @@ def guest_data(server: Server, zone: str, seed: bytes) -> GuestData:
 
 
 def _user_data(text: str) -> bytes:
-    """Decode what the API took as base64; what is none goes as it is."""
+    """Decode what the API took as base64, in lines or in one; what is none goes as it is."""
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         return text.encode()
 

@@ -21,6 +21,7 @@ from nova_lite.compute import (
     images,
     interfaces,
     keypairs,
+    personality,
     quotas,
     server_groups,
     server_security_groups,
@@ -46,7 +47,7 @@ class NewServer:
     """What was asked for. Nothing in it decides where the server runs but ``host``, which only admins may name.
 
     ``nics``: as :func:`nova_lite.compute.interfaces.plan` takes them. ``security_groups``, by name or id, are for the ports that are made for
-    it; none: the project's default one. ``user_data`` is base64.
+    it; none: the project's default one. ``user_data`` is base64. ``injected_files``: as :func:`nova_lite.compute.personality.read` gives them.
     """
 
     project_id: str
@@ -59,6 +60,7 @@ class NewServer:
     description: str | None = None
     key_name: str | None = None
     user_data: str | None = None
+    injected_files: Sequence[JsonDict] = ()
     config_drive: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Sequence[str] = ()
@@ -175,6 +177,7 @@ def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:
     if _group(new):
         server_groups.check_hint(session, _group(new), None if new.is_admin else new.project_id)
     quotas.check_metadata(conf, session, new.project_id, len(new.metadata))
+    personality.check(conf, session, new.project_id, new.injected_files)
     scope = None if new.is_admin else new.project_id
     try:
         flavor = flavors.read(session, new.flavor_id, scope)
@@ -184,7 +187,7 @@ def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:
     public_key = None
     if new.key_name is not None:
         try:
-            public_key = keypairs.read(session, new.user_id, new.key_name).public_key
+            public_key = keypairs.read(session, new.user_id, new.key_name).public_key.strip()
         except NotFound:
             raise Invalid("Invalid key_name provided.", "server.key_not_found") from None
     if new.availability_zone is not None or new.host is not None:
@@ -232,6 +235,7 @@ def _rows(new: NewServer, plan: _Plan, server_ids: Sequence[str], reservation_id
         "key_name": new.key_name,
         "public_key": plan.public_key,
         "user_data": new.user_data,
+        "injected_files": list(new.injected_files) or None,
         "config_drive": plan.config_drive,
         "metadata": dict(new.metadata),
         "tags": list(dict.fromkeys(new.tags)),

@@ -251,8 +251,8 @@ def _projects(session: Session, identifier: int) -> list[str]:
     return list(session.scalars(query.order_by(FlavorAccess.project_id)))
 
 
-def grant(store: Store, flavorid: str, project_id: str) -> list[str]:
-    """Let a project use a flavor; return all that may.
+def grant(store: Store, flavorid: str, project_id: str, *, of_public: bool = False) -> list[str]:
+    """Let a project use a flavor; return all that may. *of_public*: even one that everybody may use.
 
     :raises Conflict: it may already, or the flavor is public. :raises Invalid: there is no such project.
     """
@@ -260,7 +260,7 @@ def grant(store: Store, flavorid: str, project_id: str) -> list[str]:
     def work(session: Session) -> list[str]:
         projects.check_project(session, project_id)
         row = _locked(session, flavorid)
-        if row.is_public:
+        if row.is_public and not of_public:
             raise Conflict("Can not add access to a public flavor.", "flavor.public")
         if session.get(FlavorAccess, (row.id, project_id)) is not None:
             raise Conflict(
@@ -277,7 +277,7 @@ def grant(store: Store, flavorid: str, project_id: str) -> list[str]:
 def revoke(store: Store, flavorid: str, project_id: str) -> list[str]:
     """Take a project's right to a flavor; return those that may still use it.
 
-    :raises NotFound: it had none. :raises Conflict: the flavor is public.
+    :raises NotFound: it had none.
     """
 
     def work(session: Session) -> list[str]:

@@ -42,15 +42,16 @@ class Material:
 def read_public(kind: str, public_key: str) -> Material:
     """Check an imported key (``ssh``: one line of OpenSSH's form; ``x509``: PEM) and take its fingerprint.
 
+    It is kept as it came, a line break at its end too: Terraform compares what it is shown with its user's file.
     The fingerprint is MD5 of the key's bytes for ssh and SHA-1 of the certificate for x509, as Nova has them.
 
     :raises Invalid: it is none.
     """
     text = public_key.strip()
-    if len(text) > LONGEST_KEY:
+    if len(public_key) > LONGEST_KEY:
         raise _bad(f"it is longer than {LONGEST_KEY} characters")
     if kind == "x509":
-        return _read_certificate(text)
+        return _read_certificate(public_key)
     if any(not char.isprintable() for char in text):
         raise _bad("it must be one line without control characters")
     parts = text.split(" ", 2)
@@ -59,12 +60,12 @@ def read_public(kind: str, public_key: str) -> Material:
         serialization.load_ssh_public_key(" ".join(parts[:2]).encode())
     except (IndexError, ValueError, UnicodeEncodeError, binascii.Error, UnsupportedAlgorithm):
         raise _bad("failed to generate fingerprint") from None
-    return Material(text, _colons(hashlib.md5(blob, usedforsecurity=False).hexdigest()))
+    return Material(public_key, _colons(hashlib.md5(blob, usedforsecurity=False).hexdigest()))
 
 
 def _read_certificate(text: str) -> Material:
     try:
-        certificate = x509.load_pem_x509_certificate(text.encode())
+        certificate = x509.load_pem_x509_certificate(text.strip().encode())
     except (ValueError, UnsupportedAlgorithm):
         raise _bad("failed to generate X509 fingerprint. Error message: it is no certificate in PEM form") from None
     return Material(text, _colons(certificate.fingerprint(hashes.SHA1()).hex()))  # noqa: S303 (clients expect SHA-1)

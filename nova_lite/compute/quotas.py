@@ -28,7 +28,7 @@ RESOURCES = (*COUNTED, "metadata_items", "server_group_members")
 NETWORK = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
 """Until 2.35 these were compute's; they can be set and limit nothing here, as the network API has its own."""
 FILES = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
-"""Until 2.56; files can't be injected."""
+"""Until 2.56, of each server (``nova_lite.compute.personality``)."""
 _OLD = dict.fromkeys(NETWORK, -1) | dict(zip(FILES, (5, 10_240, 255), strict=True))
 DEFAULT_CLASS = "default"
 

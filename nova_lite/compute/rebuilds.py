@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, images, keypairs, lifecycle, quotas, servers
+from nova_lite.compute import claims, images, keypairs, lifecycle, personality, quotas, servers
 from nova_lite.db.models import Flavor, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
@@ -40,12 +40,13 @@ def rebuild(
 
     :raises Invalid: the image or the key is not to be had, or the image makes another kind of guest.
     :raises Conflict: the server's state does not allow it, it is locked, or it holds no room and its host has none left.
-    :raises nova_lite.errors.OverLimit: it is more metadata than the quota allows.
+    :raises nova_lite.errors.OverLimit: it is more metadata, or files, than the quota allows.
     """
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
         quotas.check_metadata(conf, session, server.project_id, len(wanted.changes.get("metadata_") or ()))
+        personality.check(conf, session, server.project_id, wanted.changes.get("injected_files") or ())
         operation = lifecycle.begin(session, caller, server, "rebuild", values=_values(session, server, wanted, scope))
         # A server whose creation failed gave its room back.
         if server.host is not None and not claims.claim(session, server, server.host):
@@ -77,6 +78,6 @@ def _key(session: Session, server: Server, name: str | None) -> str | None:
     if name is None:
         return None
     try:
-        return keypairs.read(session, server.user_id, name).public_key
+        return keypairs.read(session, server.user_id, name).public_key.strip()
     except NotFound:
         raise Invalid("Invalid key_name provided.", "server.key_not_found") from None

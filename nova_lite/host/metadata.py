@@ -20,9 +20,14 @@ VERSIONS = ("2018-08-27", "latest")
 """cloud-init takes the newest directory that it knows (2018-08-27), everybody else ``latest``."""
 
 
+CONTENT = "content"
+"""The directory of injected files, beside those of versions."""
+
+
 @dataclass(frozen=True)
 class GuestData:
     """What the files are made from. ``user_data``: the bytes as the user gave them. ``keys``: name → public SSH key.
+    ``injected_files``: path in the guest → content.
 
     ``random_seed`` is fresh entropy for the guest's pool, 512 bytes in Nova; empty: none is given.
     """
@@ -36,6 +41,7 @@ class GuestData:
     meta: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     user_data: bytes | None = None
+    injected_files: Mapping[str, bytes] = field(default_factory=dict)
     vendor_data: Mapping[str, object] = field(default_factory=dict)
     random_seed: bytes = b""
     flavor: str = ""
@@ -62,6 +68,8 @@ def files(guest: GuestData, nics: Sequence[GuestNic]) -> dict[str, bytes]:
     if guest.user_data is not None:
         content["user_data"] = guest.user_data
     found = {f"openstack/{version}/{name}": data for version in VERSIONS for name, data in content.items()}
+    for index, data in enumerate(guest.injected_files.values()):
+        found[f"openstack/{CONTENT}/{index:04}"] = data
     for version in ("2009-04-04", "latest"):
         found[f"ec2/{version}/meta-data.json"] = _json(ec2_meta_data(guest, nics))
         if guest.user_data is not None:
@@ -89,6 +97,10 @@ def meta_data(guest: GuestData, nics: Sequence[GuestNic]) -> dict[str, Any]:
     if guest.keys:
         data["public_keys"] = dict(guest.keys)
         data["keys"] = [{"name": name, "type": _key_type(key), "data": key} for name, key in guest.keys.items()]
+    if guest.injected_files:
+        data["files"] = [
+            {"path": path, "content_path": f"/{CONTENT}/{index:04}"} for index, path in enumerate(guest.injected_files)
+        ]
     if guest.random_seed:
         data["random_seed"] = base64.b64encode(guest.random_seed).decode()
     return data

@@ -56,9 +56,10 @@ NOT_FOUND = Answer(http.HTTPStatus.NOT_FOUND, b"Not found\n")
 
 @dataclass(frozen=True)
 class Tree:
-    """All that one guest may read. Keys of ``openstack`` are file names, of ``ec2`` paths below a version."""
+    """All that one guest may read. Keys of ``openstack`` and ``content`` are file names, of ``ec2`` paths below a version."""
 
     openstack: Mapping[str, bytes] = field(default_factory=dict)
+    content: Mapping[str, bytes] = field(default_factory=dict)
     ec2: Mapping[str, bytes] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     """What a directory of ``ec2`` is called in its parent's listing, where that is not its own name."""
@@ -66,11 +67,11 @@ class Tree:
 
 def tree(guest: GuestData, nics: Sequence[GuestNic]) -> Tree:
     """Make the tree from a guest's data; the same files as on its config drive."""
-    openstack = {
-        path.rpartition("/")[2]: content
-        for path, content in metadata.files(guest, nics).items()
-        if path.startswith("openstack/latest/")
-    }
+    files = metadata.files(guest, nics)
+    openstack, content = (
+        {path.removeprefix(below): data for path, data in files.items() if path.startswith(below)}
+        for below in ("openstack/latest/", f"openstack/{metadata.CONTENT}/")
+    )
     ec2: dict[str, bytes] = {}
     data = metadata.ec2_meta_data(guest, nics)
     names = {
@@ -80,7 +81,7 @@ def tree(guest: GuestData, nics: Sequence[GuestNic]) -> Tree:
     _flatten("meta-data", data, ec2)
     if guest.user_data is not None:
         ec2["user-data"] = guest.user_data
-    return Tree(openstack, ec2, names)
+    return Tree(openstack, content, ec2, names)
 
 
 def _flatten(path: str, data: Any, into: dict[str, bytes]) -> None:
@@ -109,7 +110,9 @@ def is_password(path: str) -> bool:
 
 def _openstack(found: Tree, parts: Sequence[str], password: str) -> Answer:
     if not parts:
-        return _listing(OPENSTACK_VERSIONS)
+        return _listing([*OPENSTACK_VERSIONS, *([metadata.CONTENT] if found.content else [])])
+    if parts[0] == metadata.CONTENT and found.content and len(parts) <= 2:
+        return _content(found, parts[1:])
     if parts[0] not in OPENSTACK_VERSIONS or len(parts) > 2:
         return NOT_FOUND
     if len(parts) == 1:
@@ -120,6 +123,13 @@ def _openstack(found: Tree, parts: Sequence[str], password: str) -> Answer:
     if content is None:
         return NOT_FOUND
     return Answer(http.HTTPStatus.OK, content, JSON if parts[1].endswith(".json") else BYTES)
+
+
+def _content(found: Tree, parts: Sequence[str]) -> Answer:
+    if not parts:
+        return _listing(sorted(found.content))
+    data = found.content.get(parts[0])
+    return NOT_FOUND if data is None else Answer(http.HTTPStatus.OK, data, BYTES)
 
 
 def _ec2(found: Tree, parts: Sequence[str]) -> Answer:

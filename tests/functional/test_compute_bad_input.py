@@ -55,7 +55,14 @@ REFUSED = [
     ({"metadata": {"k" * 256: "v"}}, "2.1", 400, "metadata"),
     ({"metadata": {"a": 1}}, "2.1", 400, "is not of type 'string'"),
     ({"security_groups": [{"name": "web"}]}, "2.1", 400, "Security group web not found"),
-    ({"personality": [{"path": "/x", "contents": ""}]}, "2.1", 400, "Files can't be injected"),
+    ({"personality": [{"path": "/x", "contents": "no base64!"}]}, "2.1", 400, "is not a 'base64'"),
+    ({"personality": [{"path": "/x"}]}, "2.1", 400, "missing 'contents'"),
+    ({"personality": [{"contents": ""}]}, "2.1", 400, "missing 'path'"),
+    ({"personality": [{"path": "/x\n", "contents": ""}]}, "2.1", 400, "'path' must be"),
+    ({"personality": [{"path": "/x", "contents": ""}]}, "2.57", 400, "'personality' was unexpected"),
+    ({"personality": [{"path": "/x", "contents": ""}] * 6}, "2.1", 403, "Personality file limit exceeded"),
+    ({"personality": [{"path": "/" + "x" * 255, "contents": ""}]}, "2.1", 403, "path exceeds maximum 255"),
+    ({"personality": [{"path": "/x", "contents": "A" * 13660}]}, "2.1", 403, "content exceeds maximum 10240"),
     ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": GONE, "boot_index": 0}]}, "2.1", 400, "no volumes"),
     (
         {

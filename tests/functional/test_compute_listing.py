@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, build, rows, seed
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from nova_lite.db.models import Server
 from nova_lite.db.types import now
@@ -160,6 +160,26 @@ def test_deleted_servers_are_for_admins_and_for_those_who_follow_changes(door):
     assert ask(door, "GET", history, version="2.20").status_int == 404
     actions = ask(door, "GET", history, version="2.21").json["instanceActions"]
     assert [action["action"] for action in actions] == ["delete", "create"]
+
+
+def test_a_server_changed_before_the_moment_that_it_shows(door):
+    """``openstack server list --changes-before`` is given ``updated``, whole seconds, of a server that is to be in the list."""
+    server_id = boot(door).json["server"]["id"]
+    changed = datetime.datetime(2026, 1, 31, 12, 0, 0, 654_321)
+    door.store.transact(
+        lambda session: session.execute(update(Server).where(Server.id == server_id).values(updated_at=changed))
+    )
+    shown = ask(door, "GET", f"/servers/{server_id}").json["server"]["updated"]
+    assert shown == "2026-01-31T12:00:00Z"
+    assert ids(door, f"changes-before={shown}") == {server_id}
+    assert ids(door, f"changes-since={shown}&changes-before={shown}") == {server_id}
+    assert ids(door, "changes-before=2026-01-31T11:59:59Z") == set()
+    assert ids(door, "changes-before=2026-01-31T12:00:00.5Z") == set()
+    history = f"/servers/{server_id}/os-instance-actions"
+    (action,) = ask(door, "GET", history, version="2.66").json["instanceActions"]
+    second = action["updated_at"].partition(".")[0]
+    listed = ask(door, "GET", f"{history}?changes-before={second}", version="2.66").json["instanceActions"]
+    assert listed == [action]
 
 
 def test_servers_that_can_be_restored_are_for_admins_who_ask(door):

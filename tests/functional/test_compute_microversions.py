@@ -321,6 +321,12 @@ def test_quota_sets_and_classes(door):
         assert not files & names(path, "2.57", "quota_set")
     path = "/os-quota-class-sets/default"
     assert network <= names(path, "2.49", "quota_class_set") and not groups & names(path, "2.49", "quota_class_set")
+    body = {"quota_class_set": dict.fromkeys(groups | {"ram"}, 99)}
+    changed = ask(door, "PUT", "/os-quota-class-sets/mine", body, version="2.49", token=ADMIN)
+    assert changed.status_int == 200 and changed.json["quota_class_set"]["ram"] == 99
+    assert not groups & changed.json["quota_class_set"].keys()
+    shown = ask(door, "GET", "/os-quota-class-sets/mine", version="2.50", token=ADMIN).json["quota_class_set"]
+    assert {shown[name] for name in groups} == {99}
     assert groups <= names(path, "2.50", "quota_class_set") and not network & names(path, "2.50", "quota_class_set")
     assert files <= names(path, "2.56", "quota_class_set") and not files & names(path, "2.57", "quota_class_set")
 

@@ -123,7 +123,12 @@ def test_flavor_access(door):
     assert ask(door, "POST", "/flavors/private/action", {"removeTenantAccess": tenant}, token=ADMIN).status_int == 404
     assert ask(door, "GET", "/flavors/private").status_int == 404
     assert ask(door, "GET", "/flavors/1/os-flavor-access", token=ADMIN).status_int == 404
-    assert ask(door, "POST", "/flavors/1/action", {"addTenantAccess": tenant}, token=ADMIN).status_int == 409
+    public = [
+        ask(door, "POST", "/flavors/1/action", {"addTenantAccess": tenant}, token=ADMIN, version=version).status_int
+        for version in ("2.7", "2.96", "2.6")
+    ]
+    # Nova refuses it only from 2.7 on; novaclient's suite gives such access at 2.1.
+    assert public == [409, 409, 200]
     assert ask(door, "POST", "/flavors/1/action", {"nonsense": tenant}, token=ADMIN).status_int == 400
 
 
@@ -142,7 +147,10 @@ def test_a_key_is_imported_with_openssh_own_fingerprint(door, tmp_path):
         ["ssh-keygen", "-l", "-E", "md5", "-f", str(path)], check=True, capture_output=True, text=True
     )
     assert view["fingerprint"] == told.stdout.split()[1].removeprefix("MD5:")
-    assert view["public_key"] == public.strip() and view["type"] == "ssh" and "private_key" not in view
+    # As it was sent: Terraform makes a key anew that is not what its file says, a line break at the end included.
+    assert public.endswith("\n") and view["public_key"] == public
+    assert view["type"] == "ssh" and "private_key" not in view
+    assert ask(door, "GET", "/os-keypairs/mine").json["keypair"]["public_key"] == public
     assert keypair(door, name="mine", public_key=public).status_int == 409
     server_id = boot(door, key_name="mine").json["server"]["id"]
     assert ask(door, "GET", f"/servers/{server_id}").json["server"]["key_name"] == "mine"
@@ -292,4 +300,5 @@ def test_extensions_are_the_ones_that_there_are(door):
     listed = ask(door, "GET", "/extensions").json["extensions"]
     aliases = {extension["alias"] for extension in listed}
     assert "os-keypairs" in aliases and "os-volumes" not in aliases
+    assert {"OS-EXT-IMG-SIZE", "OS-EXT-IPS-MAC", "OS-FLV-EXT-DATA", "os-personality", "os-user-quotas"} <= aliases
     assert ask(door, "GET", "/extensions/os-keypairs").json["extension"] in listed

@@ -56,7 +56,7 @@ def test_each_guest_reads_of_itself(cloud: Cloud) -> None:
         cloud,
         key_name="mine",
         public_key="ssh-ed25519 AAAA me",
-        user_data=base64.b64encode(script).decode(),
+        user_data="\n".join(base64.b64encode(script).decode()),  # as base64 -w breaks it
         metadata_={"role": "web"},
     )
     second = a_server(cloud, kind="container")

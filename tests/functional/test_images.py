@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import webob
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Image
@@ -300,6 +301,21 @@ def test_a_protected_image_stays_and_a_deleted_one_leaves_no_bytes(image_door, t
 def test_a_time_that_utc_does_not_have_is_refused(image_door):
     for moment in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00"):
         assert image_door.ask("GET", f"/image/v2/images?created_at=gt:{moment}").status_int == 400
+
+
+def test_the_second_that_an_image_shows_is_the_one_it_is_found_by(image_door):
+    image = make(image_door)
+    changed = datetime.datetime(2026, 1, 31, 12, 0, 0, 654_321)
+    image_door.store.transact(
+        lambda session: session.execute(update(Image).where(Image.id == image["id"]).values(updated_at=changed))
+    )
+    assert image_door.ask("GET", f"/image/v2/images/{image['id']}").json["updated_at"] == "2026-01-31T12:00:00Z"
+    for compare, is_found in (
+        *(("eq:", True), ("", True), ("gte:", True), ("lte:", True)),
+        *(("neq:", False), ("gt:", False), ("lt:", False)),
+    ):
+        reply = image_door.ask("GET", f"/image/v2/images?updated_at={compare}2026-01-31T12:00:00Z")
+        assert [each["id"] for each in reply.json["images"]] == [image["id"]] * is_found, compare
 
 
 def test_an_id_whose_file_is_still_to_go_is_not_given_again(image_door):

@@ -33,6 +33,7 @@ def seen(found: dict[str, Any], openstack: Any) -> dict[str, Any]:
         "uuid": found["metadata"]["uuid"],
         "hostname": found["metadata"]["local-hostname"],
         "keys": found["metadata"].get("public_keys") or found["metadata"].get("public-keys"),
+        "files": {path: content.decode("latin-1") for path, content in found["files"].items()},
         "userdata": (found.get("userdata") or b"").decode("latin-1"),
         "vendordata": found.get("vendordata"),
         "network": openstack.convert_net_json(found["networkdata"], known_macs=macs),

@@ -41,6 +41,7 @@ GUEST = GuestData(
     meta={"role": "web"},
     keys={"mine": "ssh-ed25519 AAAA me"},
     user_data=SCRIPT,
+    injected_files={"/etc/motd": b"h\xe9llo\n", "/etc/empty": b""},
     vendor_data={"cloud-init": "#cloud-config\n{}"},
     random_seed=bytes(range(256)) * 2,
 )
@@ -100,6 +101,7 @@ def check(seen: dict[str, Any]) -> None:
     assert (seen["uuid"], seen["hostname"]) == (GUEST.server_id, "web-1")
     assert seen["keys"] == {"mine": "ssh-ed25519 AAAA me"}
     assert seen["userdata"].encode("latin-1") == SCRIPT
+    assert seen["files"] == {"/etc/motd": "h\xe9llo\n", "/etc/empty": ""}
     assert seen["vendordata"] == {"cloud-init": "#cloud-config\n{}"}
     assert seen["seed"] == 512
     assert seen["version"] == 2

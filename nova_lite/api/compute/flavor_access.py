@@ -17,6 +17,17 @@ _TENANT: Schema = {
     "required": ["tenant"],
     "additionalProperties": False,
 }
+
+
+def _grant(call: Call, flavor_id: str, project_id: str) -> list[str]:
+    # Public flavors are refused from 2.7 on.
+    return flavors.grant(call.store, flavor_id, project_id, of_public=call.version.minor < 7)
+
+
+def _revoke(call: Call, flavor_id: str, project_id: str) -> list[str]:
+    return flavors.revoke(call.store, flavor_id, project_id)
+
+
 BODY: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1}
 _ACTIONS: dict[str, tuple[str, Any, Schema]] = {
     name: (
@@ -25,8 +36,8 @@ _ACTIONS: dict[str, tuple[str, Any, Schema]] = {
         {"type": "object", "properties": {name: _TENANT}, "required": [name], "additionalProperties": False},
     )
     for name, rule, run in (
-        ("addTenantAccess", "add_tenant_access", flavors.grant),
-        ("removeTenantAccess", "remove_tenant_access", flavors.revoke),
+        ("addTenantAccess", "add_tenant_access", _grant),
+        ("removeTenantAccess", "remove_tenant_access", _revoke),
     )
 }
 
@@ -46,7 +57,7 @@ def act(call: Call) -> dict[str, Any]:
     call.authorize(rule=rule)
     validation.validate(schema, call.body)
     flavor_id = call.params["flavor_id"]
-    return _view(flavor_id, run(call.store, flavor_id, call.body[name]["tenant"]))
+    return _view(flavor_id, run(call, flavor_id, call.body[name]["tenant"]))
 
 
 def _view(flavor_id: str, projects: list[str]) -> dict[str, Any]:

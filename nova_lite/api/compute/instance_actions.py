@@ -78,7 +78,9 @@ def _server(call: Call) -> ServerRecord:
 
 def _moment(call: Call, name: str) -> Any:
     value = call.query.get(name)
-    return None if value is None else parameters.moment(value)
+    if value is None:
+        return None
+    return parameters.until(value) if name == "changes-before" else parameters.moment(value)
 
 
 def _name(row: Operation) -> str:

@@ -35,8 +35,10 @@ def show(call: Call) -> dict[str, Any]:
     if minor < 39:
         absolute["maxImageMeta"] = limit["metadata_items"]
     if minor < 57:
-        # Files can't be injected, at any microversion.
-        absolute |= {"maxPersonality": 0, "maxPersonalitySize": 0}
+        absolute |= {
+            "maxPersonality": limit["injected_files"],
+            "maxPersonalitySize": limit["injected_file_content_bytes"],
+        }
     if minor < 36:
         absolute |= {
             "maxSecurityGroups": limit["security_groups"],

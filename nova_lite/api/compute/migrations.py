@@ -85,7 +85,9 @@ def show_of_server(call: Call) -> dict[str, Any]:
 
 def _moment(call: Call, name: str) -> Any:
     value = call.query.get(name)
-    return None if value is None else parameters.moment(value)
+    if value is None:
+        return None
+    return parameters.until(value) if name == "changes-before" else parameters.moment(value)
 
 
 def _view(row: Migration, minor: int) -> dict[str, Any]:

@@ -96,6 +96,15 @@ def moment(text: str) -> datetime.datetime:
         raise Invalid(f"Invalid time '{text}'; it must be as 2026-01-31T12:00:00Z.", "request.query") from None
 
 
+def until(text: str) -> datetime.datetime:
+    """Read a moment as the last one that is meant: a whole second, as times are shown, to its end.
+
+    :raises Invalid: it is none.
+    """
+    value = moment(text)
+    return value if value.microsecond else value.replace(microsecond=999_999)
+
+
 def shortest_ip(text: str) -> str:
     """Write an address as short as it can be, as upstream keeps it; nothing stays nothing."""
     return str(ipaddress.ip_address(text)) if text else ""

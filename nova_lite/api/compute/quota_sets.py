@@ -43,9 +43,14 @@ def _query(minor: int) -> Schema:
 
 
 UPDATE = by_minor(_update, 1, 36, 57)
-UPDATE_CLASS = by_minor(
-    lambda minor: parameters.body("quota_class_set", dict.fromkeys(_class_names(minor), _LIMIT)), 1, 50, 57
-)
+
+
+def _update_class(minor: int) -> Schema:
+    # Limits of groups could always be set; they are shown since 2.50.
+    return parameters.body("quota_class_set", dict.fromkeys((*_class_names(minor), *_GROUPS), _LIMIT))
+
+
+UPDATE_CLASS = by_minor(_update_class, 1, 50, 57)
 QUERY = by_minor(_query, 1, 75)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from nova_lite.api.compute import access, paging, parameters, policies
@@ -167,7 +168,7 @@ def listing(call: Call) -> Listing:
         _add_filter(_ALIASES.get(name, name), values, equal, matching)
     scope = _project(call, asked, equal)
     since = _moment(asked, "changes-since")
-    before = _moment(asked, "changes-before")
+    before = _moment(asked, "changes-before", parameters.until)
     if since and before and before < since:
         raise Invalid("The value of changes-since must be less than or equal to changes-before.", "request.query")
     statuses = _statuses(call, asked)
@@ -255,9 +256,9 @@ def _soft_deleted(asked: dict[str, list[str]], deleted: bool) -> bool:
     return _last_text(asked, "soft_deleted") in parameters.TRUE if "soft_deleted" in asked else deleted
 
 
-def _moment(asked: dict[str, list[str]], name: str) -> Any:
+def _moment(asked: dict[str, list[str]], name: str, read: Callable[[str], Any] = parameters.moment) -> Any:
     value = _last(asked, name)
-    return None if value is None else parameters.moment(value)
+    return None if value is None else read(value)
 
 
 def _last(asked: dict[str, list[str]], name: str) -> str | None:

@@ -13,7 +13,7 @@ from nova_lite.api.compute.server_views import ServerView
 from nova_lite.api.compute.unoffered import refuse_unoffered
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
-from nova_lite.compute import rebuilds, resizes, servers
+from nova_lite.compute import personality, rebuilds, resizes, servers
 from nova_lite.compute.servers import ServerRecord
 
 _S = policies.SERVERS
@@ -91,7 +91,9 @@ def _rebuild(call: Call, record: ServerRecord, argument: Any) -> Reply:
     refuse_unoffered(argument)
     wanted = rebuilds.Rebuild(
         image_id=argument["imageRef"],
-        changes={column: argument[name] for name, column in _COLUMNS.items() if name in argument},
+        # Files are of one boot: a rebuild without any begins without.
+        changes={column: argument[name] for name, column in _COLUMNS.items() if name in argument}
+        | {"injected_files": personality.read(argument.get("personality") or ()) or None},
         has_key="key_name" in argument,
         key_name=argument.get("key_name"),
     )

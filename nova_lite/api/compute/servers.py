@@ -13,7 +13,7 @@ from nova_lite.api.compute.server_views import ServerView
 from nova_lite.api.compute.unoffered import refuse_unoffered
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply
-from nova_lite.compute import creation, listing, server_states, servers
+from nova_lite.compute import creation, listing, personality, server_states, servers
 from nova_lite.compute.creation import NewServer
 from nova_lite.compute.interfaces import AUTO, WantedNic
 from nova_lite.errors import Invalid
@@ -78,6 +78,7 @@ def _new_server(call: Call, wanted: Mapping[str, Any]) -> NewServer:
         description=wanted["description"] if "description" in wanted else _old_description(call, wanted),
         key_name=wanted.get("key_name"),
         user_data=wanted.get("user_data"),
+        injected_files=personality.read(wanted.get("personality") or ()),
         config_drive=truth(wanted.get("config_drive", False)),
         metadata=wanted.get("metadata") or {},
         tags=wanted.get("tags") or (),

@@ -14,8 +14,6 @@ def refuse_unoffered(wanted: Mapping[str, Any]) -> None:
         raise Invalid("Block Device Mapping is Invalid: there are no volumes yet.", "server.device_mapping")
     if len(wanted.get("block_device_mapping_v2") or ()) > 1:
         raise Invalid("Block Device Mapping is Invalid: only one device is offered.", "server.device_mapping")
-    if wanted.get("personality"):
-        raise Invalid("Files can't be injected; use user_data, which does more.", "server.personality")
     if wanted.get("trusted_image_certificates"):
         raise Invalid("Image signatures are not verified here; leave trusted_image_certificates out.", "server.trusted")
     if any(device.get("tag") for device in wanted.get("block_device_mapping_v2") or ()):

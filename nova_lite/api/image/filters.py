@@ -94,7 +94,13 @@ def _moment(key: str, value: str) -> Any:
         raise Invalid(
             f"{key} must be an ISO 8601 time, maybe with gt:, gte:, lt:, lte:, eq: or neq: before it."
         ) from None
-    return (compare or operator.eq)(getattr(Image, key), moment)
+    column = getattr(Image, key)
+    # Times are shown as whole seconds: such a one means all of it.
+    last = moment if moment.microsecond else moment.replace(microsecond=999_999)
+    if compare in (None, operator.eq, operator.ne):
+        inside = column.between(moment, last)
+        return ~inside if compare is operator.ne else inside
+    return (compare or operator.eq)(column, last if compare in (operator.gt, operator.le) else moment)
 
 
 def _sort(query: MultiDict) -> tuple[tuple[str, bool], ...]:
