@@ -84,8 +84,8 @@ def _condition(key: str, value: str) -> Any:
 
 def _moment(key: str, value: str) -> Any:
     name, colon, rest = value.partition(":")
-    compare = _COMPARE.get(name) if colon else None
-    text = rest if compare else value
+    compare = _COMPARE.get(name, operator.eq) if colon else operator.eq
+    text = rest if colon and name in _COMPARE else value
     try:
         moment = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
         if moment.tzinfo:
@@ -97,10 +97,10 @@ def _moment(key: str, value: str) -> Any:
     column = getattr(Image, key)
     # Times are shown as whole seconds: such a one means all of it.
     last = moment if moment.microsecond else moment.replace(microsecond=999_999)
-    if compare in (None, operator.eq, operator.ne):
+    if compare in (operator.eq, operator.ne):
         inside = column.between(moment, last)
         return ~inside if compare is operator.ne else inside
-    return (compare or operator.eq)(column, last if compare in (operator.gt, operator.le) else moment)
+    return compare(column, last if compare in (operator.gt, operator.le) else moment)
 
 
 def _sort(query: MultiDict) -> tuple[tuple[str, bool], ...]:
