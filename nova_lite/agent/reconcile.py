@@ -7,7 +7,7 @@ with an operation under way is left to that operation.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from nova_lite.compute.transitions import PowerState, VmState
@@ -53,7 +53,7 @@ class Do(enum.Enum):
     RESTART = "restart"
     """It ran before the host went down: start it again."""
     RECOVER = "recover"
-    """It runs: take it up again after the agent's start."""
+    """It runs, and this agent has not taken it up since its start."""
     REPORT = "report"
     """Not ours to touch: tell the operator."""
 
@@ -90,12 +90,16 @@ can't be unpaused."""
 
 
 def diff(
-    observed: Sequence[Observed] | None, wanted: Sequence[Wanted], *, starting: bool = False, resume: bool = False
+    observed: Sequence[Observed] | None,
+    wanted: Sequence[Wanted],
+    *,
+    untaken: Container[str] = (),
+    resume: bool = False,
 ) -> list[Decision]:
     """Decide what to do about each server and each guest.
 
-    *observed* None: the hypervisor does not answer. *starting*: the agent has just started, so what runs is taken up.
-    *resume*: the host was booted since, and what ran then shall run again.
+    *observed* None: the hypervisor does not answer. *untaken*: the servers that were there when the agent started and whose guests it has not
+    taken up yet. *resume*: the host was booted since, and what ran then shall run again.
     """
     decisions: list[Decision] = []
     guests = {} if observed is None else {guest.server_id: guest for guest in observed if guest.server_id}
@@ -107,7 +111,7 @@ def diff(
         decision = (
             _unseen(row)
             if observed is None
-            else _compare(row, guests.get(row.server_id), starting=starting, resume=resume)
+            else _compare(row, guests.get(row.server_id), untaken=row.server_id in untaken, resume=resume)
         )
         if decision is not None:
             decisions.append(decision)
@@ -123,7 +127,7 @@ def _unseen(row: Wanted) -> Decision | None:
     return Decision(Do.SHOW, row.server_id, row, power=PowerState.NOSTATE)
 
 
-def _compare(row: Wanted, guest: Observed | None, *, starting: bool, resume: bool) -> Decision | None:
+def _compare(row: Wanted, guest: Observed | None, *, untaken: bool, resume: bool) -> Decision | None:
     if row.deleted:
         return Decision(Do.REMOVE, row.server_id, row) if guest is not None else None
     if row.elsewhere:
@@ -145,6 +149,6 @@ def _compare(row: Wanted, guest: Observed | None, *, starting: bool, resume: boo
     seen_as = _SEEN_AS.get((state, guest.power))
     if seen_as is not None or int(guest.power) != row.power_state:
         return Decision(Do.SHOW, row.server_id, row, vm_state=seen_as, power=guest.power)
-    if starting and runs_now:
+    if untaken and runs_now:
         return Decision(Do.RECOVER, row.server_id, row)
     return None

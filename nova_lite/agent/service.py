@@ -249,6 +249,8 @@ class Agent:
                 self._relay.end(work.target_id)
             self._under_way.pop(work.id, None)
             self._let_go(work.target_id, work.action)
+            if self._reconciler.awaits(work.target_id):
+                self._compare.set()
             self._hint.set()  # a worker is free, and the server's next operation may begin
 
     def _try_hold(self, server_id: str) -> bool:

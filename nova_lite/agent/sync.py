@@ -29,6 +29,7 @@ LOG = logging.getLogger(__name__)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOST_IDS = 500
 """In one query."""
+_RUNS = (PowerState.RUNNING, PowerState.PAUSED)
 
 
 class Reconciler:
@@ -52,6 +53,9 @@ class Reconciler:
         self._stopping = stopping
         self._begin_at = begin_at
         self._reported: set[str] = set()
+        self._starting = False
+        self._untaken: set[str] = set()
+        """Servers that were here when the agent started, as long as their guests have not been taken up."""
         self._left_overs = LeftOvers(tools, try_hold, release)
 
     def prepare_networks(self) -> None:
@@ -62,17 +66,31 @@ class Reconciler:
             LOG.error("host=%s event=networks-not-synced reason=%r", self._tools.host, error.message)
 
     def run(self, *, starting: bool = False) -> list[Decision]:
-        """Compare once and act; return what was decided."""
-        resume = starting and self._was_booted() and bool(self._tools.conf.compute.resume_guests_state_on_host_boot)
+        """Compare once and act; return what was decided. *starting*: the agent has just started."""
         wanted = self._wanted()
+        if starting and not self._starting:
+            self._starting = True
+            self._untaken = {row.server_id for row in wanted}
         observed = self._observe()
+        resume = False
         if observed is not None:
             wanted += self._others(observed, {row.server_id for row in wanted})
-        decisions = diff(observed, wanted, starting=starting, resume=resume)
+            # Until the hypervisor answers, as it may not for a while after the host's boot, the agent is still about to start.
+            resume = self._starting and self._was_booted() and self._resumes()
+            self._starting = False
+            self._untaken &= _takeable(observed, wanted)
+        decisions = diff(observed, wanted, untaken=self._untaken, resume=resume)
         self._act_on(decisions)
         if not self._stopping():
             self._left_overs.remove()
         return decisions
+
+    def awaits(self, server_id: str) -> bool:
+        """Tell whether a guest that may run is still to be taken up: an operation was at work on it when the agent started."""
+        return server_id in self._untaken
+
+    def _resumes(self) -> bool:
+        return bool(self._tools.conf.compute.resume_guests_state_on_host_boot)
 
     def look(self, told: Mapping[str, PowerState | None]) -> list[str]:
         """Compare the servers whose guests are said to have changed, and act; return those left to an operation under way.
@@ -214,6 +232,8 @@ class Reconciler:
             LOG.info("server=%s event=observed vm_state=%s power=%s", row.server_id, decision.vm_state, decision.power)
         if due is not None:
             self._begin_at(due)
+        if row.server_id in self._untaken and decision.power in _RUNS:
+            self._recover(decision, row)
 
     def _show_and_restart(
         self, session: Session, decision: Decision, row: Wanted, values: dict[str, Any]
@@ -322,6 +342,13 @@ class Reconciler:
         image = fetch_image(self._tools, server)
         nics = plug_ports(self._tools, server)
         self._tools.driver.recover(spec.guest_spec(server.server, image, nics, None))
+        self._untaken.discard(row.server_id)
+
+
+def _takeable(observed: Collection[Observed], wanted: Collection[Wanted]) -> set[str]:
+    """Return the servers whose guests run, or may: something is under way on the server, or its guest is as nobody knows."""
+    running = {guest.server_id for guest in observed if guest.power in (*_RUNS, PowerState.NOSTATE)}
+    return {row.server_id for row in wanted if not row.deleted and (row.busy or row.server_id in running)}
 
 
 def _differs(row: Wanted, power: PowerState | None) -> bool:

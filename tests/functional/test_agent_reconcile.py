@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,13 @@ from nova_lite.compute import lifecycle
 from nova_lite.compute.transitions import PowerState
 from nova_lite.db.models import Server
 from nova_lite.virt.driver import Observed
+
+
+def wait_until(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -116,6 +123,20 @@ def test_a_boot_of_the_host(cloud: Cloud, agent: Agent, server_id: str, resume: 
     assert cloud.hypervisor.guests[server_id].power is wanted
 
 
+def test_a_boot_of_the_host_whose_hypervisor_comes_late(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.conf.set_override("resume_guests_state_on_host_boot", True, group="compute")
+    cloud.kill(agent)
+    cloud.hypervisor.guests[server_id].power = PowerState.SHUTDOWN
+    (cloud.directory / "boot-id-h1").write_text("another\n")
+    cloud.hypervisor.fail = broken("observe")
+    reborn = cloud.agent()
+    wait_until(lambda: cloud.server(server_id).power_state == PowerState.NOSTATE)
+    cloud.hypervisor.fail = broken("nothing")
+    reborn.reconcile()
+    assert cloud.settled(server_id).vm_state == "active"
+    assert cloud.hypervisor.guests[server_id].power is PowerState.RUNNING
+
+
 def test_running_guests_are_taken_up_again(cloud: Cloud, agent: Agent, server_id: str) -> None:
     cloud.kill(agent)
     calls: list[str] = []
@@ -127,3 +148,24 @@ def test_running_guests_are_taken_up_again(cloud: Cloud, agent: Agent, server_id
         cloud.settled(server_id)
     assert "recover" in calls
     assert "spawn" not in calls
+
+
+def test_a_guest_is_taken_up_when_what_was_under_way_has_ended(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.kill(agent)
+    calls: list[str] = []
+    cloud.ask(server_id, "pause")
+    cloud.hypervisor.fail = calls.append
+    cloud.agent()
+    wait_until(lambda: "recover" in calls)
+    assert calls.index("pause") < calls.index("recover")
+    assert cloud.settled(server_id).vm_state == "paused"
+
+
+def test_a_guest_whose_power_was_unknown_is_taken_up_too(cloud: Cloud, agent: Agent, server_id: str) -> None:
+    cloud.kill(agent)
+    calls: list[str] = []
+    cloud.store.transact(lambda session: session.execute(update(Server).values(power_state=0)))
+    cloud.hypervisor.fail = calls.append
+    cloud.agent()
+    wait_until(lambda: "recover" in calls)
+    assert cloud.settled(server_id).power_state == PowerState.RUNNING

@@ -38,11 +38,11 @@ wanted_one = st.builds(
 rows = st.lists(wanted_one, max_size=8, unique_by=lambda row: row.server_id)
 
 
-@given(observations, rows, st.booleans(), st.booleans())
+@given(observations, rows, st.sets(ids), st.booleans())
 def test_what_is_never_decided(
-    observed: list[Observed] | None, wanted: list[Wanted], starting: bool, resume: bool
+    observed: list[Observed] | None, wanted: list[Wanted], untaken: set[str], resume: bool
 ) -> None:
-    decisions = diff(observed, wanted, starting=starting, resume=resume)
+    decisions = diff(observed, wanted, untaken=untaken, resume=resume)
     by_id = {row.server_id: row for row in wanted}
     seen = {guest.server_id for guest in observed or ()}
     touched = [decision.wanted.server_id for decision in decisions if decision.wanted is not None]
@@ -61,8 +61,10 @@ def test_what_is_never_decided(
             assert row.vm_state in ("shelved", "soft-delete") and row.server_id in seen
         if decision.do is Do.LOST:
             assert observed is not None and row.server_id not in seen
-        if decision.do in (Do.RECOVER, Do.RESTART):
-            assert starting or resume
+        if decision.do is Do.RECOVER:
+            assert row.server_id in untaken
+        if decision.do is Do.RESTART:
+            assert resume
         if row.elsewhere and not row.deleted:
             assert decision.do is Do.REPORT
     if observed is None:
