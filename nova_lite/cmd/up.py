@@ -19,7 +19,7 @@ from nova_lite.bus import AGENT, SCHEDULER, Bus, Waker
 from nova_lite.cmd import logs, parts
 from nova_lite.cmd.image_sweep import ImageSweep
 from nova_lite.cmd.presence import Presence
-from nova_lite.db import migrate, operations
+from nova_lite.db import idempotency, migrate, operations
 from nova_lite.db.store import Store
 from nova_lite.errors import Unavailable
 from nova_lite.scheduler.service import Scheduler
@@ -98,9 +98,10 @@ class _Cloud:
     def start(self) -> None:
         """Begin; the agent starts in a thread of its own, since the first look at a hypervisor may take seconds."""
         if self._store.backend == "sqlite":
-            # A file of this machine's: no other scheduler is at work on it, so what the last life left is free.
+            # A file of this machine's: no other process is at work on it, so what the last life left is free.
             try:
                 operations.release_queue(self._store, "scheduler")
+                idempotency.release_all(self._store)
             except (DBAPIError, Unavailable) as error:
                 LOG.warning("event=not-taken-up reason=%r (the leases will run out)", str(error)[:200])
         self._scheduler.start()

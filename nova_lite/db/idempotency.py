@@ -102,6 +102,18 @@ def release(store: Store, mine: Mine) -> None:
     store.transact(lambda session: session.execute(delete(IdempotencyKey).where(*_held(mine))))
 
 
+def release_all(store: Store) -> int:
+    """Let go of every key whose holder is known to be dead, as all are when the one process that there is starts; return how many.
+
+    A holder that lives after all does no harm: its transaction does not commit, as :func:`end` asks whether the key is still its own.
+    """
+    result = store.transact(
+        lambda session: session.execute(delete(IdempotencyKey).where(IdempotencyKey.state == "working"))
+    )
+    assert isinstance(result, CursorResult)
+    return result.rowcount
+
+
 def purge(store: Store) -> int:
     """Forget what has expired, a bounded number at once; return how many."""
 

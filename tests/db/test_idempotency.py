@@ -43,6 +43,17 @@ def test_a_key_from_claim_to_expiry(store: Store) -> None:
     assert idempotency.claim(store, KEY, BODY, 60) == Kept(202, long)
 
 
+def test_a_process_that_starts_alone_lets_go_of_what_its_last_life_held(store: Store) -> None:
+    dead, done = (idempotency.claim(store, key * 64, BODY, 60) for key in "ad")
+    assert isinstance(dead, Mine) and isinstance(done, Mine)
+    store.transact(lambda session: idempotency.end(session, done, 202, "answer", 60))
+    assert idempotency.release_all(store) == 1
+    assert isinstance(idempotency.claim(store, "a" * 64, BODY, 60), Mine)
+    assert idempotency.claim(store, "d" * 64, BODY, 60) == Kept(202, "answer")
+    with pytest.raises(StaleState):
+        store.transact(lambda session: idempotency.end(session, dead, 202, None, 60))
+
+
 def test_one_of_many_wins_a_key(store: Store) -> None:
     together = threading.Barrier(8)
 
