@@ -105,7 +105,10 @@ def _init(root: ET.Element, process: ContainerProcess) -> None:
 
 
 def _veth(devices: ET.Element, nic: Nic, index: int) -> None:
-    """Add a veth pair that libvirt makes: its outer end is named and put on the bridge, its inner one is ``eth<n>``."""
+    """Add a veth pair that libvirt makes: its outer end is named and put on the bridge, its inner one is ``eth<n>``.
+
+    Two interfaces may lead to the same place, in one network say, or to everywhere: the first is taken, as each has a metric of its own.
+    """
     interface = add(devices, "interface", type="bridge")
     add(interface, "mac", address=nic.mac)
     add(interface, "source", bridge=nic.bridge)
@@ -118,11 +121,7 @@ def _veth(devices: ET.Element, nic: Nic, index: int) -> None:
             address=str(parsed.ip),
             prefix=parsed.network.prefixlen,
         )
-    routes = list(nic.routes)
-    if nic.gateway is not None:
-        default = "::/0" if ":" in nic.gateway else "0.0.0.0/0"
-        routes.append((default, nic.gateway))
-    for destination, hop in routes:
+    for destination, hop in routes(nic):
         network = ipaddress.ip_network(destination)
         add(
             interface,
@@ -131,7 +130,21 @@ def _veth(devices: ET.Element, nic: Nic, index: int) -> None:
             address=str(network.network_address),
             prefix=network.prefixlen,
             gateway=hop,
+            metric=metric(index),
         )
     add(interface, "target", dev=nic.device)
     add(interface, "guest", dev=f"eth{index}")
     add(interface, "mtu", size=nic.mtu)
+
+
+def routes(nic: Nic) -> list[tuple[str, str]]:
+    """Return the destinations and next hops that an interface has, everywhere by its gateway among them."""
+    found = list(nic.routes)
+    if nic.gateway is not None:
+        found.append(("::/0" if ":" in nic.gateway else "0.0.0.0/0", nic.gateway))
+    return found
+
+
+def metric(index: int) -> int:
+    """Return the metric of the routes of ``eth<index>``."""
+    return index + 1
