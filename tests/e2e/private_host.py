@@ -113,12 +113,13 @@ class PrivateHost:
         """Return libvirtd's pid."""
         return int((self.directory / "libvirtd.pid").read_text())
 
-    def kill_libvirtd(self) -> None:
-        """``kill -9`` libvirtd and start it again in the same namespaces; its guests go on."""
+    def kill_libvirtd(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """``kill -9`` libvirtd and start it again, after *meanwhile*, in the same namespaces; its guests go on."""
         assert self._daemon is not None
         keeper = (self.directory / "virtlogd.pid").read_text().strip()
         os.kill(self.libvirtd, signal.SIGKILL)
         self._daemon.wait(20)
+        meanwhile()
         line = ["nsenter", f"--target={keeper}", "--mount", "--net", "--wd=/", "--", "tini", "-s", "--"]
         with (self.directory / "libvirtd.log").open("ab") as log:
             self._daemon = subprocess.Popen(
@@ -177,7 +178,10 @@ class PrivateHost:
         mine = {os.getpid()}
         deadline = time.monotonic() + limit
         # A container is in a network of its own, and outlives its controller.
-        for pid in descendants(set(self.pids()) - mine):
+        ours = descendants(set(self.pids()) - mine)
+        for pid in ours:
+            thaw(pid)
+        for pid in ours:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
         while set(self.pids()) - mine and time.monotonic() < deadline:
@@ -194,6 +198,15 @@ def descendants(pids: Iterable[int]) -> list[int]:
             with suppress(OSError):
                 found += [int(word) for word in children.read_text().split() if int(word) not in found]
     return found
+
+
+def thaw(pid: int) -> None:
+    """Let a process go on whose cgroup (v1) is frozen: as it is, it would not even take SIGKILL."""
+    with suppress(OSError):
+        groups = dict(line.split(":", 2)[1:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+        state = Path("/sys/fs/cgroup/freezer" + groups.get("freezer", "/none"), "freezer.state")
+        if state.read_text().strip() != "THAWED":
+            state.write_text("THAWED")
 
 
 @contextmanager

@@ -107,6 +107,21 @@ def test_a_rescued_guest_can_be_destroyed_and_rebuilt(driver, make_spec, images,
         assert not (state / "instances" / spec.server_id).exists()
 
 
+@pytest.mark.parametrize("kind", [VM, CONTAINER])
+def test_a_rescue_that_was_put_away_leaves_no_disk(kind: str, driver, make_spec, images, state: Path) -> None:
+    spec = make_spec(kind)
+    image = rescue_image(make_spec, images, "disk") if kind == VM else replace(spec.image, image_id="rescue")
+    rescue = state / "instances" / spec.server_id / ("disk.rescue" if kind == VM else "data.rescue")
+    driver.spawn(spec)
+    driver.rescue(spec, image)
+    driver.start(spec)  # it runs: nothing is to be done
+    assert rescue.exists()
+    driver.stop(spec.server_id, 0.0)
+    driver.start(spec)
+    assert not rescue.exists()
+    assert driver.power(spec.server_id) == PowerState.RUNNING
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_shelved_guest_leaves_its_console_log_alone(kind: str, driver, make_spec, state: Path) -> None:
     spec = make_spec(kind)

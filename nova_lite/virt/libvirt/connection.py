@@ -99,10 +99,11 @@ def still_wanted() -> None:
 class Connection:
     """A connection to one libvirt address, opened when it is first needed and again when it was lost."""
 
-    def __init__(self, uri: str, call_timeout: float) -> None:
-        """:param call_timeout: seconds that one call may take."""
+    def __init__(self, uri: str, call_timeout: float, opened: Callable[[Any], None] | None = None) -> None:
+        """:param call_timeout: seconds that one call may take. :param opened: called with each connection before anything else is asked of it."""
         self.uri = uri
         self._call_timeout = call_timeout
+        self._opened = opened
         self._slots = threading.BoundedSemaphore(_MAX_CALLS)
         self._lock = threading.Lock()
         self._connection: Any = None
@@ -200,6 +201,8 @@ class Connection:
                 return self._connection
         # Not under the lock: a libvirtd that hangs takes the connection and says nothing.
         made = libvirt.open(self.uri)
+        if self._opened is not None:
+            self._opened(made)
         with self._lock:
             if self._connection is None:
                 self._connection = made

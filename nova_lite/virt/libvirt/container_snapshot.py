@@ -58,7 +58,7 @@ def thaw(domains: Domains, instance: Instance, server_id: str) -> None:
         return
     view = domains.view(server_id)
     if view is not None and view.power == PowerState.PAUSED:
-        domains.on(server_id, "thaw", lambda domain: domain.resume())
+        domains.go_on(server_id, "thaw")
     _marker(instance).unlink(missing_ok=True)
 
 

@@ -128,19 +128,27 @@ class Domains:
         """Run ``work(domain)`` for the domain of that name. :raises GuestNotFound: there is none."""
         return self.connection.call(f"{what} guest {name!r:.80}", lambda conn: work(conn.lookupByName(name)))
 
-    def create(self, server_id: str, xml: str) -> None:
+    def create(self, server_id: str, xml: str, flags: int = 0) -> None:
         """Define the domain anew from *xml* and start it; one that runs is left alone.
 
+        :param flags: with which an old definition is removed where there must be none.
         :raises DriverError: libvirt refuses, or a domain that is none of ours has this UUID.
         """
 
+        def work(connection: Any) -> None:
+            _define_and_start(connection, xml, flags)
+
         view = self.wait_started(server_id)
         if view is None or not view.active:
-            self.connection.call(f"start guest {server_id}", lambda conn: _define_and_start(conn, xml), guest=server_id)
+            self.connection.call(f"start guest {server_id}", work, guest=server_id)
 
     def start_as_defined(self, server_id: str) -> None:
         """Start a guest from the definition that it has; running is success."""
         self.on(server_id, "start", lambda domain: None if domain.isActive() else domain.create())
+
+    def go_on(self, server_id: str, what: str) -> None:
+        """Let a frozen guest go on; running is success, as where an agent that has died since had asked for it."""
+        self.on(server_id, what, _go_on)
 
     def wait_started(self, server_id: str) -> DomainView | None:
         """Return the domain once no start of it is under way: libvirtd finishes what a dead agent asked for."""
@@ -185,14 +193,27 @@ class Domains:
             time.sleep(_POLL_S)
 
 
-def _define_and_start(connection: Any, xml: str) -> None:
+def _define_and_start(connection: Any, xml: str, flags: int) -> None:
     domain = connection.defineXML(xml)
     still_wanted()
     try:
         domain.create()
     except libvirt.libvirtError as error:
-        # Repeated after a connection was lost: the first call went through.
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID or not domain.isActive():
+        code = error.get_error_code()
+        if code == libvirt.VIR_ERR_OPERATION_TIMEOUT and not domain.isActive():
+            # A libvirtd that was killed in the middle of a job believes ever after that it is under way; it forgets that with the domain.
+            still_wanted()
+            domain.undefineFlags(flags)
+            connection.defineXML(xml).create()
+        elif code != libvirt.VIR_ERR_OPERATION_INVALID or not domain.isActive():
+            raise  # else it is repeated after a connection was lost, and the first call went through
+
+
+def _go_on(domain: Any) -> None:
+    try:
+        domain.resume()
+    except libvirt.libvirtError:
+        if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
             raise
 
 

@@ -20,7 +20,7 @@ from nova_lite.virt.driver import (
     Observed,
     Stats,
 )
-from nova_lite.virt.libvirt import console, host, launcher_install
+from nova_lite.virt.libvirt import console, container_freezer, host, launcher_install
 from nova_lite.virt.libvirt.connection import Connection, DriverAbsent
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
@@ -44,7 +44,7 @@ class LibvirtDriver(LibvirtAbilities):
         options = conf.libvirt
         instances = Instances(state / "instances")
         self._qemu = Connection(options.qemu_uri, options.call_timeout)
-        self._lxc = Connection(options.lxc_uri, options.call_timeout)
+        self._lxc = Connection(options.lxc_uri, options.call_timeout, container_freezer.tell)
         self._container_emulator = Path(options.container_emulator)
         self._profiles = ProfileSource(
             self._qemu,
@@ -90,7 +90,7 @@ class LibvirtDriver(LibvirtAbilities):
 
     def start(self, spec: GuestSpec) -> None:
         """Start a stopped guest on the disks it has; running is success."""
-        self._guests(spec).start(spec)
+        self._start(spec)
 
     def stop(self, server_id: str, grace_s: float) -> None:
         """Ask the guest to shut down, and end it after *grace_s* seconds; stopped is success."""
@@ -103,7 +103,7 @@ class LibvirtDriver(LibvirtAbilities):
         if found is not None:
             guests, view = found
             guests.shut_down(view, 0.0 if hard else grace_s)
-        self._guests(spec).start(spec)
+        self._start(spec)
 
     def pause(self, server_id: str) -> None:
         """Freeze the guest in memory; paused is success."""
@@ -119,7 +119,7 @@ class LibvirtDriver(LibvirtAbilities):
         if not view.active:
             raise DriverError(f"guest {server_id} does not run, so it can't be unpaused")
         if view.power == PowerState.PAUSED:
-            guests.domains.on(server_id, "unpause", lambda domain: domain.resume())
+            guests.domains.go_on(server_id, "unpause")
 
     def suspend(self, server_id: str) -> None:
         """Save a VM's or unikernel's memory to disk and stop it; freeze a container."""
@@ -128,7 +128,7 @@ class LibvirtDriver(LibvirtAbilities):
 
     def resume(self, spec: GuestSpec) -> None:
         """Bring back what :meth:`suspend` put away; running is success."""
-        guests, view = self._need(spec.server_id)
+        guests, view = self._settled(spec.server_id)
         guests.resume(spec, view)
 
     def recover(self, spec: GuestSpec) -> PowerState:

@@ -33,6 +33,7 @@ class LibvirtAbilities(GuestLookup):
         refusals.check(spec.kind, "rescue")
         guests, view = self._own(spec.server_id)
         if view.active and view.rescue == rescue.image_id:
+            guests.take_up(spec, view)  # an earlier attempt may have come no further than its start
             return
         guests.shut_down(view, self._grace_s)
         guests.wait_disk(spec.server_id)
@@ -44,11 +45,21 @@ class LibvirtAbilities(GuestLookup):
         refusals.check(spec.kind, "rescue")
         guests, view = self._own(spec.server_id)
         if view.active and not view.rescue:
+            guests.take_up(spec, view)
             return
         guests.shut_down(view, self._grace_s)
         guests.wait_disk(spec.server_id)
         self._remove_rescue(guests, spec.server_id)
         guests.start(spec)
+
+    def _start(self, spec: GuestSpec) -> None:
+        """Run the guest from its own disk, and remove that of a rescue which was put away with it, by a delete say."""
+        guests = self._guests(spec)
+        guests.start(spec)
+        if any(path.exists() for path in guests.rescue_files(self._instances.at(spec.server_id))):
+            view = guests.domains.view(spec.server_id)
+            if view is not None and not view.rescue:
+                self._remove_rescue(guests, spec.server_id)
 
     def _remove_rescue(self, guests: Guests, server_id: str) -> None:
         for path in guests.rescue_files(self._instances.at(server_id)):
@@ -147,6 +158,7 @@ class LibvirtAbilities(GuestLookup):
         guests, view = self._own(spec.server_id)
         disk = guests.disk(self._instances.at(spec.server_id))
         if view.active and kept_disks.is_kept(disk) and guests.has_size(spec):
+            guests.take_up(spec, view)
             return
         guests.check_growth(spec)
         guests.shut_down(view, self._grace_s)
@@ -196,7 +208,7 @@ class LibvirtAbilities(GuestLookup):
         if not view.active:
             return
         refusals.check(spec.kind, "attach_interface")
-        guests.attach_nic(view, nic, spec.nics.index(nic))
+        guests.attach_nic(view, nic)
 
     def detach_nic(self, server_id: str, nic: Nic) -> None:
         """Unplug *nic* from the running guest and wait until it is gone."""

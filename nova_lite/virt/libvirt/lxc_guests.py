@@ -11,7 +11,7 @@ import libvirt
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import DriverError, GuestNotFound, GuestSpec, LocalImage, Nic
+from nova_lite.virt.driver import DriverError, DriverUnavailable, GuestNotFound, GuestSpec, LocalImage, Nic
 from nova_lite.virt.libvirt import (
     container,
     container_disk,
@@ -30,6 +30,8 @@ from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance, Instances
 
 _KILL_WAIT_S = 10.0
+_INIT_WAIT_S = 2.0
+_POLL_S = 0.02
 _RUN = Path("/run/libvirt/lxc")
 _MOUNT_POINTS = ("dev", "devpts", "fuse")
 """What libvirt 9 makes beside each container's socket, and leaves there for good."""
@@ -126,10 +128,26 @@ class LxcGuests:
         """Send SIGTERM to process 1, and SIGKILL after *grace_s* seconds."""
         if view.active and view.power == PowerState.RUNNING and grace_s > 0:
             deadline = time.monotonic() + grace_s
-            self._signal(view, libvirt.VIR_DOMAIN_PROCESS_SIGNAL_TERM)
-            if self.domains.wait_stopped(view.server_id, deadline - time.monotonic()):
+            if self._terminate(view, deadline) and self.domains.wait_stopped(
+                view.server_id, deadline - time.monotonic()
+            ):
                 return
         self.kill(view)
+
+    def _terminate(self, view: DomainView, deadline: float) -> bool:
+        """Send SIGTERM; False: libvirt does not know process 1, as for a moment after a start, or for good if it died meanwhile."""
+        given_up = min(deadline, time.monotonic() + _INIT_WAIT_S)
+        while True:
+            try:
+                self._signal(view, libvirt.VIR_DOMAIN_PROCESS_SIGNAL_TERM)
+            except DriverUnavailable:
+                raise
+            except DriverError:
+                if time.monotonic() >= given_up:
+                    return False
+                time.sleep(_POLL_S)
+            else:
+                return True
 
     def remove(self, server_id: str) -> None:
         """Remove the definition."""
@@ -155,15 +173,14 @@ class LxcGuests:
     def resume(self, spec: GuestSpec, view: DomainView) -> None:
         """Thaw the container; one that a reboot of the host has ended is started anew, for there is nothing to bring back."""
         if view.power == PowerState.PAUSED:
-            self.domains.on(spec.server_id, "thaw", lambda domain: domain.resume())
-        elif not view.active:
-            self.start(spec)
+            self.domains.go_on(spec.server_id, "thaw")
+        self.start(spec)
 
-    def attach_nic(self, view: DomainView, nic: Nic, index: int) -> None:
+    def attach_nic(self, view: DomainView, nic: Nic) -> None:
         """Make a veth pair with its inner end in the container; libvirt knows of it from the next start on."""
         first = container_limits.first_process(view.pid)
         if first is not None:
-            container_network.attach(first, nic, index)
+            container_network.attach(first, nic)
 
     def detach_nic(self, view: DomainView, nic: Nic) -> None:
         """Remove the pair, of which each end takes the other along."""

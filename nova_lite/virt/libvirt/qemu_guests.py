@@ -26,6 +26,7 @@ _REMOVE_FLAGS = (
     | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
+_RENEW_FLAGS = _REMOVE_FLAGS ^ libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
 _PRESS_AGAIN_S = 3.0
 _SAVE_TIMEOUT_S = 240.0
 
@@ -53,7 +54,7 @@ class QemuGuests:
             self.follow(view)
             return
         self._drop_saved(spec.server_id)
-        self.domains.create(spec.server_id, self._xml(spec, profile))
+        self.domains.create(spec.server_id, self._xml(spec, profile), _RENEW_FLAGS)
 
     def _drop_saved(self, server_id: str) -> None:
         view = self.domains.view(server_id)
@@ -114,22 +115,28 @@ class QemuGuests:
     def suspend(self, view: DomainView) -> None:
         """Save the memory to disk and stop; libvirt keeps the file with the domain."""
         if view.active:
-            self.domains.on(
-                view.server_id, "save the memory of", lambda domain: domain.managedSave(0), timeout=_SAVE_TIMEOUT_S
-            )
+            try:
+                self.domains.on(
+                    view.server_id, "save the memory of", lambda domain: domain.managedSave(0), timeout=_SAVE_TIMEOUT_S
+                )
+            except DriverError:
+                # An agent that has died since may have asked first: libvirt saves on, and this call then finds a guest that has stopped.
+                now = self.domains.view(view.server_id)
+                if now is None or now.active or not now.saved:
+                    raise
         elif not view.saved:
             raise DriverError(f"guest {view.server_id} does not run, so there is no memory to save")
 
     def resume(self, spec: GuestSpec, view: DomainView) -> None:
         """Start from the saved memory; a guest that was only frozen goes on."""
         if view.power == PowerState.PAUSED:
-            self.domains.on(spec.server_id, "resume", lambda domain: domain.resume())
+            self.domains.go_on(spec.server_id, "resume")
         elif not view.active:
             if not view.saved:
                 raise DriverError(f"guest {spec.server_id} has no saved memory; a hard reboot starts it anew")
             self.domains.on(spec.server_id, "resume", lambda domain: domain.create(), timeout=_SAVE_TIMEOUT_S)
 
-    def attach_nic(self, view: DomainView, nic: Nic, index: int) -> None:
+    def attach_nic(self, view: DomainView, nic: Nic) -> None:
         """Plug a network card in; libvirt finds it there by its MAC when it was plugged in already."""
         self.domains.on(view.server_id, "attach an interface to", lambda domain: qemu_nics.attach(domain, nic))
 
@@ -166,7 +173,7 @@ class QemuGuests:
         if vm.has_disk(spec):
             disks.make_overlay(instance, spec)
         self._drop_saved(spec.server_id)
-        self.domains.create(spec.server_id, vm.to_xml(spec, instance, profile, rescue))
+        self.domains.create(spec.server_id, vm.to_xml(spec, instance, profile, rescue), _RENEW_FLAGS)
 
     def resize_live(self, spec: GuestSpec) -> None:
         """Plug vCPUs and set the balloon."""

@@ -28,6 +28,7 @@ _COPY_LIMITS = ("prlimit", "--as=2147483648", "--cpu=1800", "--core=0", "--")
 _TIMEOUT_S = 1800.0
 _POLL_S = 0.05
 _ABORT_S = 20.0
+_ANSWER_S = 10.0
 _PART = "snapshot.part"
 
 
@@ -40,7 +41,7 @@ def take(domains: Domains, instance: Instance, spec: GuestSpec, target: Path, *,
         return _copy_image(spec, target)
     part = instance.path / _PART
     if running:
-        domains.on(spec.server_id, "end an earlier snapshot of", _abort)
+        _end_earlier(domains, spec.server_id)
     try:
         if running:
             part.unlink(missing_ok=True)  # libvirt makes the file itself, and takes none that is there.
@@ -66,10 +67,15 @@ def _copy_image(spec: GuestSpec, target: Path) -> Snapshot:
     return Snapshot(target, spec.image.disk_format, container_format, target.stat().st_size, {})
 
 
+def _end_earlier(domains: Domains, server_id: str) -> None:
+    domains.on(server_id, "end an earlier snapshot of", _abort, timeout=_ABORT_S + _ANSWER_S)
+
+
 def _abort(domain: Any) -> None:
     """End the backup of an agent that died; it writes into a file that is about to be made anew.
 
     A backup that is just beginning or ending can't be ended: libvirt says "backup job data missing". It is asked again.
+    But a libvirtd that was killed when one had just begun says so as long as the guest runs.
     """
     deadline = time.monotonic() + _ABORT_S
     while True:
@@ -77,9 +83,12 @@ def _abort(domain: Any) -> None:
             if domain.jobInfo()[0] == libvirt.VIR_DOMAIN_JOB_NONE:
                 return
             domain.abortJob()
-        except libvirt.libvirtError:
+        except libvirt.libvirtError as error:
             if time.monotonic() > deadline:
-                raise
+                raise DriverError(
+                    f"libvirt takes an earlier snapshot to be under way, and can't end it ({error.get_error_message()}); a hard "
+                    "reboot of the guest does"
+                ) from error
         if time.monotonic() > deadline:
             raise DriverTimeout(f"an earlier snapshot did not end within {_ABORT_S:.0f} s")
         time.sleep(_POLL_S)
@@ -100,7 +109,7 @@ def _back_up(domains: Domains, server_id: str, part: Path) -> None:
     deadline = time.monotonic() + _TIMEOUT_S
     while domains.on(server_id, "look at", lambda domain: domain.jobInfo()[0]) != libvirt.VIR_DOMAIN_JOB_NONE:
         if time.monotonic() > deadline:
-            domains.on(server_id, "end the snapshot of", _abort)
+            _end_earlier(domains, server_id)
             raise DriverTimeout(f"the snapshot of guest {server_id} was not done within {_TIMEOUT_S:.0f} s")
         time.sleep(_POLL_S)
     done = domains.on(server_id, "look at", lambda domain: domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED))
