@@ -17,6 +17,7 @@ import action_requests  # noqa: E402
 import options  # noqa: E402
 import template  # noqa: E402
 import verdict  # noqa: E402
+from action_ends import fold  # noqa: E402
 
 from nova_lite.compute.transitions import TRANSITIONS, VmState  # noqa: E402
 from nova_lite.db import migrate, operations  # noqa: E402
@@ -157,4 +158,4 @@ def test_an_end_that_nobody_asked_for_is_found(scene: Scene) -> None:
     ],
 )
 def test_fold(works: list[tuple[str, str]], state: VmState) -> None:
-    assert verdict.fold([Operation(action=action, state=end) for action, end in works]) is state
+    assert fold([Operation(action=action, state=end) for action, end in works]).state is state

@@ -228,12 +228,12 @@ class Cloud:
 
     def address(self, server_id: str) -> str:
         """Return the floating address by which the host reaches the server, given to it now if it has none."""
-        port_id = self.ports(server_id)[0]["id"]
+        port_ids = [port["id"] for port in self.ports(server_id)]
         path = "/network/v2.0/floatingips"
-        found = self.read(f"{path}?port_id={port_id}")["floatingips"]
+        found = [each for each in self.read(path)["floatingips"] if each["port_id"] in port_ids]
         if not found:
             public = self.find("/network/v2.0/networks", "networks", "public")
-            body = {"floatingip": {"floating_network_id": public, "port_id": port_id}}
+            body = {"floatingip": {"floating_network_id": public, "port_id": port_ids[0]}}
             answer = self.ask("POST", path, body, user="demo")
             assert answer.status == 201, answer
             found = [answer.body["floatingip"]]

@@ -186,9 +186,12 @@ FLAVORS: Mapping[str, tuple[int, int, int, Mapping[str, str]]] = {
 """vCPUs, MiB, GiB and extra specs by name; the id is the name."""
 
 
-def make_flavors(cloud: Cloud) -> None:
-    """Have the flavors, as an administrator makes them."""
-    for name, (vcpus, memory, disk, specs) in FLAVORS.items():
+Flavors = Mapping[str, tuple[int, int, int, Mapping[str, str]]]
+
+
+def make_flavors(cloud: Cloud, more: Flavors | None = None) -> None:
+    """Have the flavors, and *more*, as an administrator makes them."""
+    for name, (vcpus, memory, disk, specs) in {**FLAVORS, **(more or {})}.items():
         body = {"flavor": {"id": name, "name": name, "vcpus": vcpus, "ram": memory, "disk": disk}}
         assert cloud.ask("POST", "/compute/v2.1/flavors", body, user="admin").status == 200
         if specs:
@@ -216,7 +219,14 @@ def upload(cloud: Cloud, name: str, archive: Path) -> str:
 
 def boot(cloud: Cloud, kind: str, image_id: str | None = None, **more: Any) -> Guest:
     """Ask for a server of *kind* and return its guest; it need not be there yet."""
+    answer = cloud.ask("POST", "/compute/v2.1/servers", request_body(cloud, kind, image_id, **more), user="demo")
+    assert answer.status == 202, answer
+    return Guest(cloud, kind, str(answer.body["server"]["id"]))
+
+
+def request_body(cloud: Cloud, kind: str, image_id: str | None = None, **more: Any) -> dict[str, Any]:
+    """Return the body that asks for a server of *kind* which counts its boots."""
     if kind == "vm":
         more = {"user_data": base64.b64encode(VM_PROGRAM.encode()).decode(), **more}
     chosen = image_id or cloud.find("/image/v2/images", "images", BOOT[kind][0])
-    return Guest(cloud, kind, cloud.create(f"walk-{kind}", kind, imageRef=chosen, flavorRef=kind, **more))
+    return cloud.request_for(f"walk-{kind}", kind, imageRef=chosen, flavorRef=kind, **more)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from action_ends import fold
 from sqlalchemy import select
 from user import User
 
-from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
+from nova_lite.compute.transitions import PowerState, VmState
 from nova_lite.db.models import Allocation, FixedIp, Image, Operation, Port, RemovedImage, Server
 from nova_lite.db.operations import UNFINISHED
 from nova_lite.db.store import Store
@@ -149,7 +150,7 @@ class Court:
             return  # its guest ended by itself at a time that no operation tells
         if not self._strict and any(row.state == "failed" for row in works):
             return  # it may have been done all the same; that its state is its guest's is looked at elsewhere
-        state = fold(works)
+        state = fold(works).state
         if VmState(server.vm_state) is not state:
             yield f"{where}, expected {state}"
 
@@ -202,26 +203,3 @@ class Court:
 def _may_fail(row: Operation) -> bool:
     """Tell whether an operation can fail though nothing else has: a dump of what does not run."""
     return row.action == "trigger_crash_dump" and "does not run" in (row.error or "")
-
-
-def fold(works: Sequence[Operation]) -> VmState:
-    """Return where a server stands after *works*, by the table of transitions."""
-    state = before = VmState.BUILDING
-    put_away = VmState.ACTIVE
-    for row in works:
-        transition = TRANSITIONS[row.action]
-        if row.state == "failed" and transition.on_fail is not None:
-            state = transition.on_fail
-        if row.state != "done":
-            continue
-        if row.action == "resize":
-            before = state
-        if row.action == "soft-delete":
-            put_away = state
-        if row.action in ("confirmResize", "revertResize"):
-            state = before
-        elif row.action == "restore" and put_away is VmState.SHELVED_OFFLOADED:
-            state = put_away  # it was offloaded just when it was deleted
-        elif transition.on_ok is not None and state not in transition.stays:
-            state = transition.on_ok
-    return state
