@@ -108,10 +108,10 @@ def test_a_huge_extended_header_takes_no_memory() -> None:
     header[124:136] = b"%011o\0" % (4 << 30)
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(HostileArchive, match="larger than 1 MiB"):
         list(tar_stream.members(io.BytesIO(bytes(header)), 1 << 40))
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

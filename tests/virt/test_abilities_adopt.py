@@ -7,6 +7,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,8 +175,6 @@ def test_a_container_is_adopted(driver, make_spec) -> None:
         driver.destroy(ident)
         assert ident not in [guest.server_id for guest in driver.observe()]
     finally:
-        try:
+        with suppress(libvirt.libvirtError):
             domain.destroy()
             domain.undefine()
-        except libvirt.libvirtError:
-            pass

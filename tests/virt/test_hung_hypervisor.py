@@ -120,7 +120,7 @@ def test_a_libvirtd_that_hangs_costs_its_callers_their_time_and_no_more(libvirtd
             began = time.monotonic()
             with pytest.raises(DriverTimeout):
                 connection.call("count", lambda conn: (conn.numOfDomains(), destroyed.set()))
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 4
         assert threading.active_count() <= before + 6
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
     until(lambda: threading.active_count() <= before)

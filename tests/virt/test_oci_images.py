@@ -146,7 +146,7 @@ def test_container_ends_at_once_when_told(container: Container, number: int) -> 
     begun = time.monotonic()
     os.kill(container.init, number)
     assert container.process.wait(timeout=PATIENCE) == 0
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
 
 
 def test_container_ends_with_its_server(container: Container) -> None:

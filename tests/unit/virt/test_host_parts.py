@@ -139,7 +139,7 @@ def test_a_call_that_hangs_is_given_up_and_holds_up_no_other() -> None:
     with pytest.raises(DriverTimeout, match="0 s"):
         connection.call("hang", lambda conn: release.wait(10), timeout=0.2)
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 8, "it waited for the one that hangs"
     release.set()
 
 
