@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova_lite.cli import network_names
+from nova_lite.cli import network_names, network_options
 from nova_lite.cli.cells import Joined
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
-from nova_lite.cli.network_names import given
+from nova_lite.cli.network_options import given
 
 _FIRST = ("id", "name", "description", "addresses", "project_id")
 
@@ -54,7 +54,7 @@ class CreateAddressGroup(ShowOne):
         parser.add_argument("name", metavar="NAME", help="the group's name")
         parser.add_argument("--description", metavar="TEXT", help="a description")
         _address_option(parser)
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova_lite.cli import names, network_names
+from nova_lite.cli import names, network_names, network_options
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
-from nova_lite.cli.network_names import given
+from nova_lite.cli.network_options import given
 
 _FIRST = ("id", "floating_ip_address", "fixed_ip_address", "status", "port_id", "router_id", "floating_network_id")
 
@@ -81,7 +81,7 @@ class CreateFloatingIp(ShowOne):
         parser.add_argument("--floating-ip-address", metavar="ADDRESS", help="just this one (managers)")
         parser.add_argument("--qos-policy", metavar="POLICY", help="its limits: name or id of a QoS policy")
         parser.add_argument("--description", metavar="TEXT", help="a description")
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova_lite.cli import names, network_names, network_tags
+from nova_lite.cli import names, network_names, network_options, network_tags
 from nova_lite.cli.cells import Joined
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
-from nova_lite.cli.network_names import given, switch
+from nova_lite.cli.network_options import given, switch
 
 _FIRST = ("id", "name", "status")
 
@@ -19,12 +19,10 @@ class ListNetworks(Lister):
     def get_parser(self, prog_name: str) -> Any:
         """Take filters."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--name", metavar="NAME", help="of this name")
-        parser.add_argument("--project", metavar="PROJECT-ID", help="of this project: its id (admins)")
+        network_options.filters(parser)
         parser.add_argument(
             "--provider-network-type", metavar="TYPE", help="carried so: vxlan, flat, vlan, local (admins)"
         )
-        parser.add_argument("--tags", metavar="TAG,TAG", help="with all of these tags")
         parser.add_argument("--long", action="store_true", help="show more columns")
         switch(parser, "--external", "--internal", "external", "only those that lead outside", "only those that do not")
         switch(parser, "--share", "--no-share", "shared", "only those that are shared", "only those that are not")
@@ -33,10 +31,8 @@ class ListNetworks(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
         query = {
-            "name": parsed_args.name,
-            "project_id": parsed_args.project,
+            **network_options.filtered(parsed_args),
             "provider:network_type": parsed_args.provider_network_type,
-            "tags": parsed_args.tags,
             "router:external": parsed_args.external,
             "shared": parsed_args.shared,
         }
@@ -44,10 +40,16 @@ class ListNetworks(Lister):
         columns = ("ID", "Name", "Status", "Subnets", "Shared")
         rows = []
         for item in found:
-            row = (item["id"], item["name"], item["status"], Joined(item["subnets"]), item.get("shared"))
+            row: tuple[Any, ...] = (
+                item["id"],
+                item["name"],
+                item["status"],
+                Joined(item["subnets"]),
+                item.get("shared"),
+            )
             if parsed_args.long:
                 more = (item["project_id"], item["mtu"], item["router:external"], Joined(item["tags"]))
-                row += more  # type: ignore[assignment]
+                row += more
             rows.append(row)
         return (*columns, "Project", "MTU", "External", "Tags") if parsed_args.long else columns, rows
 
@@ -114,7 +116,7 @@ class CreateNetwork(ShowOne):
         parser.add_argument("name", metavar="NAME", help="the network's name")
         _options(parser)
         network_tags.new_options(parser)
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         parser.add_argument("--provider-network-type", metavar="TYPE", help="vxlan, flat, vlan or local (admins)")
         parser.add_argument(
             "--provider-physical-network", metavar="NAME", help="the physical network it is on (admins)"

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from nova_lite.cli import names, network_names, network_tags
+from nova_lite.cli import names, network_names, network_options, network_tags
 from nova_lite.cli.cells import Joined
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
 from nova_lite.cli.faults import CommandError
-from nova_lite.cli.network_names import given, settings, switch
+from nova_lite.cli.network_options import fixed_ip, fixed_ips, given, settings, switch
 
 _FIRST = ("id", "name", "status", "mac_address", "fixed_ips", "network_id", "device_id")
 _RENAMED = {"fixed_ip_addresses": "Fixed IPs"}
@@ -40,14 +40,7 @@ class ListPorts(Lister):
         parser.add_argument("--mac-address", metavar="MAC", help="with this MAC")
         parser.add_argument("--security-group", metavar="GROUP", help="in this group: name or id")
         parser.add_argument("--tags", metavar="TAG,TAG", help="with all of these tags")
-        parser.add_argument(
-            "--fixed-ip",
-            action="append",
-            default=[],
-            type=settings,
-            metavar="subnet=SUBNET,ip-address=ADDRESS",
-            help="with such an address; may be repeated",
-        )
+        fixed_ips(parser, "with such an address; may be repeated")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
@@ -66,7 +59,9 @@ class ListPorts(Lister):
             query["network_id"] = names.network(self.connection, parsed_args.network)["id"]
         if parsed_args.security_group:
             query["security_groups"] = network_names.security_group(self.connection, parsed_args.security_group)["id"]
-        held = [f"{key}={value}" for item in parsed_args.fixed_ip for key, value in _address(self, item).items()]
+        held = [
+            f"{key}={value}" for item in parsed_args.fixed_ip for key, value in fixed_ip(self.connection, item).items()
+        ]
         if held:
             query["fixed_ips"] = held
         return ("ID", "Name", "MAC Address", "Fixed IPs", "Status", "Device ID"), [
@@ -89,13 +84,6 @@ class ShowPort(ShowOne):
         return _shown(names.port(self.connection, parsed_args.port))
 
 
-def _address(command: Command | ShowOne | Lister, item: Mapping[str, str]) -> dict[str, str]:
-    if set(item) - {"subnet", "ip-address"}:
-        raise CommandError("--fixed-ip takes subnet=SUBNET and ip-address=ADDRESS.")
-    subnet = names.subnet(command.connection, item["subnet"])["id"] if "subnet" in item else None
-    return given({"subnet_id": subnet, "ip_address": item.get("ip-address")})
-
-
 def _options(parser: Any) -> None:
     parser.add_argument("--description", metavar="TEXT", help="a description")
     parser.add_argument("--mac-address", metavar="MAC", help="its MAC")
@@ -104,14 +92,7 @@ def _options(parser: Any) -> None:
     parser.add_argument("--dns-name", metavar="NAME", help="its name in DNS")
     parser.add_argument("--host", metavar="HOST", help="where it is bound (admins)")
     parser.add_argument("--qos-policy", metavar="POLICY", help="its QoS policy: name or id")
-    parser.add_argument(
-        "--fixed-ip",
-        action="append",
-        default=[],
-        type=settings,
-        metavar="subnet=SUBNET,ip-address=ADDRESS",
-        help="an address; either may be left out; may be repeated",
-    )
+    fixed_ips(parser, "an address; either may be left out; may be repeated")
     parser.add_argument("--no-fixed-ip", action="store_true", help="no address, or none of those that it has")
     parser.add_argument(
         "--security-group", action="append", default=[], metavar="GROUP", help="a security group; may be repeated"
@@ -169,7 +150,7 @@ def _members(command: Command | ShowOne, parsed_args: argparse.Namespace, port: 
     if parsed_args.qos_policy:
         members["qos_policy_id"] = network_names.qos_policy(connection, parsed_args.qos_policy)["id"]
     lists = {
-        "fixed_ips": (parsed_args.no_fixed_ip, [_address(command, item) for item in parsed_args.fixed_ip]),
+        "fixed_ips": (parsed_args.no_fixed_ip, [fixed_ip(command.connection, item) for item in parsed_args.fixed_ip]),
         "security_groups": (
             parsed_args.no_security_group,
             [network_names.security_group(connection, name)["id"] for name in parsed_args.security_group],
@@ -197,7 +178,7 @@ class CreatePort(ShowOne):
         parser.add_argument("--network", required=True, metavar="NETWORK", help="its network: name or id")
         _options(parser)
         network_tags.new_options(parser)
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova_lite.cli import network_names
+from nova_lite.cli import network_names, network_options
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields, not_negative, positive
-from nova_lite.cli.network_names import given, switch
+from nova_lite.cli.network_options import given, switch
 
 _FIRST = ("id", "name", "description", "shared", "is_default", "rules", "project_id")
 _RULE_FIRST = ("id", "max_kbps", "max_burst_kbps", "direction")
@@ -65,7 +65,7 @@ class CreatePolicy(ShowOne):
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="NAME", help="the policy's name")
         _options(parser)
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

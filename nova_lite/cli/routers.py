@@ -5,24 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova_lite.cli import names, network_names
+from nova_lite.cli import names, network_names, network_options
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
 from nova_lite.cli.faults import CommandError
-from nova_lite.cli.network_names import given, settings, switch
+from nova_lite.cli.network_options import fixed_ip, fixed_ips, given, settings, switch
 
 _FIRST = ("id", "name", "status", "admin_state_up", "external_gateway_info", "routes")
 
 
 def _gateway_options(parser: Any) -> None:
     parser.add_argument("--external-gateway", metavar="NETWORK", help="the external network that it leaves by")
-    parser.add_argument(
-        "--fixed-ip",
-        action="append",
-        default=[],
-        type=settings,
-        metavar="subnet=SUBNET,ip-address=ADDRESS",
-        help="an address of its gateway; either may be left out; may be repeated (admins)",
-    )
+    fixed_ips(parser, "an address of its gateway; either may be left out; may be repeated (admins)")
     switch(parser, "--enable-snat", "--disable-snat", "snat", "translate addresses", "translate none (admins)")
 
 
@@ -33,12 +26,7 @@ def _state_options(parser: Any) -> None:
 
 def _gateway(command: Command | ShowOne, parsed_args: argparse.Namespace, present: Any = None) -> dict[str, Any] | None:
     """Return what is to be said of the gateway; None: nothing."""
-    addresses = []
-    for item in parsed_args.fixed_ip:
-        if set(item) - {"subnet", "ip-address"}:
-            raise CommandError("--fixed-ip takes subnet=SUBNET and ip-address=ADDRESS.")
-        subnet = names.subnet(command.connection, item["subnet"])["id"] if "subnet" in item else None
-        addresses.append(given({"subnet_id": subnet, "ip_address": item.get("ip-address")}))
+    addresses = [fixed_ip(command.connection, item) for item in parsed_args.fixed_ip]
     network_id = (present or {}).get("network_id")
     if parsed_args.external_gateway:
         network_id = names.network(command.connection, parsed_args.external_gateway)["id"]
@@ -55,9 +43,7 @@ class ListRouters(Lister):
     def get_parser(self, prog_name: str) -> Any:
         """Take filters."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--name", metavar="NAME", help="of this name")
-        parser.add_argument("--project", metavar="PROJECT-ID", help="of this project: its id (admins)")
-        parser.add_argument("--tags", metavar="TAG,TAG", help="with all of these tags")
+        network_options.filters(parser)
         parser.add_argument("--long", action="store_true", help="show routes and gateways")
         switch(parser, "--enable", "--disable", "up", "that route", "that route nothing")
         return parser
@@ -65,9 +51,7 @@ class ListRouters(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
         query = {
-            "name": parsed_args.name,
-            "project_id": parsed_args.project,
-            "tags": parsed_args.tags,
+            **network_options.filtered(parsed_args),
             "admin_state_up": parsed_args.up,
         }
         found = self.connection.network.pages("routers", "routers", **query)
@@ -75,10 +59,10 @@ class ListRouters(Lister):
         rows = []
         for item in found:
             state = "UP" if item["admin_state_up"] else "DOWN"
-            row = (item["id"], item["name"], item["status"], state, item["project_id"])
+            row: tuple[Any, ...] = (item["id"], item["name"], item["status"], state, item["project_id"])
             if parsed_args.long:
                 shown = dict(zip(*fields(item), strict=True))
-                row += (shown["Routes"], shown["External gateway info"])  # type: ignore[assignment]
+                row += (shown["Routes"], shown["External gateway info"])
             rows.append(row)
         return (*columns, "Routes", "External gateway info") if parsed_args.long else columns, rows
 
@@ -114,7 +98,7 @@ class CreateRouter(ShowOne):
         parser.add_argument("name", metavar="NAME", help="the router's name")
         _state_options(parser)
         _gateway_options(parser)
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova_lite.cli import network_names
+from nova_lite.cli import network_names, network_options
 from nova_lite.cli.command import Deletion, Lister, ShowOne, fields
 from nova_lite.cli.faults import CommandError
-from nova_lite.cli.network_names import given
+from nova_lite.cli.network_options import given
 
 _FIRST = ("id", "security_group_id", "direction", "ethertype", "protocol", "port_range_min", "port_range_max")
 _ICMP = ("icmp", "icmpv6", "ipv6-icmp", "1", "58")
@@ -102,7 +102,7 @@ class CreateSecurityGroupRule(ShowOne):
             "--ingress", dest="direction", action="store_const", const="ingress", help="let in (the default)"
         )
         way.add_argument("--egress", dest="direction", action="store_const", const="egress", help="let out")
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova_lite.cli import network_names
+from nova_lite.cli import network_names, network_options
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
-from nova_lite.cli.network_names import given, switch
+from nova_lite.cli.network_options import given, switch
 
 _FIRST = ("id", "name", "description", "stateful", "project_id", "security_group_rules")
 
@@ -73,7 +73,7 @@ class CreateSecurityGroup(ShowOne):
         parser = super().get_parser(prog_name)
         parser.add_argument("name", metavar="NAME", help="the group's name")
         _options(parser)
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

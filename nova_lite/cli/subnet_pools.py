@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nova_lite.cli import network_names, network_tags
+from nova_lite.cli import network_names, network_options, network_tags
 from nova_lite.cli.cells import Joined
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
-from nova_lite.cli.network_names import given, switch
+from nova_lite.cli.network_options import given, switch
 
 _FIRST = ("id", "name", "prefixes", "ip_version", "default_prefixlen")
 
@@ -19,9 +19,7 @@ class ListSubnetPools(Lister):
     def get_parser(self, prog_name: str) -> Any:
         """Take filters."""
         parser = super().get_parser(prog_name)
-        parser.add_argument("--name", metavar="NAME", help="of this name")
-        parser.add_argument("--project", metavar="PROJECT-ID", help="of this project: its id (admins)")
-        parser.add_argument("--tags", metavar="TAG,TAG", help="with all of these tags")
+        network_options.filters(parser)
         switch(parser, "--share", "--no-share", "shared", "only those that are shared", "only those that are not")
         switch(parser, "--default", "--no-default", "default", "only the default ones", "only the others")
         return parser
@@ -29,9 +27,7 @@ class ListSubnetPools(Lister):
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
         query = {
-            "name": parsed_args.name,
-            "project_id": parsed_args.project,
-            "tags": parsed_args.tags,
+            **network_options.filtered(parsed_args),
             "shared": parsed_args.shared,
             "is_default": parsed_args.default,
         }
@@ -94,7 +90,7 @@ class CreateSubnetPool(ShowOne):
         _options(parser)
         parser.add_argument("--share", action="store_true", help="let every project take from it (admins)")
         network_tags.new_options(parser)
-        network_names.project_option(parser)
+        network_options.project_option(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from nova_lite.cli import names, network_names, network_tags
+from nova_lite.cli import names, network_names, network_options, network_tags
 from nova_lite.cli.command import Command, Deletion, Lister, ShowOne, fields
 from nova_lite.cli.faults import CommandError
-from nova_lite.cli.network_names import given, settings, switch
+from nova_lite.cli.network_options import given, settings, switch
 
 _FIRST = ("id", "name", "network_id", "cidr", "gateway_ip", "enable_dhcp")
 _MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
@@ -22,21 +22,17 @@ class ListSubnets(Lister):
         """Take filters."""
         parser = super().get_parser(prog_name)
         parser.add_argument("--network", metavar="NETWORK", help="of this network: name or id")
-        parser.add_argument("--name", metavar="NAME", help="of this name")
+        network_options.filters(parser)
         parser.add_argument("--ip-version", choices=("4", "6"), help="of this IP version")
-        parser.add_argument("--project", metavar="PROJECT-ID", help="of this project: its id (admins)")
         parser.add_argument("--subnet-range", metavar="CIDR", help="with this range")
-        parser.add_argument("--tags", metavar="TAG,TAG", help="with all of these tags")
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> tuple[Any, Any]:
         """Fetch them."""
         query: dict[str, Any] = {
-            "name": parsed_args.name,
+            **network_options.filtered(parsed_args),
             "ip_version": parsed_args.ip_version,
-            "project_id": parsed_args.project,
             "cidr": parsed_args.subnet_range,
-            "tags": parsed_args.tags,
         }
         if parsed_args.network:
             query["network_id"] = names.network(self.connection, parsed_args.network)["id"]

@@ -19,7 +19,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, creation, flavors, quotas, resizes
+from nova_lite.compute import claims, creation, flavors, quotas
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
 from nova_lite.db import operations
 from nova_lite.db.models import Flavor, Server
@@ -195,7 +195,7 @@ def _row(wanted: Adoption, seen: Stranger, flavor: Flavor, server_id: str) -> di
         "kind": seen.kind,
         "image_id": None,
         "image_properties": {},
-        "flavor": resizes.as_kept(flavor),
+        "flavor": flavors.as_kept(flavor),
         "vcpus": flavor.vcpus,
         "memory_mb": flavor.memory_mb,
         "disk_gb": flavor.disk_gb,

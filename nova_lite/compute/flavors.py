@@ -18,7 +18,7 @@ from nova_lite.compute import projects
 from nova_lite.db import paging
 from nova_lite.db.models import Flavor, FlavorAccess
 from nova_lite.db.store import Store
-from nova_lite.db.types import now
+from nova_lite.db.types import JsonDict, now
 from nova_lite.errors import Conflict, Invalid, NotFound
 
 SORT_COLUMNS = {
@@ -294,3 +294,17 @@ def revoke(store: Store, flavorid: str, project_id: str) -> list[str]:
         return _projects(session, row.id)
 
     return store.transact(work)
+
+
+def as_kept(flavor: Flavor) -> JsonDict:
+    """Return a flavor as servers keep it."""
+    return {
+        "id": flavor.flavorid,
+        "name": flavor.name,
+        "vcpus": flavor.vcpus,
+        "ram": flavor.memory_mb,
+        "disk": flavor.disk_gb,
+        "ephemeral": flavor.ephemeral_gb,
+        "swap": flavor.swap_mb,
+        "extra_specs": dict(flavor.extra_specs),
+    }

@@ -11,24 +11,10 @@ from nova_lite.compute.transitions import VmState
 from nova_lite.db.models import Flavor, Host, Image, Migration, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
-from nova_lite.db.types import JsonDict, new_id, now
+from nova_lite.db.types import new_id, now
 from nova_lite.errors import Invalid, NotFound
 
 LIVE = "nova_lite:live"
-
-
-def as_kept(flavor: Flavor) -> JsonDict:
-    """Return a flavor as servers keep it."""
-    return {
-        "id": flavor.flavorid,
-        "name": flavor.name,
-        "vcpus": flavor.vcpus,
-        "ram": flavor.memory_mb,
-        "disk": flavor.disk_gb,
-        "ephemeral": flavor.ephemeral_gb,
-        "swap": flavor.swap_mb,
-        "extra_specs": dict(flavor.extra_specs),
-    }
 
 
 def resize(
@@ -74,7 +60,7 @@ def resize(
             caller,
             server,
             "resize-live" if live else "resize",
-            {"flavor": as_kept(flavor)},
+            {"flavor": flavors.as_kept(flavor)},
             values={"disk_config": disk_config} if disk_config else None,
         )
         # Nova's order: what the project may have comes before what the host has.
@@ -107,7 +93,8 @@ def _check(session: Session, server: Server, flavor: Flavor) -> None:
         raise Invalid(f"No valid host was found. The server's host is without {lacking}.", "server.no_valid_host")
     if server.kind == kinds.CONTAINER:
         wanted, has = (
-            (kept.get("extra_specs") or {}).get("nova_lite:isolation") for kept in (as_kept(flavor), server.flavor)
+            (kept.get("extra_specs") or {}).get("nova_lite:isolation")
+            for kept in (flavors.as_kept(flavor), server.flavor)
         )
         if wanted != has:
             raise Invalid(

@@ -27,6 +27,7 @@ from nova_lite.api.compute import (
 )
 from nova_lite.api.compute.network_routes import ROUTES as NETWORK
 from nova_lite.api.compute.parameters import ANY_QUERY as ANY
+from nova_lite.api.compute.parameters import METADATA_BODY, METADATA_ITEM_BODY
 from nova_lite.api.compute.policies import PREFIX as P
 from nova_lite.api.compute.policies import SERVERS as S
 from nova_lite.api.compute.resource_routes import RESOURCES
@@ -133,7 +134,7 @@ _SERVER_METADATA = (
         server_metadata.create,
         _META + "create",
         late=True,
-        body=server_metadata.ALL,
+        body=METADATA_BODY,
         query=ANY,
     ),
     Route(
@@ -142,7 +143,7 @@ _SERVER_METADATA = (
         server_metadata.replace,
         _META + "update_all",
         late=True,
-        body=server_metadata.ALL,
+        body=METADATA_BODY,
         query=ANY,
     ),
     Route("GET", f"{_SERVER}/metadata/{{key}}", server_metadata.show, _META + "show", late=True, query=ANY),
@@ -152,7 +153,7 @@ _SERVER_METADATA = (
         server_metadata.update,
         _META + "update",
         late=True,
-        body=server_metadata.ONE,
+        body=METADATA_ITEM_BODY,
         query=ANY,
     ),
     Route(

@@ -6,7 +6,6 @@ from typing import Any
 
 from nova_lite.api.compute import paging, parameters
 from nova_lite.api.context import Call
-from nova_lite.api.routes import Schema
 from nova_lite.compute import quotas
 from nova_lite.db.models import Image
 from nova_lite.errors import Forbidden, Invalid, NotFound, OverLimit
@@ -20,18 +19,6 @@ _STATUS = {
     "active": ("ACTIVE", 100),
     "killed": ("ERROR", 0),
     "deactivated": ("UNKNOWN", 0),
-}
-ALL: Schema = {
-    "type": "object",
-    "properties": {"metadata": parameters.METADATA},
-    "required": ["metadata"],
-    "additionalProperties": False,
-}
-ONE: Schema = {
-    "type": "object",
-    "properties": {"meta": {**parameters.METADATA, "minProperties": 1, "maxProperties": 1}},
-    "required": ["meta"],
-    "additionalProperties": False,
 }
 Items = dict[str, str]
 

@@ -36,6 +36,19 @@ METADATA: Schema = {
     "patternProperties": {r"^[a-zA-Z0-9-_:. ]{1,255}$": {"type": "string", "maxLength": 255}},
     "additionalProperties": False,
 }
+METADATA_BODY: Schema = {
+    "type": "object",
+    "properties": {"metadata": METADATA},
+    "required": ["metadata"],
+    "additionalProperties": False,
+}
+"""All items of a server or an image."""
+METADATA_ITEM_BODY: Schema = {
+    "type": "object",
+    "properties": {"meta": {**METADATA, "minProperties": 1, "maxProperties": 1}},
+    "required": ["meta"],
+    "additionalProperties": False,
+}
 IP_ADDRESS: Schema = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
 
 TEXTS: Schema = {"type": "array", "items": {"type": "string", "maxLength": 1024}}

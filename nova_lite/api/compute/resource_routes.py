@@ -22,6 +22,7 @@ from nova_lite.api.compute import (
     usage_audit_log,
 )
 from nova_lite.api.compute.parameters import ANY_QUERY as ANY
+from nova_lite.api.compute.parameters import METADATA_BODY, METADATA_ITEM_BODY
 from nova_lite.api.compute.policies import PREFIX as P
 from nova_lite.api.routes import Route, Schema
 from nova_lite.api.version import Version
@@ -246,9 +247,9 @@ PROXIES = (
     *(
         Route(method, path, handler, P + "proxy:change", body=body, status=status, query=ANY, until=_v(38))
         for method, path, handler, body, status in (
-            ("POST", _IMAGE_META, image_proxy.add_metadata, image_proxy.ALL, 200),
-            ("PUT", _IMAGE_META, image_proxy.replace_metadata, image_proxy.ALL, 200),
-            ("PUT", f"{_IMAGE_META}/{{key}}", image_proxy.set_metadata_item, image_proxy.ONE, 200),
+            ("POST", _IMAGE_META, image_proxy.add_metadata, METADATA_BODY, 200),
+            ("PUT", _IMAGE_META, image_proxy.replace_metadata, METADATA_BODY, 200),
+            ("PUT", f"{_IMAGE_META}/{{key}}", image_proxy.set_metadata_item, METADATA_ITEM_BODY, 200),
             ("DELETE", f"{_IMAGE_META}/{{key}}", image_proxy.delete_metadata_item, None, 204),
         )
     ),

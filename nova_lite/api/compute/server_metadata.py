@@ -5,25 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nova_lite.api.compute import access, parameters
+from nova_lite.api.compute import access
 from nova_lite.api.context import Call
-from nova_lite.api.routes import Schema
 from nova_lite.compute import quotas, servers
 from nova_lite.compute.servers import ServerRecord
 from nova_lite.errors import Invalid, NotFound, OverLimit
-
-ALL: Schema = {
-    "type": "object",
-    "properties": {"metadata": parameters.METADATA},
-    "required": ["metadata"],
-    "additionalProperties": False,
-}
-ONE: Schema = {
-    "type": "object",
-    "properties": {"meta": {**parameters.METADATA, "minProperties": 1, "maxProperties": 1}},
-    "required": ["meta"],
-    "additionalProperties": False,
-}
 
 Items = dict[str, str]
 
