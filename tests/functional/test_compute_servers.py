@@ -242,6 +242,9 @@ def test_actions_that_there_are_not(door):
     server_id = made(door)
     reply = ask(door, "POST", f"/servers/{server_id}/action", {"nonsense": None})
     assert reply.status_int == 400 and reply.json["badRequest"]["message"] == "There is no such action: nonsense"
+    for name in ("migrate", "os-migrateLive", "evacuate"):
+        reply = ask(door, "POST", f"/servers/{server_id}/action", {name: None}, token=ADMIN)
+        assert reply.status_int == 400 and "not moved from host to host" in reply.json["badRequest"]["message"]
     assert ask(door, "POST", f"/servers/{server_id}/action", {}).status_int == 400
     assert ask(door, "POST", f"/servers/{server_id}/action", {"pause": None, "os-stop": None}).status_int == 400
 

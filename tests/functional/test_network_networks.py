@@ -166,6 +166,22 @@ def test_hosts_are_agents_to_read(door):
     ]
 
 
+def test_who_provides_what(door):
+    (provider,) = ask(door, "GET", "/service-providers").json["service_providers"]
+    assert provider == {"service_type": "L3_ROUTER_NAT", "name": "nova_lite", "default": True}
+    for query, there in (
+        ("service_type=L3_ROUTER_NAT", True),
+        ("service_type=VPN", False),
+        ("name=ha", False),
+        ("default=true", True),
+        ("default=False", False),
+    ):
+        found = ask(door, "GET", f"/service-providers?{query}").json["service_providers"]
+        assert found == [provider] * there, query
+    assert ask(door, "GET", "/service-providers?fields=name").json == {"service_providers": [{"name": "nova_lite"}]}
+    assert ask(door, "GET", "/extensions/service-type").status_int == 200
+
+
 def test_hints_of_availability_zones(door):
     made = network(door, DEMO, availability_zone_hints=["nova"])
     assert made["availability_zone_hints"] == ["nova"] and made["availability_zones"] == []

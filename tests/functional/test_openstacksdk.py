@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -206,3 +207,31 @@ def test_quotas_and_usage(connection: Any, compute: Any, server: Any) -> None:
     assert usage.project_id == connection.current_project_id
     assert server.id in {item["instance_id"] for item in compute.get_usage(usage.project_id).server_usages}
     assert compute.get_usage(project).total_hours == 0
+
+
+def test_a_project_is_cleared(connection: Any) -> None:
+    """``openstack project cleanup`` does this; it asks for providers of VPNs before it touches a network."""
+    project = connection.identity.create_project(name="left")
+    connection.grant_role("admin", user=connection.current_user_id, project=project.id)
+    own = connection.connect_as_project(project)
+    network = own.network.create_network(name="left")
+    subnet = own.network.create_subnet(network_id=network.id, ip_version=4, cidr="10.9.0.0/24")
+    router = own.network.create_router(name="left")
+    own.network.add_interface_to_router(router, subnet_id=subnet.id)
+    image = own.image.find_image("tiny").id
+    made = own.compute.create_server(
+        name="left",
+        image_id=image,
+        flavor_id="1",
+        networks=[{"uuid": network.id}],
+        security_groups=[{"name": "default"}],
+    )
+    own.compute.wait_for_server(made, interval=0.2, wait=30)
+    seen: queue.Queue[Any] = queue.Queue()
+    own.project_cleanup(dry_run=True, wait_timeout=60, status_queue=seen, filters={"created_at": "2200-01-01"})
+    assert {each.id for each in seen.queue} >= {made.id, network.id, router.id}
+    own.project_cleanup(dry_run=False, wait_timeout=60)
+    assert list(own.compute.servers()) == []
+    assert [each.id for each in own.network.networks(project_id=project.id)] == []
+    assert list(own.network.routers(project_id=project.id)) == []
+    connection.identity.delete_project(project)

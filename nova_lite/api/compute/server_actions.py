@@ -16,10 +16,11 @@ from nova_lite.api.compute import (
     server_size_actions,
 )
 from nova_lite.api.compute.server_action import Action, plain, refuse_kind, start
+from nova_lite.api.compute.unoffered import refuse_action
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute.servers import ServerRecord
-from nova_lite.errors import Conflict, Invalid, NotFound
+from nova_lite.errors import Conflict, NotFound
 
 BODY: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1}
 """Which of the actions it is, and so its schema, is found out afterwards."""
@@ -35,7 +36,7 @@ def run(call: Call) -> Reply:
             raise NotFound(
                 f"API version {call.version} is not supported on this method.", "request.no_route_in_version"
             )
-        raise Invalid(f"There is no such action: {name[:64]}", "server.no_such_action")
+        raise refuse_action(name)
     validation.validate(action.schema(call.version), call.body)
     record = access.server(call, action.rule)
     refuse_kind(record, name)

@@ -96,6 +96,7 @@ _EXTENSIONS = {
     "security-groups-remote-address-group": ("Remote address group id field for rules", "Add remote_address_group_id."),
     "security-groups-rules-belongs-to-default-sg": ("Rules of default groups", "Tell rules of default groups apart."),
     "security-groups-shared-filtering": ("Security group filtering on the shared field", "Filter groups by shared."),
+    "service-type": ("Neutron Service Type Management", "API for retrieving service providers."),
     "sorting": ("Sorting support", "Extension that indicates that sorting is enabled."),
     "standard-attr-description": ("standard-attr-description", "Extension to add descriptions to standard attributes"),
     "standard-attr-revisions": ("Resource revision numbers", "This extension will display the revision number."),

@@ -1,4 +1,4 @@
-"""What the Network API tells of hosts: agents and availability zones, to read only."""
+"""What the Network API tells of who does the work: agents, availability zones and service providers, to read only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from nova_lite.network import agents
 from nova_lite.network.agents import Agent
 
 AGENT_TYPE = "nova_lite host agent"
+PROVIDERS = ({"service_type": "L3_ROUTER_NAT", "name": "nova_lite", "default": True},)
+"""openstacksdk asks here for VPNs before it clears a project (``openstack project cleanup``): there are none."""
 
 
 def index(call: Call) -> dict[str, Any]:
@@ -50,6 +52,19 @@ def zones(call: Call) -> dict[str, Any]:
     return {"availability_zones": [collections.fields(call, view) for view in views]}
 
 
+def providers(call: Call) -> dict[str, Any]:
+    """List who provides which service: every host the routers, and nobody anything else."""
+    views = [dict(provider) for provider in PROVIDERS]
+    asked = call.request.GET
+    for name in ("service_type", "name"):
+        if name in asked:
+            views = [view for view in views if view[name] in asked.getall(name)]
+    if "default" in asked:
+        wanted = [truth(text.capitalize()) for text in asked.getall("default")]
+        views = [view for view in views if view["default"] in wanted]
+    return {"service_providers": [collections.fields(call, view) for view in views]}
+
+
 def _down_after(call: Call) -> float:
     return float(call.services.conf.compute.down_after)
 
@@ -80,4 +95,5 @@ ROUTES = (
     Route("GET", "/v2.0/agents", index, "get_agents", query=QUERY),
     Route("GET", "/v2.0/agents/{agent_id}", show, "get_agent", query=QUERY),
     Route("GET", "/v2.0/availability_zones", zones, "get_availability_zone", query=QUERY),
+    Route("GET", "/v2.0/service-providers", providers, "get_service_provider", query=QUERY),
 )

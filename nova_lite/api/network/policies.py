@@ -94,6 +94,7 @@ RULES = (
     rule("get_agents", ANYBODY, "List agents; who may not see them (get_agent) sees none.", ("GET", "/agents")),
     rule("get_agent", ADMIN, "See agents.", ("GET", "/agents"), ("GET", "/agents/{agent_id}")),
     rule("get_availability_zone", ANYBODY, "See availability zones.", ("GET", "/availability_zones")),
+    rule("get_service_provider", ANYBODY, "See service providers.", ("GET", "/service-providers")),
     rule("get_network_ip_availability", ADMIN, "Count addresses.", ("GET", "/network-ip-availabilities")),
     rule("get_auto_allocated_topology", MEMBER, "Have a topology made.", ("GET", _AUTO)),
     rule("delete_auto_allocated_topology", MEMBER, "Delete a topology that was made.", ("DELETE", _AUTO)),
