@@ -39,6 +39,8 @@ ONCE = ("create", "start", "restore", "unshelve", "restart", "unrescue", "revert
 AGAIN = ("reboot-soft", "reboot-hard", "resize", "shelve", "rescue")
 """Actions that may boot it once each time that they are begun; the last two where they are undone."""
 SERVERS = "/compute/v2.1/servers"
+BESIDE = "beside"
+"""The network that further interfaces are in; one without a gateway, so that guests go on answering by their first."""
 
 
 @dataclass
@@ -140,7 +142,7 @@ class Subject:
         if name == "soft-delete":
             return Request(name, "DELETE", path, None, user)
         if name == "attach_interface":
-            network = self.cloud.find("/network/v2.0/networks", "networks", "private")
+            network = self.cloud.find("/network/v2.0/networks", "networks", BESIDE)
             return Request(name, "POST", f"{path}/os-interface", {"interfaceAttachment": {"net_id": network}}, user)
         if name == "detach_interface":
             return Request(name, "DELETE", f"{path}/os-interface/{self._second_port()}", None, user)
@@ -211,6 +213,15 @@ class Subject:
     def __str__(self) -> str:
         done = [f"{work.action}:{work.state}:{work.attempt}" for work in self.works()]
         return f"{self.kind} {self.id} ({self.row().vm_state}) after {' '.join(done)}"
+
+
+def make_network(cloud: Cloud) -> None:
+    """Have the network that interfaces are attached to."""
+    answer = cloud.ask("POST", "/network/v2.0/networks", {"network": {"name": BESIDE}}, user="demo")
+    assert answer.status == 201, answer
+    subnet = {"network_id": answer.body["network"]["id"], "ip_version": 4, "cidr": "10.77.0.0/24", "gateway_ip": None}
+    answer = cloud.ask("POST", "/network/v2.0/subnets", {"subnet": subnet}, user="demo")
+    assert answer.status == 201, answer
 
 
 def least_asked(choices: list[str], asked: Counter[str], kind: str, chance: random.Random) -> str:
