@@ -168,6 +168,7 @@ class Runner:
         if self._may_retry(work, error):
             self._retry(job, error, unseen=isinstance(error, _UNANSWERED) and action.name != "create")
             return "retry"
+        LOG.warning("server=%s action=%s event=failing reason=%r", work.target_id, work.action, str(error))
         clean = self._undo(action, job)
         self._hook(work, "fail")
         power = None if action.name == "create" else self._power_after(error, work.target_id)
