@@ -52,6 +52,8 @@ class Do(enum.Enum):
     """The server is put away and its guest runs, since what was to bring it back failed: stop it."""
     RESTART = "restart"
     """It ran before the host went down: start it again."""
+    RUN_AGAIN = "run-again"
+    """The same for one whose state stays what it is: a resize that waits to be confirmed, a rescue."""
     RECOVER = "recover"
     """It runs, and this agent has not taken it up since its start."""
     REPORT = "report"
@@ -71,7 +73,12 @@ class Decision:
 
 _RUNS = (VmState.ACTIVE, VmState.PAUSED)
 
-_LIVES = (*_RUNS, VmState.RESCUED, VmState.RESIZED)
+_WAITS = (VmState.RESCUED, VmState.RESIZED)
+
+_RAN = (PowerState.RUNNING, PowerState.NOSTATE)
+"""How what waits is shown if it may have run before the boot; nobody knew, where the hypervisor came up late."""
+
+_LIVES = (*_RUNS, *_WAITS)
 """States whose guest must be there."""
 
 _SEEN_AS: dict[tuple[VmState, PowerState], VmState] = {
@@ -140,6 +147,8 @@ def _compare(row: Wanted, guest: Observed | None, *, untaken: bool, resume: bool
     runs_now = guest is not None and guest.power in (PowerState.RUNNING, PowerState.PAUSED)
     if resume and state in _RUNS and not runs_now:
         return Decision(Do.RESTART, row.server_id, row)
+    if resume and state in _WAITS and row.power_state in _RAN and guest is not None and not runs_now:
+        return Decision(Do.RUN_AGAIN, row.server_id, row, power=guest.power)
     if guest is None:
         return Decision(Do.LOST, row.server_id, row) if state in _LIVES else None
     if guest.power is PowerState.NOSTATE:

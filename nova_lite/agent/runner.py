@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from nova_lite.agent.actions import ACTIONS, Action
+from nova_lite.agent.actions import ACTIONS, Action, revive
 from nova_lite.agent.job import Job, Step, Stopped, Tools
 from nova_lite.agent.rows import read_server
 from nova_lite.compute import left_overs, lifecycle, undoing
@@ -85,8 +85,8 @@ class Runner:
         )
 
     def _run(self, work: Work) -> str:
-        if work.action == undoing.ACTION:
-            return self._run_undoing(work)
+        if work.action in undoing.ASIDE:
+            return self._run_aside(work)
         action = ACTIONS.get(work.action) if work.target_type == "server" else None
         if action is None:
             message = f"This host's agent does not know the action {work.action}."
@@ -118,17 +118,23 @@ class Runner:
             return self._failed(action, job, error)
         return "done"
 
-    def _run_undoing(self, work: Work) -> str:
-        """Undo on the host what an action had begun that its deadline ended; what can't be undone leaves its server in ERROR."""
-        undone = replace(work, action=str(work.arguments["action"]), step=work.step or undoing.ACTION)
+    def _run_aside(self, work: Work) -> str:
+        """Do what nobody asked for: undo what an action had begun that its deadline ended, or run a guest again."""
+        if work.action == undoing.ACTION:
+            name = str(work.arguments["action"])
+            done_for = replace(work, action=name, step=work.step or work.action)
+            steps: tuple[Step, ...] = (Step(f"undo-{name}", ACTIONS[name].undo, noted=True),)
+        else:
+            done_for, steps = work, revive.RUN_AGAIN
         with self._store.read() as session:
             rows = read_server(session, work.target_id, work.arguments.get("image_id"))
         if rows is None or rows.server.deleted or rows.server.host != self._tools.host:
             self._persist(partial(lifecycle.cancel, work=work))
             return "gone"
-        job = Job(self._tools, undone, rows, events=list(work.events))
+        job = Job(self._tools, done_for, rows, events=list(work.events))
         try:
-            self._step(job, Step(f"undo-{undone.action}", ACTIONS[undone.action].undo, noted=True))
+            for step in steps:
+                self._step(job, step)
         except Stopped:
             self._persist(partial(lifecycle.cancel, work=work))
             return "cancelled"

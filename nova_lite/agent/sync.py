@@ -56,6 +56,7 @@ class Reconciler:
         self._starting = False
         self._untaken: set[str] = set()
         """Servers that were here when the agent started, as long as their guests have not been taken up."""
+        self._boot_file = Path(tools.conf.state_path, f"boot-id-{tools.host}")
         self._left_overs = LeftOvers(tools, try_hold, release)
 
     def prepare_networks(self) -> None:
@@ -76,12 +77,14 @@ class Reconciler:
         if observed is not None:
             wanted += self._others(observed, {row.server_id for row in wanted})
             # Until the hypervisor answers, as it may not for a while after the host's boot, the agent is still about to start.
-            resume = self._starting and self._was_booted() and self._resumes()
+            resume = self._was_booted() and self._resumes()
             self._starting = False
             self._untaken &= _takeable(observed, wanted)
         decisions = diff(observed, wanted, untaken=self._untaken, resume=resume)
         self._act_on(decisions)
         if not self._stopping():
+            if observed is not None:
+                self._remember_boot()  # not before: a death in between must not cost what ran its start
             self._left_overs.remove()
         return decisions
 
@@ -126,12 +129,12 @@ class Reconciler:
             self._act(decision)
 
     def _was_booted(self) -> bool:
-        """Tell whether the host was booted since the agent's last start, and remember this boot."""
-        current = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
-        kept = Path(self._tools.conf.state_path, f"boot-id-{self._tools.host}")
-        before = kept.read_text().strip() if kept.exists() else current
-        kept.write_text(current + "\n")
-        return before != current
+        """Tell whether the host was booted since what ran on it was last compared."""
+        return self._boot_file.exists() and self._boot_file.read_text().strip() != _this_boot()
+
+    def _remember_boot(self) -> None:
+        if not self._boot_file.exists() or self._was_booted():
+            self._boot_file.write_text(_this_boot() + "\n")
 
     def _wanted(self) -> list[Wanted]:
         condition = (Server.host == self._tools.host, Server.deleted.is_(False))
@@ -334,6 +337,17 @@ class Reconciler:
         except (Conflict, NotFound):
             return  # somebody was first
 
+    def _run_again(self, decision: Decision, row: Wanted) -> None:
+        def begin(session: Session) -> bool:
+            if not swap(session, row, {"power_state": int(decision.power or PowerState.SHUTDOWN)}):
+                return False
+            undoing.run_again(session, session.get_one(Server, row.server_id, populate_existing=True))
+            return True
+
+        if self._tools.store.transact(begin):
+            LOG.info("server=%s event=restarted-after-boot host=%s", row.server_id, self._tools.host)
+            self._begin_at(epoch())
+
     def _recover(self, _decision: Decision, row: Wanted) -> None:
         with self._tools.store.read() as session:
             server = rows.read_server(session, row.server_id)
@@ -349,6 +363,10 @@ def _takeable(observed: Collection[Observed], wanted: Collection[Wanted]) -> set
     """Return the servers whose guests run, or may: something is under way on the server, or its guest is as nobody knows."""
     running = {guest.server_id for guest in observed if guest.power in (*_RUNS, PowerState.NOSTATE)}
     return {row.server_id for row in wanted if not row.deleted and (row.busy or row.server_id in running)}
+
+
+def _this_boot() -> str:
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
 
 
 def _differs(row: Wanted, power: PowerState | None) -> bool:
@@ -388,5 +406,6 @@ _ACTS: dict[Do, Callable[[Reconciler, Decision, Wanted], None]] = {
     Do.CLEAR: Reconciler._clear,
     Do.STOP: Reconciler._stop,
     Do.RESTART: Reconciler._restart,
+    Do.RUN_AGAIN: Reconciler._run_again,
     Do.RECOVER: Reconciler._recover,
 }

@@ -1,10 +1,10 @@
-"""What an action had begun on its host when its deadline ended it: undone there by the host's agent, as soon as that can be.
+"""What no user asks for: to undo what an action had begun when its deadline ended it, and to run guests again after their host's boot.
 
 The sweeper ends an operation that nobody is at work on, or whose worker hangs, and so may leave its host in the middle: a guest of another size
 than its server's, a rescue image that runs, a guest that was stopped to be shelved. In the same transaction it submits an operation that
 undoes; it is carried out before anything that is asked of the server later, since operations of one server are done in their order.
 
-The same operation stops the guest of a server that is put away (shelved, soft-deleted), which no guest may run for: see
+The same stops the guest of a server that is put away (shelved, soft-deleted), which no guest may run for: see
 :func:`nova_lite.agent.reconcile.diff`.
 """
 
@@ -21,7 +21,12 @@ from nova_lite.db.operations import Caller, Work
 from nova_lite.db.types import JsonDict, epoch, new_id
 
 ACTION = "undo"
-"""Not in the table of transitions: nobody asks for it, and it shows no task state."""
+
+RUN_AGAIN = "run-again"
+"""Start the guest of a server that waits in a state of its own: it ran before its host's boot."""
+
+ASIDE = (ACTION, RUN_AGAIN)
+"""Operations that are not in the table of transitions: nobody asks for them, and they show no task state."""
 
 DEADLINE_S = 600.0
 
@@ -67,15 +72,28 @@ def submit(
     user_id: str | None,
 ) -> None:
     """Have *host*'s agent undo *action*, as an action of the server that has a request of its own in its history."""
+    caller = Caller(f"req-{new_id()}", project_id, user_id)
+    _submit(session, caller, ACTION, server_id, host, {**arguments, "action": action})
+
+
+def run_again(session: Session, server: Server) -> None:
+    """Have the agent of *server*'s host start its guest, in the state that it has: a resize that is not confirmed, a rescue."""
+    assert server.host is not None
+    image_id = (server.system_metadata or {}).get("rescue_image_id") if server.vm_state == VmState.RESCUED else None
+    caller = Caller(f"req-{new_id()}", server.project_id, server.user_id)
+    _submit(session, caller, RUN_AGAIN, server.id, server.host, {"image_id": image_id} if image_id else {})
+
+
+def _submit(session: Session, caller: Caller, name: str, server_id: str, host: str, arguments: JsonDict) -> None:
     operations.submit(
         session,
-        Caller(f"req-{new_id()}", project_id, user_id),
-        action=ACTION,
+        caller,
+        action=name,
         target_type="server",
         target_id=server_id,
         queue="agent",
         host=host,
-        arguments={**arguments, "action": action},
+        arguments=arguments,
         deadline_s=DEADLINE_S,
     )
 
@@ -112,11 +130,14 @@ def failed(
 
     :raises StaleState: the operation is no longer ours; the transaction must roll back.
     """
-    action = str(work.arguments["action"])
-    message = f"The {action} was not done in time, and what it had begun could not be undone: {reason}."
+    action = str(work.arguments.get("action", work.action))
+    if work.action == ACTION:
+        message = f"The {action} was not done in time, and what it had begun could not be undone: {reason}."
+    else:
+        message = f"The guest could not be started again after its host's boot: {reason}."
     operations.finish(session, work, "failed", message, events=events)
     values: JsonDict = {} if power is None else {"power_state": int(power)}
-    if action not in STAYS_AWAY:
+    if work.action == ACTION and action not in STAYS_AWAY:
         values |= {"vm_state": VmState.ERROR.value, "fault": lifecycle.fault(message, details)}
     if values:
         lifecycle.show(session, work.target_id, values)

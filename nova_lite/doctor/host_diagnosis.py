@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nova_lite.compute.transitions import PowerState, VmState
+from nova_lite.compute.undoing import AWAY
 from nova_lite.doctor.facts import Facts, HostSight, ServerFact
 from nova_lite.doctor.findings import Finding
 from nova_lite.host.networks import devices
@@ -69,8 +70,10 @@ def _known(facts: Facts, server: ServerFact, guest: Observed, sight: HostSight) 
             sight.name,
             basis,
         )
-    elif (server.vm_state == VmState.ACTIVE and guest.power in _ENDED) or (
-        server.vm_state == VmState.STOPPED and guest.power is PowerState.RUNNING
+    elif (
+        (server.vm_state == VmState.ACTIVE and guest.power in _ENDED)
+        or (server.vm_state == VmState.STOPPED and guest.power is PowerState.RUNNING)
+        or (server.vm_state in AWAY and guest.power in (PowerState.RUNNING, PowerState.PAUSED))
     ):
         problem = f"is {server.vm_state}, and its guest is {guest.power.name}"
         yield Finding("guest-power", server.server_id, problem, _AGENT, False, sight.name, basis)

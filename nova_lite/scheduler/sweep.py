@@ -44,7 +44,7 @@ def _end(session: Session, row: Operation, owner: str, down_after: float) -> boo
     work = operations.seize(session, row, owner)
     if work is None:
         return False
-    if work.action == undoing.ACTION:
+    if work.action in undoing.ASIDE:
         undoing.overdue(session, work, host_is_up=_is_up(session, work.host, down_after))
     elif work.target_type != "server" or work.action not in TRANSITIONS:
         operations.finish(session, work, "failed", "It was not done in time.")

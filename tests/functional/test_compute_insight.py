@@ -192,8 +192,12 @@ def test_what_there_is_not(door):
     refused = ask(door, "DELETE", path + "?delete_info=%7B%22volume_id%22:%22x%22%7D", token=ADMIN)
     assert refused.status_int == 400 and "No server has a volume" in refused.text
     assert ask(door, "DELETE", path + "?x=y", token=ADMIN, version="2.75").status_int == 400
-    for path in ("/os-cells", "/os-fping", "/os-cloudpipe", "/os-floating-ips-bulk"):
+    for path in ("/os-cells", "/os-fping", "/os-cloudpipe", "/os-floating-ips-bulk", "/os-cells/detail", "/os-fping/1"):
         assert ask(door, "GET", path).status_int == 410, path
+    for path in ("/servers/x/consoles", "/servers/x/os-virtual-interfaces", "/os-security-group-default-rules"):
+        assert ask(door, "GET", path, version="2.96").status_int == 410, path
+    assert ask(door, "POST", "/os-networks", {"network": {}}, token=ADMIN).status_int == 410
+    assert ask(door, "DELETE", "/os-tenant-networks/1").status_int == 410
     assert ask(door, "GET", "/os-fping", version="2.36").status_int == 404
 
 

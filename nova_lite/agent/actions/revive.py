@@ -80,9 +80,22 @@ def stop_again(job: Job) -> None:
         stop(job)
 
 
+def run_again(job: Job) -> None:
+    """Start the guest after its host's boot, from the disk that it ran on: its rescue's or its own."""
+    image_id = job.work.arguments.get("image_id")
+    if job.server.vm_state == VmState.RESCUED and image_id and isinstance(job.tools.driver, abilities.Rescues):
+        image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, image_id), job.go_on)
+        job.tools.driver.rescue(job.spec(), image)
+    elif job.server.vm_state == VmState.RESIZED and job.server.system_metadata.get("old_state") != VmState.STOPPED:
+        start(job)
+
+
 def _is_offloaded(job: Job) -> bool:
     return job.server.vm_state == VmState.SHELVED_OFFLOADED
 
+
+RUN_AGAIN = (*PREPARE, Step("run-again", run_again, noted=True))
+"""The steps of what is no action: nobody asks for it."""
 
 ACTIONS = (
     Action("soft-delete", (Step("stop", stop),)),

@@ -260,20 +260,46 @@ PROXIES = (
 )
 
 _GONE = (
-    ("os-agents", None),
-    ("os-cells", None),
-    ("os-certificates", None),
-    ("os-cloudpipe", None),
-    ("os-fixed-ips/{address}", 35),
-    ("os-floating-ip-dns", None),
-    ("os-floating-ips-bulk", None),
-    ("os-fping", 35),
+    ("os-agents", "GET POST", None),
+    ("os-agents/{id}", "PUT DELETE", None),
+    ("os-cells", "GET POST", None),
+    ("os-cells/capacities", "GET", None),
+    ("os-cells/detail", "GET", None),
+    ("os-cells/info", "GET", None),
+    ("os-cells/sync_instances", "POST", None),
+    ("os-cells/{id}", "GET PUT DELETE", None),
+    ("os-cells/{id}/capacities", "GET", None),
+    ("os-certificates", "POST", None),
+    ("os-certificates/{id}", "GET", None),
+    ("os-cloudpipe", "GET POST", None),
+    ("os-cloudpipe/{id}", "PUT", None),
+    ("os-fixed-ips/{address}", "GET", 35),
+    ("os-fixed-ips/{address}/action", "POST", 35),
+    ("os-floating-ip-dns", "GET", None),
+    ("os-floating-ip-dns/{domain_id}", "PUT DELETE", None),
+    ("os-floating-ip-dns/{domain_id}/entries/{id}", "GET PUT DELETE", None),
+    ("os-floating-ips-bulk", "GET POST", None),
+    ("os-floating-ips-bulk/{id}", "GET PUT", None),
+    ("os-fping", "GET", 35),
+    ("os-fping/{id}", "GET", 35),
+    ("os-networks", "POST", None),
+    ("os-networks/add", "POST", None),
+    ("os-networks/{network_id}", "DELETE", None),
+    ("os-networks/{network_id}/action", "POST", None),
+    ("os-security-group-default-rules", "GET POST", None),
+    ("os-security-group-default-rules/{id}", "GET DELETE", None),
+    ("os-tenant-networks", "POST", None),
+    ("os-tenant-networks/{network_id}", "DELETE", None),
+    ("servers/{server_id}/consoles", "GET POST", None),
+    ("servers/{server_id}/consoles/{id}", "GET DELETE", None),
+    ("servers/{server_id}/os-virtual-interfaces", "GET", None),
 )
-"""Collections that upstream took away too: 410 for whoever has a token, up to the microversion that forgot them."""
+"""What upstream took away too: 410 for whoever has a token, up to the microversion that forgot it. Source: nova's route table."""
 
 GONE = tuple(
-    Route("GET", f"/v2.1/{path}", gone.refuse, P + "gone", query=ANY, until=None if until is None else _v(until))
-    for path, until in _GONE
+    Route(method, f"/v2.1/{path}", gone.refuse, P + "gone", query=ANY, until=None if until is None else _v(until))
+    for path, methods, until in _GONE
+    for method in methods.split()
 )
 
 _HYPERVISOR = "/v2.1/os-hypervisors/{hypervisor_id}"

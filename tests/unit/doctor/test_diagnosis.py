@@ -119,6 +119,12 @@ BROKEN: dict[str, tuple[Facts, str]] = {
 }
 
 
+@pytest.mark.parametrize("away", ["shelved", "soft-delete"])
+def test_a_guest_that_runs_though_its_server_is_put_away_is_told(away: str) -> None:
+    facts = _server(vm_state=away)
+    assert [finding.kind for finding in diagnose(facts)] == ["guest-power"]
+
+
 def test_a_healthy_cloud_has_nothing() -> None:
     assert diagnose(HEALTHY) == []
     assert diagnose(Facts(moment=NOW)) == []
