@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,7 @@ def _set_zone(session: Session, row: Aggregate, zone: str | None, verb: str) -> 
     if zone == row.availability_zone:
         return
     names = _hosts(session, row.id)
+    _lock_hosts(session, names)
     if zone is not None:
         for name in names:
             _check_other_zones(session, row, name, zone, verb)
@@ -140,6 +141,12 @@ def _set_zone(session: Session, row: Aggregate, zone: str | None, verb: str) -> 
 
 def _refusal(row: Aggregate, verb: str, reason: str) -> Conflict:
     return Conflict(f"Cannot perform action '{verb}' on aggregate {row.id}. Reason: {reason}.", "aggregate.zone")
+
+
+def _lock_hosts(session: Session, names: Sequence[str]) -> list[str]:
+    """Lock the rows of hosts, so that nobody else gives them a zone meanwhile; return those that there are."""
+    query = select(Host.name).where(Host.name.in_(names)).order_by(Host.name).with_for_update()
+    return list(session.scalars(query))
 
 
 def _check_other_zones(session: Session, row: Aggregate, host: str, zone: str, verb: str) -> None:
@@ -187,7 +194,7 @@ def add_host(store: Store, number: int, name: str) -> Shown:
 
     def work(session: Session) -> Shown:
         row = _row(session, number, lock=True)
-        if session.get(Host, name) is None:
+        if not _lock_hosts(session, [name]):
             raise NotFound(f"Compute host {name} could not be found.", "host.not_found")
         if name in _hosts(session, number):
             raise Conflict(f"Aggregate {number} already has host {name}.", "aggregate.host_exists")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import Select
 
@@ -52,13 +53,20 @@ def create(store: Store, viewer: Viewer, values: JsonDict, image_id: str | None 
 
     def work(session: Session) -> Image:
         if session.get(Image, image_id) is not None or session.get(RemovedImage, image_id) is not None:
-            raise Conflict(f"Image ID {image_id} already exists!", "image.duplicate")
+            raise _duplicate(image_id)
         image = Image(id=image_id, owner=viewer.project_id, status="queued", created_at=now(), **values)
         image.updated_at = image.created_at
         session.add(image)
         return image
 
-    return store.transact(work)
+    try:
+        return store.transact(work)
+    except IntegrityError as error:
+        raise _duplicate(image_id) from error
+
+
+def _duplicate(image_id: str) -> Conflict:
+    return Conflict(f"Image ID {image_id} already exists!", "image.duplicate")
 
 
 def visible_to(viewer: Viewer) -> Any:
@@ -68,9 +76,10 @@ def visible_to(viewer: Viewer) -> Any:
     return or_(Image.owner == viewer.project_id, Image.visibility.in_(("public", "community")))
 
 
-def get(session: Session, viewer: Viewer, image_id: str) -> Image:
-    """Return an image. :raises NotFound: there is none that *viewer* may see."""
-    image = session.scalar(select(Image).where(Image.id == image_id, visible_to(viewer)))
+def get(session: Session, viewer: Viewer, image_id: str, *, locked: bool = False) -> Image:
+    """Return an image; *locked*: as it is until the transaction ends. :raises NotFound: there is none that *viewer* may see."""
+    query = select(Image).where(Image.id == image_id, visible_to(viewer))
+    image = session.scalar(query.with_for_update() if locked else query)
     if image is None:
         raise NotFound(f"No image found with ID {image_id}", "image.not_found")
     return image
@@ -123,7 +132,8 @@ def change(store: Store, viewer: Viewer, image_id: str, apply: Any) -> Image:
     """
 
     def work(session: Session) -> Image:
-        image = get(session, viewer, image_id)
+        # Tags and properties are documents: of two changes at once the later would take the other's back.
+        image = get(session, viewer, image_id, locked=True)
         check_own(viewer, image)
         apply(image)
         image.updated_at = now()

@@ -40,7 +40,7 @@ def remove(store: Store, files: Files, viewer: Viewer, image_id: str, offload: C
     """
 
     def work(session: Session) -> None:
-        image = images.get(session, viewer, image_id)
+        image = images.get(session, viewer, image_id, locked=True)
         images.check_own(viewer, image)
         if image.protected:
             raise Forbidden(f"Image {image_id} is protected and cannot be deleted.", "image.protected")
