@@ -37,6 +37,7 @@ ROUNDS = int(os.environ.get("NOVA_LITE_E2E_ROUNDS", "3"))
 KEEP = os.environ.get("NOVA_LITE_E2E_KEEP", "")
 SEED = os.environ.get("NOVA_LITE_E2E_SEED", "")
 SETTLED_S = 60.0
+BOOTED_S = 80.0
 LATEST_S = 1.2
 """The latest moment of a kill, after the request."""
 SLOTS = {
@@ -220,14 +221,22 @@ class Trial:
         """Hold that guest and server are one, and that an ERROR says why and can be left."""
         self._agree(subject)
         if state in (VmState.ACTIVE, VmState.RESIZED) and not self._is_stopped(subject, state):
-            await_ping(self.cloud.address(subject.id))
+            self._reach(subject)
             subject.check_boots()
         elif state is VmState.RESCUED:
-            await_ping(self.cloud.address(subject.id))
+            self._reach(subject)
             subject.check_boots("own-boots")
         elif state is VmState.ERROR:
             assert subject.row().fault["message"], f"{subject} without a fault"
             self._revive(slot, subject)
+
+    def _reach(self, subject: Subject) -> None:
+        address = self.cloud.address(subject.id)
+        try:
+            await_ping(address, BOOTED_S)
+        except AssertionError:
+            said = self.cloud.console(subject.id)[-1500:]
+            raise AssertionError(f"{subject} does not answer at {address}; its console: {said!r}") from None
 
     def _is_stopped(self, subject: Subject, state: VmState) -> bool:
         return state is VmState.RESIZED and subject.standing.before_resize is VmState.STOPPED
