@@ -198,6 +198,9 @@ def _run(argv: list[str], limits: Limits, go_on: GoOn) -> None:
     What *go_on* raises ends it.
     """
     bounded = [
+        "setpriv",
+        "--pdeathsig=KILL",  # it must not write on when its agent has died
+        "--",
         "prlimit",
         f"--cpu={limits.timeout_s}",
         f"--fsize={limits.size}",
@@ -218,7 +221,7 @@ def _run(argv: list[str], limits: Limits, go_on: GoOn) -> None:
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C"},
             )
         except FileNotFoundError as error:
-            raise HostError("prlimit (util-linux) is not installed on this host") from error
+            raise HostError("setpriv (util-linux) is not installed on this host") from error
         try:
             while not _has_ended(process):
                 go_on()

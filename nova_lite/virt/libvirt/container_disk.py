@@ -8,10 +8,13 @@ import time
 from pathlib import Path
 
 from nova_lite.virt.driver import DriverError, DriverTimeout, GuestSpec
+from nova_lite.virt.libvirt.unprivileged import BOUND
 
 _GIB = 1 << 30
 _RELEASE_WAIT_S = 15.0
 _TIMEOUT_S = 600.0
+_NO_PROGRAM = 127
+"""setpriv's exit code where there is no such program."""
 
 
 def size_bytes(spec: GuestSpec, default_gb: int) -> int:
@@ -88,7 +91,7 @@ def _run(command: list[str], done: str, accepted: tuple[int, ...] = (0,)) -> Non
     environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
     try:
         ended = subprocess.run(
-            command,
+            [*BOUND, *command],
             check=False,
             capture_output=True,
             timeout=_TIMEOUT_S,
@@ -96,9 +99,11 @@ def _run(command: list[str], done: str, accepted: tuple[int, ...] = (0,)) -> Non
             stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError:
-        raise DriverError(f"{command[0]} is missing; containers need the package e2fsprogs") from None
+        raise DriverError("setpriv is missing; containers need the package util-linux") from None
     except subprocess.SubprocessError as error:
         raise DriverError(f"the container's disk could not be {done}: {error}") from error
+    if ended.returncode == _NO_PROGRAM:
+        raise DriverError(f"{command[0]} is missing; containers need the package e2fsprogs")
     if ended.returncode not in accepted:
         reason = (ended.stderr or ended.stdout).decode(errors="replace").strip()[-200:]
         raise DriverError(f"the container's disk could not be {done}: {reason}")

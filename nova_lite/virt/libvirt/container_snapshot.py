@@ -17,6 +17,7 @@ from nova_lite.virt.driver import DriverError, GuestSpec
 from nova_lite.virt.libvirt import container_disk, container_tar
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance
+from nova_lite.virt.libvirt.unprivileged import BOUND
 
 _TIMEOUT_S = 1800.0
 
@@ -68,11 +69,9 @@ def _marker(instance: Instance) -> Path:
 
 def _run_tar(wrapper: list[str], instance: Instance, layer: Path, mode: str) -> None:
     program = [sys.executable, "-I", str(container_tar.__file__), str(instance.path), str(layer), mode]
-    # It must not outlive its agent, and write on into the layer of whoever comes after it.
-    bound = ["setpriv", "--pdeathsig", "KILL", "--"]
     try:
         subprocess.run(
-            [*bound, *wrapper, *program], check=True, capture_output=True, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL
+            [*BOUND, *wrapper, *program], check=True, capture_output=True, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError as error:
         raise DriverError(f"{error.filename} is missing; containers need the package util-linux") from error

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from nova_lite.virt.driver import DriverError
+from nova_lite.virt.libvirt.unprivileged import BOUND
 
 _COPY_TIMEOUT_S = 600
 
@@ -39,7 +40,7 @@ def keep(disk: Path) -> None:
         _none(disk).touch(mode=0o600)
         return
     part = disk.with_name(f"{disk.name}.before.part")
-    command = ["cp", "--reflink=auto", "--sparse=auto", "--preserve=mode,ownership", "--", str(disk), str(part)]
+    command = [*BOUND, "cp", "--reflink=auto", "--sparse=auto", "--preserve=mode,ownership", "--", str(disk), str(part)]
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=_COPY_TIMEOUT_S, stdin=subprocess.DEVNULL)
     except subprocess.CalledProcessError as error:

@@ -31,6 +31,10 @@ def guest_user() -> GuestUser:
     return GuestUser("nobody", 65_534, 65_534)
 
 
+BOUND = ("setpriv", "--pdeathsig=KILL", "--")
+"""Before a command that stays root: it ends with the thread that starts it, as one of :func:`as_guest_user` does."""
+
+
 def as_guest_user(command: Sequence[str]) -> list[str]:
     """Return *command* wrapped so that it runs as QEMU's user, with its groups (kvm) and no way back.
 
