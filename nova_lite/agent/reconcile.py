@@ -92,8 +92,8 @@ _SEEN_AS: dict[tuple[VmState, PowerState], VmState] = {
     (VmState.SUSPENDED, PowerState.RUNNING): VmState.ACTIVE,
 }
 """Where the guest is plainly in another state than its row. Nova's sync_power_states stops a guest that runs though it is
-marked stopped; here its row follows it, since nothing that runs is ever ended on a guess. (That a guest whose server is put away shall not run is none.) Nova leaves one that is paused ACTIVE, where it
-can't be unpaused."""
+marked stopped; here its row follows it, since nothing that runs is ever ended on a guess (that a guest shall not run whose server is put
+away is none). Nova leaves one that is paused ACTIVE, where it can't be unpaused."""
 
 
 def diff(
@@ -101,12 +101,12 @@ def diff(
     wanted: Sequence[Wanted],
     *,
     untaken: Container[str] = (),
-    resume: bool = False,
+    resume: Container[str] = (),
 ) -> list[Decision]:
     """Decide what to do about each server and each guest.
 
     *observed* None: the hypervisor does not answer. *untaken*: the servers that were there when the agent started and whose guests it has not
-    taken up yet. *resume*: the host was booted since, and what ran then shall run again.
+    taken up yet. *resume*: servers whose host was booted, and which shall run again if they ran then.
     """
     decisions: list[Decision] = []
     guests = {} if observed is None else {guest.server_id: guest for guest in observed if guest.server_id}
@@ -118,7 +118,9 @@ def diff(
         decision = (
             _unseen(row)
             if observed is None
-            else _compare(row, guests.get(row.server_id), untaken=row.server_id in untaken, resume=resume)
+            else _compare(
+                row, guests.get(row.server_id), untaken=row.server_id in untaken, resume=row.server_id in resume
+            )
         )
         if decision is not None:
             decisions.append(decision)

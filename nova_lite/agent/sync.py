@@ -57,6 +57,8 @@ class Reconciler:
         self._untaken: set[str] = set()
         """Servers that were here when the agent started, as long as their guests have not been taken up."""
         self._boot_file = Path(tools.conf.state_path, f"boot-id-{tools.host}")
+        self._ended: set[str] = set()
+        """Servers whose guests a boot of the host may have ended, as long as something is under way on them."""
         self._left_overs = LeftOvers(tools, try_hold, release)
 
     def prepare_networks(self) -> None:
@@ -73,17 +75,18 @@ class Reconciler:
             self._starting = True
             self._untaken = {row.server_id for row in wanted}
         observed = self._observe()
-        resume = False
         if observed is not None:
             wanted += self._others(observed, {row.server_id for row in wanted})
             # Until the hypervisor answers, as it may not for a while after the host's boot, the agent is still about to start.
-            resume = self._was_booted() and self._resumes()
+            if self._was_booted() and self._resumes():
+                self._ended = {row.server_id for row in wanted}
             self._starting = False
             self._untaken &= _takeable(observed, wanted)
-        decisions = diff(observed, wanted, untaken=self._untaken, resume=resume)
+        decisions = diff(observed, wanted, untaken=self._untaken, resume=self._ended)
         self._act_on(decisions)
         if not self._stopping():
             if observed is not None:
+                self._ended &= {row.server_id for row in wanted if row.busy}
                 self._remember_boot()  # not before: a death in between must not cost what ran its start
             self._left_overs.remove()
         return decisions
@@ -116,7 +119,7 @@ class Reconciler:
                 LOG.warning("server=%s event=not-observed reason=%r", row.server_id, error.message)
                 break  # the next would be as slow; the next whole comparison sees them all
             seen.append(row)
-        self._act_on(diff(observed, seen))
+        self._act_on(diff(observed, seen, resume=self._ended))
         return [row.server_id for row in found if row.busy]
 
     def _observe_one(self, server_id: str) -> Observed:

@@ -83,6 +83,20 @@ def test_what_ran_runs_again_in_the_state_that_it_had(cloud: WholeCloud, late: b
     assert cloud.do(made["rescued"], {"unrescue": None}).vm_state == "active"
 
 
+def test_what_something_was_being_done_to_runs_again_when_that_has_ended(cloud: WholeCloud) -> None:
+    agent = cloud.agent()
+    server_id = cloud.boot()
+    cloud.driver.latency.actions["snapshot"] = 1.0
+    cloud.act(server_id, {"createImage": {"name": "image"}})
+    cloud.until(lambda: cloud.operations(server_id)[-1].step == "snapshot")
+    boot_host(cloud, agent)
+    cloud.agent()
+    cloud.until(lambda: cloud.operations(server_id)[-1].action == "start", 20)
+    assert cloud.settled(server_id).vm_state == "active"
+    assert [row.state for row in cloud.operations(server_id)] == ["done", "done", "done"]
+    assert power(cloud, server_id) is PowerState.RUNNING
+
+
 def test_what_can_not_be_started_again_says_so(cloud: WholeCloud) -> None:
     agent, made = ready(cloud)
     boot_host(cloud, agent)

@@ -38,9 +38,9 @@ wanted_one = st.builds(
 rows = st.lists(wanted_one, max_size=8, unique_by=lambda row: row.server_id)
 
 
-@given(observations, rows, st.sets(ids), st.booleans())
+@given(observations, rows, st.sets(ids), st.sets(ids))
 def test_what_is_never_decided(
-    observed: list[Observed] | None, wanted: list[Wanted], untaken: set[str], resume: bool
+    observed: list[Observed] | None, wanted: list[Wanted], untaken: set[str], resume: set[str]
 ) -> None:
     decisions = diff(observed, wanted, untaken=untaken, resume=resume)
     by_id = {row.server_id: row for row in wanted}
@@ -64,7 +64,7 @@ def test_what_is_never_decided(
         if decision.do is Do.RECOVER:
             assert row.server_id in untaken
         if decision.do is Do.RESTART:
-            assert resume
+            assert row.server_id in resume
         if row.elsewhere and not row.deleted:
             assert decision.do is Do.REPORT
     if observed is None:
