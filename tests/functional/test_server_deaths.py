@@ -147,6 +147,35 @@ def test_what_is_given_up_after_many_deaths_is_undone(
     check_nothing_left(cloud, server_id)
 
 
+def test_a_death_before_a_resize_keeps_no_older_disk(cloud: WholeCloud) -> None:
+    """What an earlier resize has kept, whose confirmation never came, is not the way back of the next one."""
+    died = threading.Event()
+    armed = threading.Event()
+
+    def hook(work: Any, name: str) -> None:
+        if armed.is_set() and work.action == "resize" and name == "plug" and not died.is_set():
+            died.set()
+            raise Death
+
+    cloud.scheduler()
+    first = cloud.agent(hook=hook)
+    server_id = cloud.boot()
+    begin(cloud, server_id, "resize")
+    cloud.settled(server_id)
+    cloud.act(server_id, {"os-resetState": {"state": "active"}}, token=ADMIN)
+    large = dict(cloud.guest(server_id))
+    armed.set()
+    other = Flavor(flavorid="other", name="other", vcpus=1, memory_mb=96, disk_gb=20)
+    cloud.store.transact(lambda session: session.add(other))
+    cloud.act(server_id, {"resize": {"flavorRef": "other"}})
+    assert died.wait(10)
+    cloud.kill(first)
+    cloud.agent()
+    assert cloud.settled(server_id).vm_state == "resized"
+    assert cloud.driver._extra(server_id, "before") == large["disk_gb"]
+    check_nothing_left(cloud, server_id)
+
+
 def check_nothing_left(cloud: WholeCloud, server_id: str) -> None:
     if not cloud.server(server_id).deleted:
         cloud.act(server_id, {"forceDelete": None})

@@ -44,8 +44,8 @@ def resizes(job: Job) -> abilities.Resizes:
 def resize(job: Job) -> None:
     """Give the guest its new size; what is kept for the way back is the disk as it is when this begins."""
     driver = resizes(job)
-    if job.work.attempt == 1:
-        # An earlier resize may have kept an older one, and never have come to its confirmation: its undoing failed, say.
+    if job.work.step is None:
+        # No earlier attempt came so far, so what is kept is another resize's, which never came to its confirmation: its undoing failed, say.
         driver.confirm_resize(job.server.id)
     driver.resize(spec_with(job, job.work.arguments["flavor"]), run=job.server.vm_state != VmState.STOPPED)
 
