@@ -169,8 +169,7 @@ class HostImages:
                 raise HostError(
                     f"Image {image.image_id} is refused: {error.message}", code="host.image_refused"
                 ) from error
-            # To QEMU an ISO is a raw disk.
-            found = "qcow2" if facts.format == "qcow2" else "raw"
+            found = facts.format if facts.format in ("qcow2", "iso") else "raw"
             virtual_size = facts.virtual_size if found == "qcow2" else image.size
         entry = {
             "declared": _declared(image),

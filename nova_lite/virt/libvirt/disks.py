@@ -15,7 +15,10 @@ from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt.instances import Instance
 from nova_lite.virt.libvirt.unprivileged import as_guest_user, guest_user
 
-_FORMATS = {"raw": "raw", "qcow2": "qcow2", "ami": "raw"}
+ISO = "iso"
+"""The format of a CD's image: a VM reads it, and has no disk made of it; to anything else it is a raw disk."""
+
+_FORMATS = {"raw": "raw", "qcow2": "qcow2", "ami": "raw", ISO: "raw"}
 _GIB = 1 << 30
 _SECTOR = 512
 _QCOW2_MAGIC = b"QFI\xfb"
@@ -39,7 +42,7 @@ def size_bytes(spec: GuestSpec) -> int:
     :raises DriverError: the image is larger than the flavor's disk.
     """
     wanted = spec.disk_gb * _GIB or spec.image.virtual_size
-    if spec.image.virtual_size > wanted:
+    if spec.image.virtual_size > wanted and spec.image.disk_format != ISO:
         raise DriverError(
             f"the image needs a disk of {-(-spec.image.virtual_size // _GIB)} GiB, the flavor has {spec.disk_gb}"
         )
@@ -55,15 +58,16 @@ def make_overlay(instance: Instance, spec: GuestSpec) -> None:
 
 
 def make(disk: Path, spec: GuestSpec) -> None:
-    """Make an overlay on *spec*'s image at *disk*, of *spec*'s size, as :func:`make_overlay` does."""
+    """Make an overlay on *spec*'s image at *disk*, of *spec*'s size, as :func:`make_overlay` does; an empty disk beside a CD."""
     if disk.exists():
         return
     size = size_bytes(spec)
     part = disk.with_name(f"{disk.name}.part")
     make_for_guest_user(part)
-    command = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", backing_format(spec.image)]
-    command += ["-b", str(spec.image.path), str(part), str(size)]
-    run_qemu_img(command, "made")
+    command = ["qemu-img", "create", "-q", "-u", "-f", "qcow2"]
+    if spec.image.disk_format != ISO:
+        command += ["-F", backing_format(spec.image), "-b", str(spec.image.path)]
+    run_qemu_img([*command, str(part), str(size)], "made")
     part.rename(disk)
 
 

@@ -208,7 +208,7 @@ class LibvirtAbilities(GuestLookup):
         if not view.active:
             return
         refusals.check(spec.kind, "attach_interface")
-        guests.attach_nic(view, nic)
+        guests.attach_nic(spec, view, nic)
 
     def detach_nic(self, server_id: str, nic: Nic) -> None:
         """Unplug *nic* from the running guest and wait until it is gone."""

@@ -66,13 +66,17 @@ def lifecycle(root: ET.Element, on_reboot: str = "restart") -> None:
     add(root, "on_crash", "destroy")
 
 
-def tap(devices: ET.Element, nic: Nic) -> None:
-    """Add a virtio network card on a tap that the host layer has made and put on its bridge."""
+def tap(devices: ET.Element, nic: Nic, model: str = "virtio") -> None:
+    """Add a network card on a tap that the host layer has made and put on its bridge.
+
+    Only virtio's tells the guest its MTU; with any other model the guest learns it by DHCP.
+    """
     interface = add(devices, "interface", type="ethernet")
     add(interface, "mac", address=nic.mac)
     add(interface, "target", dev=nic.device, managed="no")
-    add(interface, "model", type="virtio")
-    add(interface, "mtu", size=nic.mtu)
+    add(interface, "model", type=model)
+    if model == "virtio":
+        add(interface, "mtu", size=nic.mtu)
     # No option ROM: nobody boots from the network, and SeaBIOS would run it.
     add(interface, "rom", enabled="no")
 
@@ -88,30 +92,59 @@ def serial_console(devices: ET.Element, log: Path, socket: Path) -> None:
     add(serial, "target", type="isa-serial", port=0)
 
 
-def overlay_disk(devices: ET.Element, disk: Path, backing: Path, backing_format: str, device: str = "vda") -> None:
-    """Add the qcow2 overlay *disk* on the cached image *backing* as *device*.
+def overlay_disk(
+    devices: ET.Element, disk: Path, backing: Path, backing_format: str, device: str = "vda", bus: str = "virtio"
+) -> None:
+    """Add the qcow2 overlay *disk* on the cached image *backing* as *device* at *bus*.
 
     The chain is written out, so libvirt never guesses a format (CVE-2010-2237 and its many heirs), and the shared
     backing file keeps its owner.
     """
+    store = add(_disk(devices, disk, device, bus), "backingStore", type="file")
+    add(store, "format", type=backing_format)
+    _shared(store, backing)
+    add(store, "backingStore")
+
+
+def plain_disk(devices: ET.Element, disk: Path, device: str, bus: str) -> None:
+    """Add the qcow2 file *disk*, which stands on no other, as *device* at *bus*."""
+    add(_disk(devices, disk, device, bus), "backingStore")
+
+
+def _disk(devices: ET.Element, disk: Path, device: str, bus: str) -> ET.Element:
     element = add(devices, "disk", type="file", device="disk")
     add(element, "driver", name="qemu", type="qcow2", discard="unmap")
     add(element, "source", file=str(disk))
-    store = add(element, "backingStore", type="file")
-    add(store, "format", type=backing_format)
-    source = add(store, "source", file=str(backing))
-    add(source, "seclabel", model="dac", relabel="no")
-    add(store, "backingStore")
-    add(element, "target", dev=device, bus="virtio")
+    add(element, "target", dev=device, bus=bus)
+    return element
 
 
-def config_drive(devices: ET.Element, path: Path) -> None:
-    """Add the config drive *path* as a read-only virtio disk, vdz; guests find it by its label ``config-2``."""
-    element = add(devices, "disk", type="file", device="disk")
+def _shared(element: ET.Element, path: Path) -> None:
+    """Name the file of an image that several guests read: it keeps its owner."""
+    add(add(element, "source", file=str(path)), "seclabel", model="dac", relabel="no")
+
+
+def cdrom(devices: ET.Element, image: Path, device: str, bus: str) -> None:
+    """Add a CD drive with the cached *image* in it."""
+    element = add(devices, "disk", type="file", device="cdrom")
+    add(element, "driver", name="qemu", type="raw")
+    _shared(element, image)
+    add(element, "target", dev=device, bus=bus)
+    add(element, "readonly")
+
+
+def config_drive(devices: ET.Element, path: Path, device: str = "vdz", bus: str = "virtio") -> None:
+    """Add the config drive *path*, read-only: a virtio disk, or a CD at another *bus*; guests find it by its label ``config-2``."""
+    element = add(devices, "disk", type="file", device="disk" if bus == "virtio" else "cdrom")
     add(element, "driver", name="qemu", type="raw")
     add(element, "source", file=str(path))
-    add(element, "target", dev="vdz", bus="virtio")
+    add(element, "target", dev=device, bus=bus)
     add(element, "readonly")
+
+
+def scsi_controller(devices: ET.Element, model: str) -> None:
+    """Add the controller that disks and CD drives at the bus scsi are at."""
+    add(devices, "controller", type="scsi", index=0, model=model)
 
 
 def guest_agent(devices: ET.Element) -> None:

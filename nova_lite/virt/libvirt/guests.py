@@ -52,8 +52,8 @@ class Guests(Protocol):
     def resize_live(self, spec: GuestSpec) -> None:
         """Give the running guest *spec*'s vCPUs and memory. :raises DriverError: it was started without room for them."""
 
-    def attach_nic(self, view: DomainView, nic: Nic) -> None:
-        """Give the running guest an interface; attached already is success."""
+    def attach_nic(self, spec: GuestSpec, view: DomainView, nic: Nic) -> None:
+        """Give the running guest *nic*, one of *spec*'s; attached already is success."""
 
     def detach_nic(self, view: DomainView, nic: Nic) -> None:
         """Take an interface from the running guest and wait until it is gone; none there is success."""

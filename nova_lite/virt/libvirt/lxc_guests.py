@@ -176,7 +176,7 @@ class LxcGuests:
             self.domains.go_on(spec.server_id, "thaw")
         self.start(spec)
 
-    def attach_nic(self, view: DomainView, nic: Nic) -> None:
+    def attach_nic(self, spec: GuestSpec, view: DomainView, nic: Nic) -> None:
         """Make a veth pair with its inner end in the container; libvirt knows of it from the next start on."""
         first = container_limits.first_process(view.pid)
         if first is not None:

@@ -12,8 +12,8 @@ import libvirt
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
-from nova_lite.virt.driver import UNIKERNEL, DriverError, DriverTimeout, GuestNotFound, GuestSpec, LocalImage, Nic
-from nova_lite.virt.libvirt import console_ports, disks, live_size, qemu_nics, qemu_snapshot, unikernel, vm
+from nova_lite.virt.driver import UNIKERNEL, VM, DriverError, DriverTimeout, GuestNotFound, GuestSpec, LocalImage, Nic
+from nova_lite.virt.libvirt import console_ports, disks, hardware, live_size, qemu_nics, qemu_snapshot, unikernel, vm
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
@@ -136,9 +136,10 @@ class QemuGuests:
                 raise DriverError(f"guest {spec.server_id} has no saved memory; a hard reboot starts it anew")
             self.domains.on(spec.server_id, "resume", lambda domain: domain.create(), timeout=_SAVE_TIMEOUT_S)
 
-    def attach_nic(self, view: DomainView, nic: Nic) -> None:
+    def attach_nic(self, spec: GuestSpec, view: DomainView, nic: Nic) -> None:
         """Plug a network card in; libvirt finds it there by its MAC when it was plugged in already."""
-        self.domains.on(view.server_id, "attach an interface to", lambda domain: qemu_nics.attach(domain, nic))
+        model = hardware.read(spec.properties).nic_model if spec.kind == VM else hardware.VIRTIO
+        self.domains.on(view.server_id, "attach an interface to", lambda domain: qemu_nics.attach(domain, nic, model))
 
     def detach_nic(self, view: DomainView, nic: Nic) -> None:
         """Ask the guest to let the card go, and wait until libvirt says that it has."""

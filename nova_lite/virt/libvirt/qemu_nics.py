@@ -10,6 +10,7 @@ import libvirt
 
 from nova_lite.virt.driver import Nic
 from nova_lite.virt.libvirt import elements
+from nova_lite.virt.libvirt.hardware import VIRTIO
 
 LET_GO_S = 20.0
 """How long a guest may take to let a card go: Linux needs well under a second."""
@@ -21,10 +22,10 @@ def has(domain: Any, nic: Nic) -> bool:
     return any(mac.get("address") == nic.mac for mac in root.findall("devices/interface/mac"))
 
 
-def attach(domain: Any, nic: Nic) -> None:
-    """Plug the card in, if it is not. :raises libvirt.libvirtError: there is no slot for it."""
+def attach(domain: Any, nic: Nic, model: str) -> None:
+    """Plug the card in, a *model*, if it is not. :raises libvirt.libvirtError: there is no slot for it."""
     if not has(domain, nic):
-        domain.attachDeviceFlags(_xml(nic), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        domain.attachDeviceFlags(_xml(nic, model), libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
 def ask_back(domain: Any, nic: Nic) -> None:
@@ -35,7 +36,8 @@ def ask_back(domain: Any, nic: Nic) -> None:
             domain.detachDeviceFlags(_xml(nic), libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
 
-def _xml(nic: Nic) -> str:
+def _xml(nic: Nic, model: str = VIRTIO) -> str:
+    """Describe the card; to take it out, its MAC is all that libvirt looks at."""
     devices = ET.Element("devices")
-    elements.tap(devices, nic)
+    elements.tap(devices, nic, model)
     return ET.tostring(devices[0], encoding="unicode")

@@ -1,35 +1,44 @@
-"""A VM's domain: an ordinary PC with virtio devices and a serial console."""
+"""A VM's domain: an ordinary PC with a serial console, and virtio devices where its image does not ask for others."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from pathlib import Path
 
 from nova_lite.virt import refusals
 from nova_lite.virt.driver import GuestSpec, LocalImage
 from nova_lite.virt.libvirt import elements, screens
-from nova_lite.virt.libvirt.disks import backing_format
+from nova_lite.virt.libvirt.disks import ISO, backing_format
 from nova_lite.virt.libvirt.elements import add
+from nova_lite.virt.libvirt.hardware import VIRTIO, Hardware, read
 from nova_lite.virt.libvirt.host_profile import TCG, HostProfile, cpu
 from nova_lite.virt.libvirt.instances import Instance
 
-DEFAULT_COMMAND_LINE = "root=/dev/vda console=ttyS0"
+DEFAULT_COMMAND_LINE = "root=/dev/{disk} console=ttyS0"
 
 
 def has_disk(spec: GuestSpec) -> bool:
-    """Say whether the VM has a disk of its own: not if it boots a kernel and nothing gives the disk a size."""
+    """Say whether the VM has a disk of its own: not if it boots a kernel or a CD and nothing gives the disk a size."""
+    if spec.image.disk_format == ISO:
+        return spec.disk_gb > 0
     return spec.image.kernel is None or spec.disk_gb > 0 or spec.image.virtual_size > 0
 
 
 def command_line(spec: GuestSpec) -> str:
-    """Return the kernel's command line: the server's, else the image's ``os_command_line``, else root on vda.
+    """Return the kernel's command line: the server's, else the image's ``os_command_line``, else root on the first disk.
 
     A console on the serial port is always there, because the console log is read from it.
     """
-    line = spec.command_line or spec.properties.get("os_command_line", "") or DEFAULT_COMMAND_LINE
+    line = spec.command_line or spec.properties.get("os_command_line", "") or _default_line(spec)
     if not any(word.startswith("console=ttyS0") for word in line.split()):
         line += " console=ttyS0"
     return line
+
+
+def _default_line(spec: GuestSpec) -> str:
+    # Linux calls a disk at any other bus sda, one at an IDE bus too.
+    return DEFAULT_COMMAND_LINE.format(disk="vda" if read(spec.properties).disk_bus == VIRTIO else "sda")
 
 
 def rescue_spec(spec: GuestSpec, rescue: LocalImage) -> GuestSpec:
@@ -43,10 +52,11 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     :param rescue: an image to boot from instead; its disk is then vda, and the VM's own vdb.
     :raises DriverError: a text in *spec* has a character that XML can't hold, or names a device that there is not.
     """
+    hardware = read(spec.properties)
     booted = spec if rescue is None else rescue_spec(spec, rescue)
     name = "" if rescue is None else rescue.image_id
     root = elements.domain(profile.virt_type, spec, name, refusals.live_maximum(spec))
-    _boot(root, booted, profile)
+    _boot(root, booted, profile, is_rescue=rescue is not None)
     features = add(root, "features")
     add(features, "acpi")
     add(features, "apic")
@@ -55,17 +65,16 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     elements.lifecycle(root)
     devices = add(root, "devices")
     add(devices, "emulator", profile.emulator)
-    if has_disk(booted):
-        disk = instance.disk if rescue is None else instance.rescue_disk
-        elements.overlay_disk(devices, disk, booted.image.path, backing_format(booted.image))
-    if rescue is not None and has_disk(spec):
-        elements.overlay_disk(devices, instance.disk, spec.image.path, backing_format(spec.image), "vdb")
-    if spec.config_drive is not None:
-        elements.config_drive(devices, spec.config_drive)
+    if rescue is None:
+        _disk(devices, instance.disk, spec, hardware, "a")
+    else:
+        _disk(devices, instance.rescue_disk, booted, hardware, "a")
+        _disk(devices, instance.disk, spec, hardware, "b")
+    _drives(devices, booted, hardware)
     # A USB controller costs the guest's firmware and kernel time, and nothing here is plugged into it.
     add(devices, "controller", type="usb", model="none")
     for nic in spec.nics:
-        elements.tap(devices, nic)
+        elements.tap(devices, nic, hardware.nic_model)
     elements.serial_console(devices, instance.console_log, instance.console_socket)
     if refusals.has_agent(spec):
         elements.guest_agent(devices)
@@ -79,11 +88,37 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     return elements.text(root)
 
 
-def _boot(root: ET.Element, spec: GuestSpec, profile: HostProfile) -> None:
+def _disk(devices: ET.Element, path: Path, spec: GuestSpec, hardware: Hardware, letter: str) -> None:
+    """Add the disk that *spec* has, if it has one: on its image, or empty where that is a CD's."""
+    name, bus = hardware.disk(letter), hardware.disk_bus
+    if not has_disk(spec):
+        return
+    if spec.image.disk_format == ISO:
+        elements.plain_disk(devices, path, name, bus)
+    else:
+        elements.overlay_disk(devices, path, spec.image.path, backing_format(spec.image), name, bus)
+
+
+def _drives(devices: ET.Element, spec: GuestSpec, hardware: Hardware) -> None:
+    """Add the CD that *spec* boots from, and the config drive; a guest that knows no virtio disk finds it in a CD drive."""
+    if spec.image.disk_format == ISO:
+        elements.cdrom(devices, spec.image.path, hardware.cdrom("c"), hardware.cdrom_bus)
+    if spec.config_drive is not None and hardware.disk_bus == VIRTIO:
+        elements.config_drive(devices, spec.config_drive)
+    elif spec.config_drive is not None:
+        elements.config_drive(devices, spec.config_drive, hardware.cdrom("d"), hardware.cdrom_bus)
+    if hardware.has_scsi:
+        elements.scsi_controller(devices, hardware.scsi_model)
+
+
+def _boot(root: ET.Element, spec: GuestSpec, profile: HostProfile, *, is_rescue: bool) -> None:
     boot = add(root, "os")
     add(boot, "type", "hvm", arch="x86_64", machine=profile.machine)
     if spec.image.kernel is None:
-        add(boot, "boot", dev="hd")
+        # An installer's CD is booted until the disk can be; one that rescues must not be passed over for the disk.
+        devices = ["hd"] if spec.image.disk_format != ISO else ["cdrom", "hd"] if is_rescue else ["hd", "cdrom"]
+        for device in devices:
+            add(boot, "boot", dev=device)
         return
     add(boot, "kernel", str(spec.image.kernel))
     if spec.image.ramdisk is not None:

@@ -31,6 +31,7 @@ KVM = HostProfile("kvm", "/usr/bin/qemu-system-x86_64")
 PROCESS = ContainerProcess(
     ("/sbin/start", "--flag", "<a & b>"), (("PATH", "/usr/bin:/bin"), ("HOME", "/root")), "/srv", 100, 101
 )
+CD = LocalImage("cd", Path("/cache/install.iso"), "iso", 8 << 30)
 DISK = LocalImage("i", Path("/cache/disk.qcow2"), "qcow2", 1 << 20)
 
 RESCUE = LocalImage("rescue", Path("/cache/rescue.img"), "ami", 8 << 20, Path("/cache/kernel"), Path("/cache/ramdisk"))
@@ -53,6 +54,19 @@ CASES = {
         INSTANCE,
         KVM,
     ),
+    "vm-no-virtio": lambda: vm.to_xml(
+        guest_spec(
+            VM,
+            image=DISK,
+            properties={"hw_disk_bus": "ide", "hw_vif_model": "e1000"},
+            config_drive=Path("/state/c.iso"),
+        ),
+        INSTANCE,
+        KVM,
+    ),
+    "vm-scsi": lambda: vm.to_xml(guest_spec(VM, image=DISK, properties={"hw_disk_bus": "scsi"}), INSTANCE, KVM, RESCUE),
+    "vm-iso": lambda: vm.to_xml(guest_spec(VM, image=CD), INSTANCE, KVM),
+    "vm-rescue-iso": lambda: vm.to_xml(guest_spec(VM, image=DISK), INSTANCE, KVM, CD),
     "vm-rescue": lambda: vm.to_xml(guest_spec(VM, image=DISK), INSTANCE, TCG, RESCUE),
     "unikernel-tcg": lambda: unikernel.to_xml(
         guest_spec(UNIKERNEL, command_line="ip=10.0.0.5/24 name=demo"), INSTANCE, TCG, from_disk=False
@@ -116,6 +130,17 @@ def test_the_serial_console_is_always_on_the_command_line() -> None:
     assert vm.command_line(guest_spec(VM, command_line="quiet")) == "quiet console=ttyS0"
     own = guest_spec(VM, properties={"os_command_line": "console=ttyS0,115200 quiet"})
     assert vm.command_line(own) == "console=ttyS0,115200 quiet"
+
+
+@pytest.mark.parametrize("name", ["hw_disk_bus", "hw_scsi_model", "hw_cdrom_bus", "hw_vif_model"])
+def test_hardware_that_no_vm_has_is_refused_by_name(name: str) -> None:
+    with pytest.raises(DriverError, match=f"{name} is 'xen'.*there are"):
+        vm.to_xml(guest_spec(VM, image=DISK, properties={name: "xen"}), INSTANCE, KVM)
+
+
+def test_a_cd_without_room_for_a_disk_is_all_that_there_is() -> None:
+    document = vm.to_xml(guest_spec(VM, image=CD, disk_gb=0), INSTANCE, TCG)
+    assert [disk.get("device") for disk in ET.fromstring(document).iterfind("devices/disk")] == ["cdrom"]
 
 
 def test_a_kernel_without_a_disk_gets_none() -> None:
