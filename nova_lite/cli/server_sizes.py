@@ -13,6 +13,7 @@ from nova_lite.cli.server_actions import Action
 from nova_lite.cli.server_create import read_user_data
 
 LIVE = "nova_lite:live"
+_TRUE = ("1", "t", "true", "on", "y", "yes")
 _ENDS = ("VERIFY_RESIZE", "ACTIVE", "SHUTOFF")
 _BACK = ("ACTIVE", "SHUTOFF")
 
@@ -60,7 +61,7 @@ class Resize(Command):
 
 def check_live(server: dict[str, Any], flavor: dict[str, Any]) -> None:
     """Check that a resize to *flavor* will be live. :raises CommandError: it won't, and how it would."""
-    if str(flavor.get("extra_specs", {}).get(LIVE, "")).lower() != "true":
+    if str(flavor.get("extra_specs", {}).get(LIVE, "")).strip().lower() not in _TRUE:
         raise CommandError(
             f"Flavor {flavor['name']} does not resize live; an admin can let it: "
             f"`nova-lite flavor set --property {LIVE}=true {flavor['name']}`."

@@ -90,6 +90,7 @@ _TRUTH = Kind("true or false", lambda value: value.strip().lower() in _TRUE + _F
 _TEXT = Kind("any text", _always)
 _COUNT = _integer(1)
 _NUMBER = _integer(0)
+_DIGITS = _shaped("[1-9][0-9]{0,8}", "a whole number of at least 1")
 _CPUS = _shaped(r"\^?\d+(-\d+)?(,\^?\d+(-\d+)?)*,?", "a list of CPUs as 0-3,^2")
 _GROUP = "[a-zA-Z0-9_-]{0,64}"
 _OWN_CPUS = "guests with CPUs of their own"
@@ -101,8 +102,8 @@ _OURS = (
     Spec("nova_lite:live", _TRUTH, works=True),
     Spec("nova_lite:restart", _one_of("never", "on-failure", "always"), works=True),
     Spec("nova_lite:isolation", _one_of("process", "vm"), works=True),
-    Spec("nova_lite:max_vcpus", _COUNT, works=True),
-    Spec("nova_lite:max_memory_mb", _COUNT, works=True),
+    Spec("nova_lite:max_vcpus", _DIGITS, works=True),
+    Spec("nova_lite:max_memory_mb", _DIGITS, works=True),
 )
 
 _CPUS_AND_MEMORY = (
@@ -228,6 +229,11 @@ _FIRMWARE = "hw_firmware_type"
 def find(name: str) -> Spec | None:
     """Return the spec of that name; None: none that is known."""
     return next((spec for spec in SPECS if re.fullmatch(spec.name, name)), None)
+
+
+def is_true(value: object) -> bool:
+    """Tell whether a spec of truth says yes, in any of the words that :func:`check` takes."""
+    return str(value).strip().lower() in _TRUE
 
 
 def check(specs: Mapping[str, str]) -> None:

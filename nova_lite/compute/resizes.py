@@ -46,7 +46,7 @@ def resize(
         except NotFound as error:
             raise Invalid("Unable to locate requested flavor.", error.code) from None
         _check(session, server, flavor)
-        live = str(flavor.extra_specs.get(LIVE, "")).lower() == "true" and server.vm_state == VmState.ACTIVE
+        live = extra_specs.is_true(flavor.extra_specs.get(LIVE)) and server.vm_state == VmState.ACTIVE
         if live and (why := kinds.BY_TRANSITION["resize-live"].refusal(server.kind)):
             raise Invalid(f"Instance {server_id} can't be resized live: {why}", "server.kind_cannot")
         if live and flavor.disk_gb != server.disk_gb:

@@ -103,7 +103,7 @@ def test_deleting_a_resized_server_leaves_nothing(cloud: WholeCloud) -> None:
 
 
 def test_live_resize(cloud: WholeCloud) -> None:
-    specs = {"nova_lite:max_vcpus": "4", "nova_lite:max_memory_mb": "1024", "nova_lite:live": "true"}
+    specs = {"nova_lite:max_vcpus": "4", "nova_lite:max_memory_mb": "1024", "nova_lite:live": "Yes"}
 
     def flavors(session: Any) -> None:
         for name, vcpus, memory in (("l1", 1, 128), ("l2", 2, 512), ("l3", 8, 512)):

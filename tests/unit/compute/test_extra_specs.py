@@ -47,6 +47,8 @@ def test_what_nova_takes_is_taken(name: str, value: str) -> None:
         ("capabilities:no_such", "1", "capabilities:no_such"),
         ("accel:other", "x", "accel:other"),
         ("hw_rng:no_such", "1", "hw_rng:no_such"),
+        ("nova_lite:max_vcpus", "+4", "nova_lite:max_vcpus"),
+        ("nova_lite:max_memory_mb", "1_000", "nova_lite:max_memory_mb"),
         ("nova_lite:no_such", "1", "nova_lite:no_such"),
         ("trait:CUSTOM_GOLD", "maybe", "one of required, forbidden"),
         ("hw:cpu_policy", "mine", "'mine' is not a valid value of extra spec 'hw:cpu_policy'"),
