@@ -166,9 +166,9 @@ def guest_data(server: Server, zone: str, seed: bytes) -> GuestData:
 
 
 def _user_data(text: str) -> bytes:
-    """Decode what the API took as base64, in lines or in one; what is none goes as it is."""
+    """Decode what the API took as base64, which may be in lines; what is none goes as it is."""
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(text)
     except (binascii.Error, ValueError):
         return text.encode()
 

@@ -6,6 +6,8 @@ second) and kept.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import re
 import threading
@@ -16,6 +18,9 @@ from typing import Any
 import fastjsonschema
 
 from nova_lite.errors import Invalid
+
+LARGEST = 0x7FFFFFFF
+"""What an INTEGER column holds."""
 
 _COMPILED: dict[int, tuple[Any, Callable[[Any], Any]]] = {}
 _LOCK = threading.Lock()
@@ -31,7 +36,8 @@ def _is_uuid(text: str) -> bool:
 def _is_ip(version: int) -> Callable[[str], bool]:
     def check(text: str) -> bool:
         try:
-            return ipaddress.ip_address(text).version == version
+            # A zone, as in fe80::1%eth0, means something on one machine only.
+            return "%" not in text and ipaddress.ip_address(text).version == version
         except ValueError:
             return False
 
@@ -47,8 +53,19 @@ def _is_cidr(text: str) -> bool:
 
 
 def _is_base64(text: str) -> bool:
-    compact = re.sub(r"\s", "", text)
-    return len(compact) % 4 == 0 and re.fullmatch(r"[A-Za-z0-9+/]*={0,2}", compact) is not None
+    """Tell whether there is something to decode; characters between, as line ends, are passed over, as upstream does."""
+    try:
+        base64.b64decode(text)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def _is_whole(least: int) -> Callable[[str], bool]:
+    def check(text: str) -> bool:
+        return re.fullmatch("[0-9]{1,10}", text) is not None and least <= int(text) <= LARGEST
+
+    return check
 
 
 def _is_visible_name(text: str) -> bool:
@@ -62,6 +79,9 @@ FORMATS: dict[str, Callable[[str], bool]] = {
     "cidr": _is_cidr,
     "base64": _is_base64,
     "name": _is_visible_name,
+    "name in spaces": lambda text: _is_visible_name(text.strip()),
+    "positive number": _is_whole(1),
+    "number from 0": _is_whole(0),
     "mac": lambda text: re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) is not None,
     "date-time": lambda text: re.match(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?", text) is not None,
 }

@@ -45,6 +45,7 @@ def rebuild(
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
+        lifecycle.check(server, "rebuild")  # before the image is looked at, as in Nova
         quotas.check_metadata(conf, session, server.project_id, len(wanted.changes.get("metadata_") or ()))
         personality.check(conf, session, server.project_id, wanted.changes.get("injected_files") or ())
         operation = lifecycle.begin(session, caller, server, "rebuild", values=_values(session, server, wanted, scope))

@@ -29,6 +29,7 @@ def rescue(
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
+        lifecycle.check(server, "rescue")  # before the image is looked at, as in Nova
         chosen = image_id or default or server.image_id
         if chosen is None:
             raise Invalid("The server has no image that it could be rescued with; name one.", "server.no_image")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql import Select
 
 from nova_lite.compute import lifecycle, server_groups
-from nova_lite.compute.transitions import TRANSITIONS
+from nova_lite.compute.transitions import TRANSITIONS, VmState
 from nova_lite.db.models import (
     FixedIp,
     FloatingIp,
@@ -257,23 +257,52 @@ def change(store: Store, server_id: str, values: dict[str, Any]) -> None:
     store.transact(work)
 
 
-def edit(store: Store, server_id: str, column: str, make: Callable[[Any], Any], *, override_lock: bool = True) -> Any:
+_EDITABLE = (VmState.ACTIVE, VmState.PAUSED, VmState.STOPPED, VmState.SUSPENDED)
+_IDLE = (None, "powering-on")
+"""Where metadata may be changed: a guest that waits for its restart is powering on, and what it says there calls that off."""
+
+
+def edit(
+    store: Store,
+    server_id: str,
+    column: str,
+    make: Callable[[Any], Any],
+    *,
+    verb: str,
+    idle: bool = False,
+    override_lock: bool = True,
+) -> Any:
     """Replace a JSON column (``metadata_``, ``tags``) by what *make* makes of it; return the new value.
 
+    *verb* is what this is called in a refusal; *idle*: only while nothing is done to the server.
+
     :raises NotFound: the server is gone. *make* may raise whatever fits.
-    :raises Conflict: the server is locked, and *override_lock* is false.
+    :raises Conflict: the server's state does not allow it, or it is locked and *override_lock* is false.
     """
 
     def work(session: Session) -> Any:
         attribute = getattr(Server, column)
         query = (
-            select(attribute, Server.locked).where(Server.id == server_id, Server.deleted.is_(False)).with_for_update()
+            select(attribute, Server.locked, Server.vm_state, Server.task_state)
+            .where(Server.id == server_id, Server.deleted.is_(False))
+            .with_for_update()
         )
         row = session.execute(query).first()
         if row is None:
             raise not_found(server_id)
         if row[1] and not override_lock:
             raise locked(server_id)
+        if row[2] not in _EDITABLE:
+            states = ", ".join(_EDITABLE)
+            raise Conflict(
+                f"Cannot '{verb}' instance {server_id} while it is in vm_state {row[2]}; it works in {states}.",
+                "server.wrong_state",
+            )
+        if idle and row[3] not in _IDLE:
+            raise Conflict(
+                f"Cannot '{verb}' instance {server_id} while it is in task_state {row[3]}; try again when that is done.",
+                "server.wrong_state",
+            )
         value = make(row[0])
         session.execute(
             update(Server)

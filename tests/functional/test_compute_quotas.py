@@ -164,6 +164,7 @@ def test_keypairs_and_metadata_have_their_limits(door):
     assert ask(door, "POST", "/os-keypairs", {"keypair": {"name": "b"}}).status_int == 200
     assert boot(door, metadata={"a": "1", "b": "2", "c": "3"}).status_int == 403
     server_id = boot(door, metadata={"a": "1", "b": "2"}).json["server"]["id"]
+    build(door, server_id)
     more = ask(door, "POST", f"/servers/{server_id}/metadata", {"metadata": {"c": "3"}})
     assert more.status_int == 403
     assert more.json["forbidden"]["message"] == "Maximum number of metadata items exceeds 2"

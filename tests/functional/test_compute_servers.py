@@ -290,7 +290,14 @@ def test_delete_twice_is_one_operation(door):
 
 
 def test_metadata_one_by_one_and_all_at_once(door):
-    path = f"/servers/{made(door, metadata={'a': '1'})}/metadata"
+    server_id = made(door, metadata={"a": "1"})
+    path = f"/servers/{server_id}/metadata"
+    for state in ({"vm_state": "error"}, {"vm_state": "building"}, {"task_state": "rebooting"}):
+        build(door, server_id, **state)
+        refused = ask(door, "POST", path, {"metadata": {"b": "2"}})
+        assert refused.status_int == 409 and "Cannot 'update metadata' instance" in refused.text
+        assert ask(door, "DELETE", path + "/a").status_int == 409
+    build(door, server_id)
     assert ask(door, "POST", path, {"metadata": {"b": "2"}}).json == {"metadata": {"a": "1", "b": "2"}}
     assert ask(door, "PUT", f"{path}/c", {"meta": {"c": "3"}}).json == {"meta": {"c": "3"}}
     assert ask(door, "PUT", f"{path}/c", {"meta": {"d": "3"}}).status_int == 400
@@ -308,6 +315,9 @@ def test_metadata_one_by_one_and_all_at_once(door):
 def test_tags_and_filters_by_them(door):
     first, second = made(door, name="first"), made(door, name="second")
     path = f"/servers/{first}/tags"
+    assert ask(door, "PUT", f"{path}/red", version="2.26").status_int == 409  # it is building
+    for server_id in (first, second):
+        build(door, server_id)
     assert ask(door, "PUT", f"{path}/red", version="2.26").status_int == 201
     assert ask(door, "PUT", f"{path}/red", version="2.26").status_int == 204
     assert ask(door, "PUT", path, {"tags": ["red", "Blue"]}, version="2.26").json == {"tags": ["red", "Blue"]}

@@ -230,7 +230,7 @@ def test_an_admin_is_told_where_a_token_leads(cloud: WholeCloud) -> None:
     assert shown["host"] == "127.0.0.1"
     assert shown["port"] > 0
     assert len(shown["internal_access_path"]) == 64
-    assert ask(cloud, "GET", path, token=ADMIN, version="2.30").status_int == 401
+    assert ask(cloud, "GET", path, token=ADMIN, version="2.30").status_int == 400
     assert ask(cloud, "GET", path, token=DEMO, version="2.31").status_int == 403
     assert ask(cloud, "GET", f"{path}x", token=ADMIN, version="2.31").status_int == 404
     assert console_tokens.use(cloud.store, token).server_id == server_id, "to look at it does not use it up"

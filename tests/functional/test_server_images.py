@@ -212,7 +212,9 @@ def test_where_to_unshelve(cloud: WholeCloud) -> None:
     cloud.act(server_id, {"unshelve": {"host": "host1"}}, version="2.90", status=400)
     cloud.act(server_id, {"unshelve": {"host": "host1"}}, status=403)
     cloud.act(server_id, {"unshelve": {"host": "nowhere"}}, token=ADMIN, status=400)
-    cloud.act(server_id, {"unshelve": {}}, status=400)
+    cloud.act(server_id, {"unshelve": {}}, version="2.90", status=400)
+    assert cloud.do(server_id, {"unshelve": {}}).vm_state == "active"
+    cloud.do(server_id, {"shelve": None})
     server = cloud.do(server_id, {"unshelve": {"availability_zone": "nova"}}, version="2.77")
     assert (server.vm_state, server.availability_zone) == ("active", "nova")
     cloud.do(server_id, {"shelve": None})

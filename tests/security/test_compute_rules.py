@@ -104,6 +104,9 @@ def bodies(route: Route, things: dict[str, Any]) -> Any:
     if (of_network := network_things.body(route.path)) is not None:
         return of_network
     return {
+        "/v2.1/os-volumes_boot": {"server": {"name": "x", "flavorRef": "1", "imageRef": IMAGE, "networks": "none"}},
+        "/v2.1/os-volumes_boot/{server_id}": {"server": {"name": "x"}},
+        "/v2.1/os-volumes_boot/{server_id}/action": {"os-stop": None},
         "/v2.1/servers/{server_id}": {"server": {"name": "x"}},
         "/v2.1/servers/{server_id}/action": {"os-stop": None},
         "/v2.1/servers/{server_id}/remote-consoles": {"remote_console": {"protocol": "rdp", "type": "rdp-html5"}},
@@ -240,10 +243,10 @@ def test_secrets_do_not_reach_the_log(door, caplog):
     secret = "c2VjcmV0LXVzZXItZGF0YQ=="
     reply = boot(door, user_data=secret, adminPass="hunter2-secret")
     assert reply.status_int == 202
-    boot(door, user_data=secret + "!", adminPass="hunter2-secret")
+    assert boot(door, user_data=secret[:-3], adminPass="hunter2-secret").status_int == 400
     made = ask(door, "POST", "/os-keypairs", {"keypair": {"name": "made"}}).json["keypair"]
     text = caplog.text
-    assert secret not in text and "hunter2" not in text and made["private_key"][40:80] not in text
+    assert secret[:-3] not in text and "hunter2" not in text and made["private_key"][40:80] not in text
     with door.store.read() as session:
         (server,) = session.scalars(select(Server)).all()
         assert "hunter2" not in repr(vars(server))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nova_lite.api.compute import (
     availability_zones,
     extensions,
@@ -309,7 +311,7 @@ _CLOUD = (
     Route(
         "POST",
         f"{_SERVER}/migrations/{{migration_id}}/action",
-        migrations.show_of_server,
+        migrations.change_of_server,
         P + "servers:migrations:force_complete",
         late=True,
         status=202,
@@ -320,7 +322,7 @@ _CLOUD = (
     Route(
         "DELETE",
         f"{_SERVER}/migrations/{{migration_id}}",
-        migrations.show_of_server,
+        migrations.change_of_server,
         P + "servers:migrations:delete",
         late=True,
         status=202,
@@ -331,10 +333,18 @@ _CLOUD = (
     Route("GET", "/v2.1/extensions/{alias}", extensions.show, P + "extensions", query=ANY),
 )
 
+_VOLUMES_BOOT = tuple(
+    replace(route, path=route.path.replace("/servers", "/os-volumes_boot"))
+    for route in _SERVERS
+    if route.path in ("/v2.1/servers", "/v2.1/servers/detail", _SERVER, f"{_SERVER}/action")
+)
+"""The other path of old that servers have; clients boot from volumes by it."""
+
 ROUTES = (
     Route("GET", "/", versions.index, open=True, query=ANY),
     Route("GET", "/v2.1", versions.show, open=True, query=ANY),
     *_SERVERS,
+    *_VOLUMES_BOOT,
     *_SERVER_METADATA,
     *_SERVER_TAGS,
     *_FLAVORS,

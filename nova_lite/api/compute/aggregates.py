@@ -17,10 +17,11 @@ from nova_lite.errors import Invalid, Unavailable
 
 LOG = logging.getLogger(__name__)
 
-_ZONE: Schema = {"type": ["string", "null"], "minLength": 1, "maxLength": 255, "pattern": "^[^:]*$"}
-_HOST: Schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9-._]*$"}
+_ZONE: Schema = {"anyOf": [{**parameters.NAME, "pattern": "^[^:]*$"}, {"type": "null"}]}
+_HOST = parameters.FQDN
 CREATE = parameters.body("aggregate", {"name": parameters.NAME, ZONE: _ZONE}, ["name"])
-UPDATE = parameters.body("aggregate", {"name": parameters.NAME, ZONE: _ZONE})
+# A change, other than a creation, takes the space before and after the name away.
+UPDATE = parameters.body("aggregate", {"name": {**parameters.NAME, "format": "name in spaces"}, ZONE: _ZONE})
 UPDATE["properties"]["aggregate"]["minProperties"] = 1
 ACTION: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1}
 _METADATA: Schema = {
@@ -98,7 +99,10 @@ def create(call: Call) -> dict[str, Any]:
 
 def update(call: Call) -> dict[str, Any]:
     """Change its name or its zone."""
-    return {"aggregate": _view(call, aggregates.change(call.store, _number(call), call.body["aggregate"]))}
+    wanted = dict(call.body["aggregate"])
+    if "name" in wanted:
+        wanted["name"] = wanted["name"].strip()
+    return {"aggregate": _view(call, aggregates.change(call.store, _number(call), wanted))}
 
 
 def delete(call: Call) -> None:

@@ -10,12 +10,15 @@ import orjson
 
 from nova_lite.api import validation
 from nova_lite.api.compute import paging, parameters
-from nova_lite.api.compute.parameters import TEXTS, by_minor
+from nova_lite.api.compute.parameters import by_minor
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Schema
 from nova_lite.compute import hosts
 from nova_lite.db.models import Host
 from nova_lite.errors import Invalid, NotFound, Unavailable
+
+_NAMES: Schema = {"type": "array", "items": parameters.FQDN}
+_TRUTHS: Schema = {"type": "array", "items": parameters.BOOLEAN}
 
 Servers = dict[str, list[tuple[str, str]]]
 
@@ -23,20 +26,20 @@ Servers = dict[str, list[tuple[str, str]]]
 def _query(minor: int) -> Schema:
     if minor < 33:
         return parameters.ANY_QUERY
-    properties: dict[str, Any] = dict(paging.PAGE)
-    if minor >= 53:
-        properties |= {"hypervisor_hostname_pattern": TEXTS, "with_servers": TEXTS}
-    return parameters.query(properties, is_open=minor < 53)
+    if minor < 53:
+        return parameters.query(paging.PAGE, is_open=True)
+    properties = {**paging.PAGE, "hypervisor_hostname_pattern": _NAMES, "with_servers": _TRUTHS}
+    return parameters.query({name: parameters.once(schema) for name, schema in properties.items()}, is_open=False)
 
 
 def _show_query(minor: int) -> Schema:
     if minor < 53:
         return parameters.ANY_QUERY
-    return parameters.query({"with_servers": TEXTS}, is_open=minor < 75)
+    return parameters.query({"with_servers": parameters.once(_TRUTHS)}, is_open=False)
 
 
 QUERY = by_minor(_query, 1, 33, 53)
-SHOW_QUERY = by_minor(_show_query, 1, 53, 75)
+SHOW_QUERY = by_minor(_show_query, 1, 53)
 
 
 def index(call: Call) -> dict[str, Any]:
@@ -123,7 +126,7 @@ _SUMMED = (
 
 
 def _list(call: Call, *, detailed: bool) -> dict[str, Any]:
-    pattern = call.query.get("hypervisor_hostname_pattern")
+    pattern = call.query.get("hypervisor_hostname_pattern") if call.version.minor >= 53 else None
     if pattern is not None:
         if "limit" in call.query or "marker" in call.query:
             raise Invalid(

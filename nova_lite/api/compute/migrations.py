@@ -11,7 +11,7 @@ from nova_lite.api.routes import Schema
 from nova_lite.compute import migrations
 from nova_lite.compute.migrations import MigrationListing
 from nova_lite.db.models import Migration
-from nova_lite.errors import Invalid, NotFound
+from nova_lite.errors import Conflict, Invalid, NotFound
 
 _EQUAL = {"instance_uuid": "server_id", "status": "status", "migration_type": "migration_type"}
 
@@ -20,11 +20,12 @@ def _query(minor: int) -> Schema:
     names = ("hidden", "host", "instance_uuid", "source_compute", "status", "migration_type")
     properties: dict[str, Any] = dict.fromkeys(names, TEXTS)
     if minor >= 59:
-        properties |= {**paging.PAGE, "changes-since": MOMENTS}
+        properties |= {name: parameters.once(schema) for name, schema in paging.PAGE.items()}
+        properties["changes-since"] = MOMENTS
     if minor >= 66:
         properties["changes-before"] = MOMENTS
     if minor >= 80:
-        properties |= {"user_id": TEXTS, "project_id": TEXTS}
+        properties |= {"user_id": parameters.once(TEXTS), "project_id": parameters.once(TEXTS)}
     return parameters.query(properties, is_open=minor < 59)
 
 
@@ -75,11 +76,21 @@ def of_server(call: Call) -> dict[str, Any]:
 
 
 def show_of_server(call: Call) -> dict[str, Any]:
-    """Show, abort or hurry a live migration of a server. :raises NotFound: always, see :func:`of_server`."""
+    """Show a live migration of a server. :raises NotFound: always, see :func:`of_server`."""
     record = access.server(call)
     identifier = call.params["migration_id"][:64]
     raise NotFound(
         f"In-progress live migration {identifier} is not found for server {record.id}.", "migration.not_found"
+    )
+
+
+def change_of_server(call: Call) -> None:
+    """Hurry or abort a live migration of a server. :raises Conflict: always, as no server is being migrated."""
+    record = access.server(call)
+    verb = "force_complete" if call.request.method == "POST" else "abort live migration"
+    raise Conflict(
+        f"Cannot '{verb}' instance {record.id} while it is in task_state {record.task_state}; it works in migrating.",
+        "migration.none",
     )
 
 

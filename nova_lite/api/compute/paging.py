@@ -20,7 +20,7 @@ def limit_of(call: Call) -> int:
     """Return how many items the page holds at most: what was asked for, within ``[api] max_limit``."""
     most: int = call.services.conf.api.max_limit
     asked = call.query.get("limit")
-    return most if asked is None else min(most, parameters.number("limit", asked))
+    return most if asked is None else min(most, int(asked))
 
 
 def links(call: Call, path: str, identifier: str) -> list[dict[str, str]]:

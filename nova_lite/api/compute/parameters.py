@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from nova_lite.api.routes import Schema
+from nova_lite.api.validation import LARGEST as LARGEST
 from nova_lite.api.version import Version
 from nova_lite.errors import Invalid
 
@@ -18,10 +19,8 @@ UUID: Schema = {"type": "string", "format": "uuid"}
 TRUE = (True, "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes")
 FALSE = (False, "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no")
 BOOLEAN: Schema = {"type": ["boolean", "string"], "enum": [*TRUE, *FALSE]}
-LARGEST = 0x7FFFFFFF
-"""What an INTEGER column holds."""
-POSITIVE: Schema = {"type": ["integer", "string"], "pattern": "^[0-9]{1,10}$", "minimum": 1, "maximum": LARGEST}
-NOT_NEGATIVE: Schema = {"type": ["integer", "string"], "pattern": "^[0-9]{1,10}$", "minimum": 0, "maximum": LARGEST}
+POSITIVE: Schema = {"type": ["integer", "string"], "format": "positive number", "minimum": 1, "maximum": LARGEST}
+NOT_NEGATIVE: Schema = {"type": ["integer", "string"], "format": "number from 0", "minimum": 0, "maximum": LARGEST}
 HOSTNAME: Schema = {
     "type": "string",
     "pattern": "^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$",
@@ -53,12 +52,26 @@ IP_ADDRESS: Schema = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format":
 
 TEXTS: Schema = {"type": "array", "items": {"type": "string", "maxLength": 1024}}
 """A query parameter: all its values."""
-NUMBERS: Schema = {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,10}$"}}
+NUMBERS: Schema = {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,40}$"}}
+"""A query parameter: whole numbers; one that is too large for whatever it counts means all."""
 MOMENTS: Schema = {"type": "array", "items": {"type": "string", "format": "date-time"}}
 ANY_QUERY: Schema = {"type": "object", "additionalProperties": TEXTS}
 NO_QUERY: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
 
+TRUSTED_CERTIFICATES: Schema = {
+    "type": ["array", "null"],
+    "items": {"type": "string", "minLength": 1},
+    "minItems": 1,
+    "maxItems": 50,
+    "uniqueItems": True,
+}
+
 SchemaOf = Callable[[Version], Schema]
+
+
+def once(parameter: Schema) -> Schema:
+    """Make the schema of a query parameter that may be given once only."""
+    return {**parameter, "maxItems": 1}
 
 
 def body(name: str, properties: dict[str, Any], required: Iterable[str] = ()) -> Schema:

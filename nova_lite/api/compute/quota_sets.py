@@ -32,6 +32,11 @@ def _class_names(minor: int) -> tuple[str, ...]:
     return (*_ALWAYS, *(_GROUPS if minor >= 50 else NETWORK), *(FILES if minor < 57 else ()))
 
 
+def _update_class(minor: int) -> Schema:
+    # Until 2.49 the groups' limits were taken, but not shown.
+    return parameters.body("quota_class_set", dict.fromkeys((*_class_names(minor), *_GROUPS), _LIMIT))
+
+
 def _update(minor: int) -> Schema:
     properties: dict[str, Any] = dict.fromkeys(_names(minor), _LIMIT)
     properties |= {"force": parameters.BOOLEAN, "tenant_id": {"type": "string", "maxLength": 64}}
@@ -43,13 +48,6 @@ def _query(minor: int) -> Schema:
 
 
 UPDATE = by_minor(_update, 1, 36, 57)
-
-
-def _update_class(minor: int) -> Schema:
-    # Limits of groups could always be set; they are shown since 2.50.
-    return parameters.body("quota_class_set", dict.fromkeys((*_class_names(minor), *_GROUPS), _LIMIT))
-
-
 UPDATE_CLASS = by_minor(_update_class, 1, 50, 57)
 QUERY = by_minor(_query, 1, 75)
 

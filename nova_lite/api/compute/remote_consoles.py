@@ -12,7 +12,7 @@ from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute import console_tokens
 from nova_lite.compute.servers import ServerRecord
-from nova_lite.errors import Conflict, Invalid, Unauthenticated
+from nova_lite.errors import Conflict, Invalid
 
 _TYPES = {
     "vnc": ("novnc", "xvpvnc"),
@@ -90,14 +90,14 @@ ACTIONS = (
 def show_token(call: Call) -> dict[str, Any]:
     """Tell an admin's own proxy where a token leads; the token stays good for its one use.
 
-    ``internal_access_path`` is a fresh secret of the host's relay, which is shown there as Nova's proxies show theirs. Until 2.30
-    only RDP consoles were told of.
+    ``internal_access_path`` is a fresh secret of the host's relay, which is shown there as Nova's proxies show theirs.
 
-    :raises NotFound: the token is good for nothing. :raises Unauthenticated: its console's type is not for this microversion.
+    :raises NotFound: the token is good for nothing.
+    :raises Invalid: it is asked for at 2.30 or before, where only RDP consoles were told of, which no host has any more.
     """
+    if call.version.minor < 31:
+        raise Invalid("Only tokens of RDP consoles can be shown at this microversion; ask at 2.31.", "console.not_rdp")
     ticket = console_tokens.look_at(call.store, call.params["token"])
-    if call.version.minor < 31 and ticket.console_type != "rdp-html5":
-        raise Unauthenticated("The requested console type details are not accessible", "console.not_accessible")
     told = call.services.offload(
         functools.partial(
             call.services.agents.call,

@@ -259,47 +259,10 @@ PROXIES = (
     _until(35, "GET", "/v2.1/os-tenant-networks/{network_id}", network_proxy.tenant_show),
 )
 
-_GONE = (
-    ("os-agents", "GET POST", None),
-    ("os-agents/{id}", "PUT DELETE", None),
-    ("os-cells", "GET POST", None),
-    ("os-cells/capacities", "GET", None),
-    ("os-cells/detail", "GET", None),
-    ("os-cells/info", "GET", None),
-    ("os-cells/sync_instances", "POST", None),
-    ("os-cells/{id}", "GET PUT DELETE", None),
-    ("os-cells/{id}/capacities", "GET", None),
-    ("os-certificates", "POST", None),
-    ("os-certificates/{id}", "GET", None),
-    ("os-cloudpipe", "GET POST", None),
-    ("os-cloudpipe/{id}", "PUT", None),
-    ("os-fixed-ips/{address}", "GET", 35),
-    ("os-fixed-ips/{address}/action", "POST", 35),
-    ("os-floating-ip-dns", "GET", None),
-    ("os-floating-ip-dns/{domain_id}", "PUT DELETE", None),
-    ("os-floating-ip-dns/{domain_id}/entries/{id}", "GET PUT DELETE", None),
-    ("os-floating-ips-bulk", "GET POST", None),
-    ("os-floating-ips-bulk/{id}", "GET PUT", None),
-    ("os-fping", "GET", 35),
-    ("os-fping/{id}", "GET", 35),
-    ("os-networks", "POST", None),
-    ("os-networks/add", "POST", None),
-    ("os-networks/{network_id}", "DELETE", None),
-    ("os-networks/{network_id}/action", "POST", None),
-    ("os-security-group-default-rules", "GET POST", None),
-    ("os-security-group-default-rules/{id}", "GET DELETE", None),
-    ("os-tenant-networks", "POST", None),
-    ("os-tenant-networks/{network_id}", "DELETE", None),
-    ("servers/{server_id}/consoles", "GET POST", None),
-    ("servers/{server_id}/consoles/{id}", "GET DELETE", None),
-    ("servers/{server_id}/os-virtual-interfaces", "GET", None),
-)
-"""What upstream took away too: 410 for whoever has a token, up to the microversion that forgot it. Source: nova's route table."""
-
 GONE = tuple(
-    Route(method, f"/v2.1/{path}", gone.refuse, P + "gone", query=ANY, until=None if until is None else _v(until))
-    for path, methods, until in _GONE
-    for method in methods.split()
+    Route(method, f"/v2.1/{path}", gone.refuse, P + "gone", query=ANY)
+    for path, methods in gone.PATHS.items()
+    for method in methods
 )
 
 _HYPERVISOR = "/v2.1/os-hypervisors/{hypervisor_id}"

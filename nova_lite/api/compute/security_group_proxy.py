@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nova_lite.api import validation
 from nova_lite.api.compute import access
 from nova_lite.api.compute.network_refusals import as_compute
 from nova_lite.api.compute.parameters import UUID, body
@@ -18,10 +19,8 @@ from nova_lite.network.security_group_rules import NewRule
 from nova_lite.network.security_groups import NewGroup, Shown
 from nova_lite.network.security_rule_forms import canonical
 
-_TEXT: Schema = {"type": ["string", "null"], "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}
-_NAMED = {"name": {**_TEXT, "type": "string"}, "description": _TEXT}
-CREATE = body("security_group", _NAMED, ("name",))
-UPDATE = body("security_group", _NAMED, ("name",))
+_TEXT: Schema = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+CREATE = UPDATE = body("security_group", {"name": _TEXT, "description": _TEXT}, ["name", "description"])
 _PORT: Schema = {"type": ["integer", "string", "null"], "maxLength": 16}
 CREATE_RULE = body(
     "security_group_rule",
@@ -33,7 +32,7 @@ CREATE_RULE = body(
         "cidr": {"type": ["string", "null"], "maxLength": 64},
         "group_id": {"anyOf": [UUID, {"type": "null"}]},
     },
-    ("parent_group_id",),
+    ["parent_group_id"],
 )
 _WHOLE_RANGE = ("tcp", "udp")
 
@@ -76,7 +75,7 @@ def create(call: Call) -> dict[str, Any]:
 def update(call: Call) -> dict[str, Any]:
     """Change a group's name and description."""
     found = _own(call)
-    wanted = {name: value or "" for name, value in call.body["security_group"].items()}
+    wanted = {name: call.body["security_group"][name] for name in ("name", "description")}
     with as_compute():
         call.wake_hosts(security_groups.change(call.store, found.group.id, wanted))
     return show(call)
@@ -138,7 +137,10 @@ def of_server(call: Call) -> dict[str, Any]:
 
 
 def _found(call: Call) -> Shown:
-    return security_groups.get(call.store, call.params["group_id"][:64], access.scope(call))
+    identifier = call.params["group_id"]
+    if not validation.FORMATS["uuid"](identifier):
+        raise Invalid("Security group id should be uuid", "request.security_group_id")
+    return security_groups.get(call.store, identifier, access.scope(call))
 
 
 def _own(call: Call) -> Shown:

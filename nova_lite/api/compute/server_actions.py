@@ -8,6 +8,7 @@ from typing import Any
 from nova_lite.api import validation
 from nova_lite.api.compute import (
     access,
+    parameters,
     policies,
     remote_consoles,
     server_admin_actions,
@@ -20,23 +21,25 @@ from nova_lite.api.compute.unoffered import refuse_action
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute.servers import ServerRecord
-from nova_lite.errors import Conflict, NotFound
+from nova_lite.errors import Conflict, Gone, NotFound
 
 BODY: Schema = {"type": "object", "minProperties": 1, "maxProperties": 1}
 """Which of the actions it is, and so its schema, is found out afterwards."""
+
+_GONE = ("resetNetwork",)
 
 
 def run(call: Call) -> Reply:
     """Do the action that the body names."""
     name = next(iter(call.body))
     action = ACTIONS.get(name)
-    if action is None or not action.since <= call.version.minor <= action.until:
-        access.server(call, policies.SERVERS + "show")  # a server that is not there is that first, as in Nova
-        if action is not None:
-            raise NotFound(
-                f"API version {call.version} is not supported on this method.", "request.no_route_in_version"
-            )
+    # Which action it is comes before the server that it is for, as in Nova.
+    if name in _GONE:
+        raise Gone(f"The action {name} was for a hypervisor that upstream has no more.", "request.gone")
+    if action is None:
         raise refuse_action(name)
+    if not action.since <= call.version.minor <= action.until:
+        raise NotFound(f"API version {call.version} is not supported on this method.", "request.no_route_in_version")
     validation.validate(action.schema(call.version), call.body)
     record = access.server(call, action.rule)
     refuse_kind(record, name)
@@ -50,13 +53,13 @@ def _reboot(call: Call, record: ServerRecord, argument: Any) -> Reply:
 def _console_output(call: Call, record: ServerRecord, argument: Any) -> Reply:
     if record.host is None:
         raise Conflict(f"Instance {record.id} is not ready", "server.not_ready")
-    length = (argument or {}).get("length")
+    length = argument.get("length")
     ask = functools.partial(
         call.services.agents.call,
         record.host,
         "console_output",
         server_id=record.id,
-        length=None if length is None or int(length) < 0 else int(length),
+        length=None if length is None or int(length) < 0 else min(int(length), parameters.LARGEST),
     )
     text = call.services.offload(ask)
     return Reply({"output": _printable(text)}, 200, {"X-Content-Type-Options": "nosniff"})
@@ -94,9 +97,9 @@ ACTIONS: dict[str, Action] = {
             policies.PREFIX + "os-console-output",
             _console_output,
             {
-                "type": ["object", "null"],
+                "type": "object",
                 "properties": {
-                    "length": {"type": ["integer", "string", "null"], "minimum": -1, "pattern": "^-?[0-9]{1,9}$"},
+                    "length": {"type": ["integer", "string", "null"], "minimum": -1, "pattern": "^(-1|[0-9]{1,40})$"},
                 },
                 "additionalProperties": False,
             },

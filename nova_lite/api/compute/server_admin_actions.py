@@ -13,7 +13,6 @@ from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute import admin_passwords, server_locks, server_states, servers
 from nova_lite.compute.servers import ServerRecord
 from nova_lite.compute.transitions import VmState
-from nova_lite.errors import Gone
 from nova_lite.network import touch
 
 _P = policies.PREFIX
@@ -55,10 +54,6 @@ def _inject_network_info(call: Call, record: ServerRecord, _argument: Any) -> Re
     return ACCEPTED
 
 
-def _reset_network(_call: Call, _record: ServerRecord, _argument: Any) -> Reply:
-    raise Gone("The action resetNetwork was for a hypervisor that upstream has no more.", "request.gone")
-
-
 def _force_delete(call: Call, record: ServerRecord, _argument: Any) -> Reply:
     host = server_states.delete(
         call.store, call.caller, record.id, override_lock=call.principal.is_admin, reclaim_s=0, force=True
@@ -93,7 +88,6 @@ ACTIONS = (
         closed({"state": {"type": "string", "enum": ["active", "error"]}}, "state"),
     ),
     Action("injectNetworkInfo", _P + "os-admin-actions:inject_network_info", _inject_network_info, {}),
-    Action("resetNetwork", _P + "os-admin-actions:inject_network_info", _reset_network, {}),
     Action("forceDelete", _P + "os-deferred-delete:force", _force_delete, {}),
     plain("restore", "os-deferred-delete:restore", "restore"),
     plain(
@@ -103,6 +97,6 @@ ACTIONS = (
         "changePassword",
         _P + "os-admin-password",
         _change_password,
-        closed({"adminPass": {"type": "string", "maxLength": 255}}, "adminPass"),
+        closed({"adminPass": {"type": "string"}}, "adminPass"),
     ),
 )

@@ -140,7 +140,7 @@ def _query(minor: int) -> Schema:
         sort.remove("locked")
     if minor < 75:
         sort += [*_OLD_SORT_KEYS, *(["locked"] if minor < 73 else [])]
-    properties: dict[str, Any] = dict.fromkeys(_FILTERS, TEXTS)
+    properties: dict[str, Any] = dict.fromkeys([*_FILTERS, *_JOINED], TEXTS)
     properties |= {"changes-since": MOMENTS, "sort_key": {"type": "array", "items": {"type": "string", "enum": sort}}}
     properties |= paging.PAGE
     if minor >= 26:
@@ -149,7 +149,7 @@ def _query(minor: int) -> Schema:
         properties["changes-before"] = MOMENTS
     if minor >= 73:
         properties["locked"] = TEXTS
-    return parameters.query(properties, is_open=minor < 75)
+    return {**parameters.query(properties, is_open=minor < 75), "patternProperties": {"^_": TEXTS}}
 
 
 QUERY = by_minor(_query, 1, 26, 66, 73, 75)
@@ -194,7 +194,7 @@ def _allowed(call: Call) -> dict[str, list[str]]:
     """Leave out what this caller may not filter by; upstream ignores it too."""
     asked = {name: call.request.GET.getall(name) for name in call.request.GET}
     for name in asked:
-        if name in _JOINED or name.startswith("_"):
+        if call.principal.is_admin and (name in _JOINED or name.startswith("_")):
             raise Invalid(f"Invalid filter field: {name}.", "request.query")
     known = {*_FILTERS, "changes-since", *_TAGS, "changes-before", "locked"} - {"sort_dir"}
     if not call.principal.is_admin:

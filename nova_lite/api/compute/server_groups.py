@@ -18,7 +18,7 @@ _ALL = [*_HARD, "soft-anti-affinity", "soft-affinity"]
 
 def _create(minor: int) -> Schema:
     if minor >= 64:
-        most = {"type": ["integer", "string"], "pattern": "^[0-9]{1,9}$", "minimum": 1}
+        most = parameters.POSITIVE
         rules: Schema = {"type": "object", "properties": {MOST_PER_HOST: most}, "additionalProperties": False}
         properties: dict[str, Any] = {
             "name": parameters.NAME,
@@ -62,10 +62,12 @@ def _one(call: Call) -> Group:
 
 def index(call: Call) -> dict[str, Any]:
     """List the project's groups; an admin may list everybody's."""
-    project_id = access.scope(call) if "all_projects" in call.query else call.principal.project_id or ""
-    if "all_projects" in call.query:
+    # Whoever is no admin may say so without effect, as upstream.
+    everybody = "all_projects" in call.query and call.principal.is_admin
+    project_id = access.scope(call) if everybody else call.principal.project_id or ""
+    if everybody:
         call.authorize(rule=policies.PREFIX + "os-server-groups:index:all_projects")
-    offset = parameters.number("offset", call.query.get("offset", "0"))
+    offset = min(int(call.query.get("offset", "0")), parameters.LARGEST)
     found = server_groups.find(
         call.store, project_id, limit=paging.limit_of(call), offset=offset, marker=call.query.get("marker")
     )

@@ -21,8 +21,9 @@ _PASSWORD = string.ascii_letters + string.digits
 
 def _made(call: Call, image_id: str, host: str | None) -> Reply:
     wake(call, host)
-    headers = {"Location": call.link(f"/image/v2/images/{image_id}")}
-    return Reply({"image_id": image_id} if call.version.minor >= 45 else None, 202, headers)
+    if call.version.minor >= 45:
+        return Reply({"image_id": image_id}, 202)
+    return Reply(None, 202, {"Location": call.link(f"/image/v2/images/{image_id}")})
 
 
 def _metadata(call: Call, argument: Any) -> dict[str, str]:
@@ -80,9 +81,11 @@ def _shelve(call: Call, record: ServerRecord, _argument: Any) -> Reply:
 def _unshelve_schema(minor: int) -> Schema:
     if minor < 77:
         return {}
-    zone: Schema = NAME if minor < 91 else {"anyOf": [NAME, {"type": "null"}]}
-    properties = {"availability_zone": zone} | ({"host": parameters.FQDN} if minor >= 91 else {})
-    return {"type": ["object", "null"], "properties": properties, "minProperties": 1, "additionalProperties": False}
+    if minor < 91:
+        argument = {"properties": {"availability_zone": {"type": "string"}}, "required": ["availability_zone"]}
+    else:
+        argument = {"properties": {"availability_zone": {"type": ["string", "null"]}, "host": {"type": "string"}}}
+    return {"type": ["object", "null"], **argument, "additionalProperties": False}
 
 
 def _unshelve(call: Call, record: ServerRecord, argument: Any) -> Reply:
@@ -147,7 +150,7 @@ ACTIONS = (
         {
             "type": ["object", "null"],
             "properties": {
-                "adminPass": {"type": "string", "maxLength": 255},
+                "adminPass": {"type": "string"},
                 "rescue_image_ref": {"type": "string", "format": "uuid"},
             },
             "additionalProperties": False,

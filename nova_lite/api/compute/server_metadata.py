@@ -65,13 +65,13 @@ def delete(call: Call) -> None:
             raise _not_found()
         return {name: value for name, value in items.items() if name != key}
 
-    _edit(call, record, without)
+    _edit(call, record, without, "delete metadata")
 
 
-def _edit(call: Call, record: ServerRecord, make: Callable[[Items], Items]) -> Items:
+def _edit(call: Call, record: ServerRecord, make: Callable[[Items], Items], verb: str = "update metadata") -> Items:
     """Change the items, which a lock keeps from everybody but admins."""
     override = call.principal.is_admin
-    edited: Items = servers.edit(call.store, record.id, "metadata_", make, override_lock=override)
+    edited: Items = servers.edit(call.store, record.id, "metadata_", make, verb=verb, idle=True, override_lock=override)
     return edited
 
 

@@ -15,7 +15,7 @@ _DEVICE: dict[str, Any] = {
     "virtual_name": {"type": "string", "maxLength": 255},
     "volume_id": UUID,
     "snapshot_id": UUID,
-    "volume_size": {"type": ["integer", "string"], "pattern": "^[0-9]+$", "minimum": 1},
+    "volume_size": parameters.POSITIVE,
     "device_name": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._/-]*$"},
     "delete_on_termination": BOOLEAN,
     "no_device": {},
@@ -27,9 +27,9 @@ _DEVICE_V2: dict[str, Any] = {
     "uuid": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[a-zA-Z0-9._-]*$"},
     "image_id": UUID,
     "destination_type": {"type": "string", "enum": ["local", "volume"]},
-    "guest_format": {"type": ["string", "null"], "maxLength": 255},
-    "device_type": {"type": ["string", "null"], "maxLength": 255},
-    "disk_bus": {"type": ["string", "null"], "maxLength": 255},
+    "guest_format": {"type": "string", "maxLength": 255},
+    "device_type": {"type": "string", "maxLength": 255},
+    "disk_bus": {"type": "string", "maxLength": 255},
     "boot_index": {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$"},
 }
 _SERVERS_HINT: Schema = {
@@ -38,7 +38,15 @@ _SERVERS_HINT: Schema = {
 _HINTS: Schema = {
     "type": "object",
     # Others may be there, for schedulers other than ours.
-    "patternProperties": {"^(same|different)_host$": _SERVERS_HINT, "^group$": {"type": "string"}},
+    "patternProperties": {
+        "^group$": UUID,
+        "^(same|different)_host$": _SERVERS_HINT,
+        "^query$": {"type": ["string", "object"]},
+        "^target_cell$": NAME,
+        "^different_cell$": {"type": ["string", "array"], "items": {"type": "string"}},
+        "^build_near_host_ip$": IP_ADDRESS,
+        "^cidr$": {"type": "string", "pattern": "^/[0-9a-f.:]+$"},
+    },
     "maxProperties": 64,
 }
 _FILE: Schema = {
@@ -77,7 +85,7 @@ def _create(minor: int) -> Schema:
         "name": NAME,
         "imageRef": {"type": "string", "anyOf": [{"format": "uuid"}, {"maxLength": 0}]},
         "flavorRef": {"type": ["string", "integer"], "minLength": 1, "maxLength": 512},
-        "adminPass": {"type": "string", "maxLength": 255},
+        "adminPass": {"type": "string"},
         "metadata": METADATA,
         "networks": _networks(minor),
         "OS-DCF:diskConfig": _DISK_CONFIG,
@@ -101,8 +109,7 @@ def _create(minor: int) -> Schema:
     if minor >= 52:
         properties["tags"] = {"type": "array", "items": TAG, "maxItems": 50}
     if minor >= 63:
-        certificate = {"type": "string", "minLength": 1, "maxLength": 255}
-        properties["trusted_image_certificates"] = {"type": ["array", "null"], "items": certificate, "maxItems": 50}
+        properties["trusted_image_certificates"] = parameters.TRUSTED_CERTIFICATES
     if minor >= 74:
         properties |= {"host": FQDN, "hypervisor_hostname": FQDN}
     if minor >= 90:

@@ -49,7 +49,7 @@ def _rebuild_schema(minor: int) -> Schema:
     properties: dict[str, Any] = {
         "name": parameters.NAME,
         "imageRef": {"type": "string", "format": "uuid"},
-        "adminPass": {"type": "string", "maxLength": 255},
+        "adminPass": {"type": "string"},
         "metadata": parameters.METADATA,
         "preserve_ephemeral": parameters.BOOLEAN,
         "OS-DCF:diskConfig": _DISK_CONFIG,
@@ -68,8 +68,7 @@ def _rebuild_schema(minor: int) -> Schema:
             "anyOf": [{"type": "string", "format": "base64", "maxLength": 65_535}, {"type": "null"}]
         }
     if minor >= 63:
-        certificate = {"type": "string", "minLength": 1, "maxLength": 255}
-        properties["trusted_image_certificates"] = {"type": ["array", "null"], "items": certificate, "maxItems": 50}
+        properties["trusted_image_certificates"] = parameters.TRUSTED_CERTIFICATES
     if minor >= 90:
         properties["hostname"] = parameters.FQDN if minor >= 94 else parameters.HOSTNAME
     return closed(properties, "imageRef")

@@ -46,7 +46,7 @@ def add(call: Call) -> Reply:
             raise Invalid(f"The number of tags exceeded the per-server limit {MOST_TAGS}", "server.tag_limit")
         return [*tags, tag] if new else tags
 
-    servers.edit(call.store, record.id, "tags", with_it)
+    servers.edit(call.store, record.id, "tags", with_it, verb="update tag")
     if not new:
         return Reply(status=204)
     location = f"{call.services.endpoint}{paging.ROOT}/servers/{record.id}/tags/{quote(tag, safe='')}"
@@ -57,7 +57,7 @@ def replace(call: Call) -> dict[str, Any]:
     """Put other tags in the place of all."""
     record = access.server(call)
     wanted = list(dict.fromkeys(call.body["tags"]))
-    return {"tags": servers.edit(call.store, record.id, "tags", lambda _tags: wanted)}
+    return {"tags": servers.edit(call.store, record.id, "tags", lambda _tags: wanted, verb="update tags")}
 
 
 def delete(call: Call) -> None:
@@ -70,13 +70,13 @@ def delete(call: Call) -> None:
             raise _not_found(record.id, tag)
         return [each for each in tags if each != tag]
 
-    servers.edit(call.store, record.id, "tags", without)
+    servers.edit(call.store, record.id, "tags", without, verb="delete tag")
 
 
 def delete_all(call: Call) -> None:
     """Remove all tags."""
     record = access.server(call)
-    servers.edit(call.store, record.id, "tags", lambda _tags: [])
+    servers.edit(call.store, record.id, "tags", lambda _tags: [], verb="delete tags")
 
 
 def _checked(tag: str) -> str:

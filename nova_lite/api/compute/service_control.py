@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nova_lite.api import validation
 from nova_lite.api.compute import parameters
 from nova_lite.api.compute.parameters import by_minor, truth
 from nova_lite.api.compute.services import view
@@ -24,7 +25,7 @@ def _update(minor: int) -> Schema:
             "forced_down": parameters.BOOLEAN,
         }
         return {"type": "object", "properties": properties, "additionalProperties": False}
-    properties = {"host": _NAME, "binary": _NAME, "disabled_reason": _REASON}
+    properties = {"host": parameters.FQDN, "binary": _NAME, "disabled_reason": _REASON}
     if minor >= 11:
         properties["forced_down"] = parameters.BOOLEAN
     return {
@@ -52,9 +53,7 @@ def _by_id(call: Call) -> dict[str, Any]:
     status, reason = wanted.get("status"), wanted.get("disabled_reason")
     if reason is not None and status != "disabled":
         raise Invalid("Specifying 'disabled_reason' requires that status is 'disabled'.", "service.reason")
-    identifier = call.params["id"]
-    if identifier.isdecimal():
-        raise Invalid(f"Invalid uuid {identifier}", "service.bad_id")
+    identifier = _uuid(call)
     name = host_control.name_of(call.store, identifier)
     values: dict[str, Any] = {}
     if status is not None:
@@ -64,6 +63,13 @@ def _by_id(call: Call) -> dict[str, Any]:
     host_control.change(call.store, name, values)
     found = hosts.services(call.store, call.services.conf.compute.down_after)
     return {"service": next(view(row, call.version.minor) for row in found if row.uuid == identifier)}
+
+
+def _uuid(call: Call) -> str:
+    identifier = call.params["id"]
+    if not validation.FORMATS["uuid"](identifier):
+        raise Invalid(f"Invalid uuid {identifier[:64]}", "service.bad_id")
+    return identifier
 
 
 def _by_name(call: Call) -> dict[str, Any]:
@@ -99,8 +105,7 @@ def _by_name(call: Call) -> dict[str, Any]:
 
 def delete(call: Call) -> None:
     """Forget a compute service that has no servers."""
-    identifier = call.params["id"]
-    by_number = identifier.isdecimal()
-    if by_number == (call.version.minor >= 53):
+    identifier = call.params["id"] if call.version.minor < 53 else _uuid(call)
+    if call.version.minor < 53 and not identifier.isdecimal():
         raise Invalid(f"Invalid id {identifier[:64]}", "service.bad_id")
     host_control.remove(call.store, host_control.name_of(call.store, identifier))

@@ -12,7 +12,7 @@ from nova_lite.compute.kinds import CONTAINER, KINDS, ROWS, UNIKERNEL, VM
 from nova_lite.compute.transitions import TRANSITIONS
 from nova_lite.virt import abilities
 
-GONE = {"os-getRDPConsole", "resetNetwork"}
+GONE = {"os-getRDPConsole"}
 """What no kind has, here or upstream."""
 
 
