@@ -34,7 +34,7 @@ def _one(file: JsonDict) -> JsonDict:
     if not path or not path.isprintable():
         raise Invalid("Bad personality format: 'path' must be the path of a file", "server.personality")
     try:
-        content = base64.b64decode("".join(file["contents"].split()), validate=True)
+        content = base64.b64decode(file["contents"])
     except (binascii.Error, ValueError):
         raise Invalid(f"Personality content for {path} cannot be decoded", "server.personality") from None
     return {"path": path, "contents": base64.b64encode(content).decode()}

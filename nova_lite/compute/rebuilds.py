@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, images, keypairs, lifecycle, personality, quotas, servers
+from nova_lite.compute import action_rules, claims, images, keypairs, lifecycle, personality, quotas, servers
 from nova_lite.db.models import Flavor, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
@@ -45,7 +45,7 @@ def rebuild(
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
-        lifecycle.check(server, "rebuild")  # before the image is looked at, as in Nova
+        action_rules.check(server, "rebuild")  # before the image is looked at, as in Nova
         quotas.check_metadata(conf, session, server.project_id, len(wanted.changes.get("metadata_") or ()))
         personality.check(conf, session, server.project_id, wanted.changes.get("injected_files") or ())
         operation = lifecycle.begin(session, caller, server, "rebuild", values=_values(session, server, wanted, scope))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import images, lifecycle, servers
+from nova_lite.compute import action_rules, images, lifecycle, servers
 from nova_lite.db.models import Flavor
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
@@ -29,7 +29,7 @@ def rescue(
 
     def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=override_lock)
-        lifecycle.check(server, "rescue")  # before the image is looked at, as in Nova
+        action_rules.check(server, "rescue")  # before the image is looked at, as in Nova
         chosen = image_id or default or server.image_id
         if chosen is None:
             raise Invalid("The server has no image that it could be rescued with; name one.", "server.no_image")

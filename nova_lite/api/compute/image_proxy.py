@@ -6,6 +6,7 @@ from typing import Any
 
 from nova_lite.api.compute import paging, parameters
 from nova_lite.api.context import Call
+from nova_lite.api.routes import Schema
 from nova_lite.compute import quotas
 from nova_lite.db.models import Image
 from nova_lite.errors import Forbidden, Invalid, NotFound, OverLimit
@@ -104,6 +105,10 @@ def _find(call: Call) -> list[Image]:
         return []
     with call.store.read() as session:
         return images.find(session, _viewer(call), listing)
+
+
+_COUNT: Schema = {"type": "array", "items": {"type": "string", "pattern": "^0*[1-9][0-9]{0,39}$"}}
+QUERY = parameters.query({"limit": _COUNT, "page_size": _COUNT, "offset": _COUNT}, is_open=True)
 
 
 def index(call: Call) -> dict[str, Any]:

@@ -231,15 +231,21 @@ _IMAGE_META = f"{_IMAGE}/metadata"
 
 
 def _until(
-    minor: int, method: str, path: str, handler: Handler, status: int = 200, body: Schema | None = None
+    minor: int,
+    method: str,
+    path: str,
+    handler: Handler,
+    status: int = 200,
+    body: Schema | None = None,
+    query: Schema = ANY,
 ) -> Route:
     """Make the route of a proxy; whom it asks for decides what the caller may see, so the rule is one for all."""
-    return Route(method, path, handler, P + "proxy", status=status, body=body, query=ANY, until=_v(minor))
+    return Route(method, path, handler, P + "proxy", status=status, body=body, query=query, until=_v(minor))
 
 
 PROXIES = (
-    _until(35, "GET", "/v2.1/images", image_proxy.index),
-    _until(35, "GET", "/v2.1/images/detail", image_proxy.detail),
+    _until(35, "GET", "/v2.1/images", image_proxy.index, query=image_proxy.QUERY),
+    _until(35, "GET", "/v2.1/images/detail", image_proxy.detail, query=image_proxy.QUERY),
     _until(35, "GET", _IMAGE, image_proxy.show),
     Route("DELETE", _IMAGE, image_proxy.delete, P + "proxy:change", status=204, query=ANY, until=_v(35)),
     _until(38, "GET", _IMAGE_META, image_proxy.metadata),

@@ -64,6 +64,11 @@ _JOINED = [
     "security_groups",
     "pci_devices",
 ]
+_WORDS: Schema = {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 1024}}
+_MAY_BE_EMPTY = {
+    *("user_id", "project_id", "tenant_id", "launch_index", "image_ref", "image", "vm_state", "task_state", "host"),
+    *("uuid", "sort_dir", "all_tenants", "soft_deleted", "deleted", "status", *_JOINED),
+}
 _TAGS = ("tags", "tags-any", "not-tags", "not-tags-any")
 _OLD_SORT_KEYS = [
     "architecture",
@@ -140,11 +145,13 @@ def _query(minor: int) -> Schema:
         sort.remove("locked")
     if minor < 75:
         sort += [*_OLD_SORT_KEYS, *(["locked"] if minor < 73 else [])]
-    properties: dict[str, Any] = dict.fromkeys([*_FILTERS, *_JOINED], TEXTS)
+    properties: dict[str, Any] = {
+        name: TEXTS if name in _MAY_BE_EMPTY else _WORDS for name in (*_FILTERS, *_JOINED, "sort_dir")
+    }
     properties |= {"changes-since": MOMENTS, "sort_key": {"type": "array", "items": {"type": "string", "enum": sort}}}
     properties |= paging.PAGE
     if minor >= 26:
-        properties |= dict.fromkeys(_TAGS, TEXTS)
+        properties |= dict.fromkeys(_TAGS, _WORDS)
     if minor >= 66:
         properties["changes-before"] = MOMENTS
     if minor >= 73:
@@ -165,7 +172,8 @@ def listing(call: Call) -> Listing:
     equal: dict[str, list[Any]] = {}
     matching: dict[str, str] = {}
     for name, values in asked.items():
-        _add_filter(_ALIASES.get(name, name), values, equal, matching)
+        # Of several values the last counts, as upstream.
+        _add_filter(_ALIASES.get(name, name), values[-1], equal, matching)
     scope = _project(call, asked, equal)
     since = _moment(asked, "changes-since")
     before = _moment(asked, "changes-before", parameters.until)
@@ -196,30 +204,27 @@ def _allowed(call: Call) -> dict[str, list[str]]:
     for name in asked:
         if call.principal.is_admin and (name in _JOINED or name.startswith("_")):
             raise Invalid(f"Invalid filter field: {name}.", "request.query")
-    known = {*_FILTERS, "changes-since", *_TAGS, "changes-before", "locked"} - {"sort_dir"}
-    if not call.principal.is_admin:
-        minor = call.version.minor
-        known = _FOR_ALL | {"all_tenants"}
-        for since, names in _FOR_ALL_SINCE:
-            if minor >= since:
-                known |= names
+    known = ({*_FILTERS} - {"sort_dir"} if call.principal.is_admin else {"all_tenants"}) | _FOR_ALL
+    for since, names in _FOR_ALL_SINCE:
+        if call.version.minor >= since:
+            known |= names
     return {name: values for name, values in asked.items() if name in known}
 
 
-def _add_filter(name: str, values: list[str], equal: dict[str, list[Any]], matching: dict[str, str]) -> None:
+def _add_filter(name: str, value: str, equal: dict[str, list[Any]], matching: dict[str, str]) -> None:
     if name in _PATTERNS:
-        matching[name] = values[-1]
+        matching[name] = value
     elif name in _TEXTS:
-        equal[name] = [None if value == "None" else value for value in values]
+        equal[name] = [None if value == "None" else value]
     elif name in _NUMBERS:
-        equal[name] = [parameters.number(name, value) for value in values]
+        equal[name] = [parameters.number(name, value)]
     elif name in _TRUTHS:
-        equal[name] = [bool(value) and parameters.truth_of_query(name, value) for value in values]
+        equal[name] = [bool(value) and parameters.truth_of_query(name, value)]
     elif name in _MOMENTS:
-        equal[name] = [parameters.moment(value) for value in values]
+        equal[name] = [parameters.moment(value)]
     elif name == "auto_disk_config":
-        equal["disk_config"] = ["AUTO" if parameters.truth_of_query(name, value) else "MANUAL" for value in values]
-    elif name == "progress" and "0" not in values:
+        equal["disk_config"] = ["AUTO" if parameters.truth_of_query(name, value) else "MANUAL"]
+    elif name == "progress" and value != "0":
         # No server of ours ever shows another progress.
         equal["id"] = []
 

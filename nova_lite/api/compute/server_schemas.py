@@ -9,8 +9,8 @@ from nova_lite.api.compute.parameters import BOOLEAN, FQDN, HOSTNAME, IP_ADDRESS
 from nova_lite.api.routes import Schema
 
 _DISK_CONFIG: Schema = {"type": "string", "enum": ["AUTO", "MANUAL"]}
-_ACCESS_V4: Schema = {"type": "string", "anyOf": [{"format": "ipv4"}, {"maxLength": 0}]}
-_ACCESS_V6: Schema = {"type": "string", "anyOf": [{"format": "ipv6"}, {"maxLength": 0}]}
+_ACCESS_V4: Schema = {"type": "string", "format": "ipv4"}
+_ACCESS_V6: Schema = {"type": "string", "format": "ipv6"}
 _DEVICE: dict[str, Any] = {
     "virtual_name": {"type": "string", "maxLength": 255},
     "volume_id": UUID,

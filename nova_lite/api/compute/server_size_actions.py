@@ -41,10 +41,6 @@ def _confirm(call: Call, record: ServerRecord, _argument: Any) -> Reply:
     return Reply(status=204)
 
 
-def _address(version: int) -> Schema:
-    return {"type": "string", "anyOf": [{"format": f"ipv{version}"}, {"maxLength": 0}]}
-
-
 def _rebuild_schema(minor: int) -> Schema:
     properties: dict[str, Any] = {
         "name": parameters.NAME,
@@ -53,8 +49,8 @@ def _rebuild_schema(minor: int) -> Schema:
         "metadata": parameters.METADATA,
         "preserve_ephemeral": parameters.BOOLEAN,
         "OS-DCF:diskConfig": _DISK_CONFIG,
-        "accessIPv4": _address(4),
-        "accessIPv6": _address(6),
+        "accessIPv4": {"type": "string", "format": "ipv4"},
+        "accessIPv6": {"type": "string", "format": "ipv6"},
     }
     if minor < 57:
         file = closed({"path": {"type": "string"}, "contents": {"type": "string", "format": "base64"}})

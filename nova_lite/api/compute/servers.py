@@ -106,6 +106,8 @@ def _counts(wanted: Mapping[str, Any]) -> tuple[int, int]:
         raise Invalid("min_count and max_count must be at least 1", "server.count")
     if least > most:
         raise Invalid("min_count must be <= max_count", "server.count")
+    if most > 1 and "hostname" in wanted:
+        raise Invalid("Unable to allocate a single hostname to multiple instances", "server.hostname")
     return least, most
 
 

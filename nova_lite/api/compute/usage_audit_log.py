@@ -22,7 +22,7 @@ def show(call: Call) -> dict[str, Any]:
     """Show the last whole month before a moment."""
     text = call.params["before"]
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        moment = datetime.datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f" if "." in text else "%Y-%m-%d %H:%M:%S")
     except ValueError:
         raise Invalid(f"Invalid timestamp for date {text[:64]}", "usage.datetime") from None
     return {"instance_usage_audit_log": _log(moment)}
