@@ -55,7 +55,7 @@ REFUSED = [
     ({"metadata": {"k" * 256: "v"}}, "2.1", 400, "metadata"),
     ({"metadata": {"a": 1}}, "2.1", 400, "is not of type 'string'"),
     ({"security_groups": [{"name": "web"}]}, "2.1", 400, "Security group web not found"),
-    ({"personality": [{"path": "/x", "contents": "no base64!"}]}, "2.1", 400, "is not a 'base64'"),
+    ({"personality": [{"path": "/x", "contents": "not base64!"}]}, "2.1", 400, "is not a 'base64'"),
     ({"personality": [{"path": "/x"}]}, "2.1", 400, "missing 'contents'"),
     ({"personality": [{"contents": ""}]}, "2.1", 400, "missing 'path'"),
     ({"personality": [{"path": "/x\n", "contents": ""}]}, "2.1", 400, "'path' must be"),

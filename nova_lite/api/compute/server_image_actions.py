@@ -82,7 +82,7 @@ def _unshelve_schema(minor: int) -> Schema:
     if minor < 77:
         return {}
     if minor < 91:
-        argument = {"properties": {"availability_zone": {"type": "string"}}, "required": ["availability_zone"]}
+        argument = {"properties": {"availability_zone": NAME}, "required": ["availability_zone"]}
     else:
         argument = {"properties": {"availability_zone": {"type": ["string", "null"]}, "host": {"type": "string"}}}
     return {"type": ["object", "null"], **argument, "additionalProperties": False}
