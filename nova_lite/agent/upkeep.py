@@ -1,6 +1,7 @@
 """What a host needs now and then beside its guests: DHCP that has died, images that nothing here is made from any more.
 
-And the files of snapshots that were cut off: a server's deletion ends what makes them without a worker that could remove them.
+And what no worker removes: the files of snapshots that a server's deletion has cut off, and the console's log that an offloaded server
+leaves on its last host, where its deletion is done without that host.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import time
 from collections.abc import Callable, Collection
 from typing import Protocol, runtime_checkable
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
-from nova_lite.agent.job import Tools
+from nova_lite.agent.job import Tools, remove_guest
 from nova_lite.bus import AGENT
 from nova_lite.conf import state_path
 from nova_lite.db.models import Operation, Server
@@ -24,6 +25,8 @@ LOG = logging.getLogger(__name__)
 
 EVERY_S = 600.0
 """Seconds between two looks at the image cache."""
+_MOST_NAMES = 500
+"""In one query."""
 
 
 @runtime_checkable
@@ -60,6 +63,7 @@ class Upkeep:
             if isinstance(networks, Tends):
                 networks.tend()
             self._drop_snapshots()
+            self._drop_directories()
             if isinstance(images, Evicts) and (now or time.monotonic() >= self._due):
                 self._due = time.monotonic() + EVERY_S
                 with self._tools.store.read() as session:
@@ -81,6 +85,25 @@ class Upkeep:
             if path.name.partition(".")[0] not in wanted:
                 path.unlink(missing_ok=True)
                 LOG.info("host=%s event=snapshot-dropped file=%s", self._tools.host, path.name)
+
+    def _drop_directories(self) -> None:
+        """Remove what there is of each server that was deleted; one that the database does not know is left alone."""
+        directory = state_path(self._tools.conf, "instances")
+        names = [entry.name for entry in directory.iterdir() if entry.is_dir()] if directory.is_dir() else []
+        for start in range(0, len(names), _MOST_NAMES):
+            with self._tools.store.read() as session:
+                gone = deleted(session, names[start : start + _MOST_NAMES])
+            for server in gone:
+                remove_guest(self._tools, server)
+                LOG.info("server=%s event=directory-dropped host=%s", server.id, self._tools.host)
+
+
+def deleted(session: Session, names: Collection[str]) -> list[Server]:
+    """Return the servers of these ids that were deleted and on which nothing is under way any more."""
+    busy = exists().where(
+        Operation.target_type == "server", Operation.target_id == Server.id, Operation.state.in_(UNFINISHED)
+    )
+    return list(session.scalars(select(Server).where(Server.id.in_(names), Server.deleted.is_(True), ~busy)))
 
 
 def snapshots_in_hand(session: Session, host: str) -> set[str]:

@@ -75,6 +75,25 @@ def test_images_that_guests_stand_on_are_kept(cloud: WholeCloud) -> None:
     assert cache.kept[-1] == {IMAGE, KERNEL, root}
 
 
+def test_what_an_offloaded_server_left_goes_when_it_is_deleted(cloud: WholeCloud) -> None:
+    agent = cloud.agent()
+    upkeep = Upkeep(agent._tools)
+    server_id, other = cloud.boot(), cloud.boot()
+    cloud.do(server_id, {"shelve": None})
+    cloud.until(lambda: cloud.server(server_id).vm_state == "shelved_offloaded")
+    unknown = "00000000-0000-4000-8000-000000000000"
+    for name in (server_id, other, unknown):
+        (cloud.directory / "instances" / name).mkdir(parents=True)
+    calls: list[str] = []
+    cloud.driver.destroy = calls.append  # type: ignore[method-assign]
+    upkeep.run()
+    assert calls == []
+    ask(cloud, "DELETE", f"/servers/{server_id}")
+    cloud.until(lambda: cloud.server(server_id).deleted)
+    upkeep.run()
+    assert set(calls) == {server_id}
+
+
 def test_an_embedded_host_has_an_address(cloud: WholeCloud) -> None:
     cloud.agent()
     shown = ask(cloud, "GET", "/os-hypervisors/detail", token=ADMIN).json["hypervisors"]
