@@ -48,12 +48,14 @@ disk_gb = 10000000
 class Embedded:
     """One embedded cloud; a context manager that leaves nothing behind."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: str = "") -> None:
+        """*more*: lines of ``[fake]``, or sections, beside the configuration of the benchmarks."""
         self.state = Path(tempfile.mkdtemp(prefix="nova-lite-bench-"))
         self.port = _free_port()
         self.password = secrets.token_urlsafe(12)
         self.database = self.state / "nova-lite.db"
         self._configuration = self.state / "nova-lite.conf"
+        self._more = more
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Embedded:
@@ -96,7 +98,7 @@ class Embedded:
         }
 
     def _prepare(self) -> None:
-        self._configuration.write_text(_CONFIGURATION.format(state=self.state, port=self.port))
+        self._configuration.write_text(_CONFIGURATION.format(state=self.state, port=self.port) + self._more)
         secret = self.state / "password"
         secret.touch(0o600)
         secret.write_text(self.password)

@@ -32,12 +32,12 @@ Tempest 47.0.0 against one embedded cloud with the fake driver on SQLite. The te
    $ run_tempest.sh -c 2 -p network -r '^tempest\\.(api\\.compute|serial_tests\\.api\\.compute)' \\
          -S validation.connect_method=fixed -S compute-feature-enabled.change_password=true \\
          -S compute-feature-enabled.vnc_console=true -S compute-feature-enabled.serial_console=true \\
-         -S compute-feature-enabled.spice_console=true
+         -S compute-feature-enabled.spice_console=true -S compute-feature-enabled.personality=true
 
 Images have ``hw_qemu_guest_agent=yes`` (for the change of a password) and ``hw_video_model=vga`` (for the VNC console). Features that are not
-there are off: cold and live migration and whatever needs a second host, volumes, stable rescue, file injection (personality), certificates of
-images. Tempest's only test of a SPICE console needs microversion 2.99, so it is skipped. ``tools/docs/tempest_page.py`` wrote this page from the
-result of the profile ``network``.
+there are off: cold and live migration and whatever needs a second host, volumes, stable rescue, certificates of images. Tempest's only test of
+a SPICE console needs microversion 2.99, so it is skipped. ``tools/docs/tempest_page.py`` wrote this page from the result of the profile
+``network``.
 
 """
 
@@ -67,7 +67,6 @@ REASONS: tuple[tuple[str, str], ...] = (
     (r"microversion range", "Outside the microversions that are offered"),
     (r"bugs?/\d+", "Upstream skips it because of a bug of its own"),
     (r"Neutron (allows|does not)", "Only for nova-network, which upstream has no more"),
-    (r"personality", "Files are not injected into guests; user data does more"),
     (r"[Ss]table rescue", "The rescue disk comes before the server's own; Nova's stable rescue is not there"),
     (r"[Mm]etering", "Traffic is not metered"),
     (r"dhcp_agent_scheduler", "There is no DHCP agent to schedule: each host answers its own guests"),
