@@ -15,7 +15,10 @@ TESTS = Path(__file__).parent
 ORDER = ("e2e", "virt", "chaos", "bus", "functional", "devstack", "security", "property", "db", "unit")
 """The directories, those first whose files take longest: what is begun last should not be what the others wait for."""
 
-SPLIT = {"tests/e2e/test_actions.py": "[vm]"}
+SPLIT = {
+    "tests/e2e/test_actions.py": "[vm]",
+    "tests/e2e/test_actions_killed.py": "test_libvirtd_is_killed_and_hangs",
+}
 """Files too long for one worker, and how the tests end that another may have."""
 
 

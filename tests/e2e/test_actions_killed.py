@@ -33,7 +33,7 @@ from nova_lite.db import migrate
 from nova_lite.db.models import Image, Operation, RemovedImage
 from nova_lite.db.store import Store
 
-ROUNDS = int(os.environ.get("NOVA_LITE_E2E_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("NOVA_LITE_E2E_ROUNDS", "2"))
 KEEP = os.environ.get("NOVA_LITE_E2E_KEEP", "")
 SEED = os.environ.get("NOVA_LITE_E2E_SEED", "")
 SETTLED_S = 60.0
