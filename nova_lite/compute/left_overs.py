@@ -7,17 +7,21 @@ unshelve that could not be undone, and a delete that did not wait for its host.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import LeftOver
+from nova_lite.db.types import now
+from nova_lite.db.upserts import insert_absent
+
+_ROWS: Any = LeftOver.__table__
 
 
 def remember(session: Session, server_id: str, host: str) -> None:
     """Have *host*'s agent remove what there is of a server that is not on that host from now on; twice is once."""
-    if not is_left(session, server_id, host):
-        session.add(LeftOver(host=host, server_id=server_id))
-        session.flush()
+    insert_absent(session, _ROWS, [{"host": host, "server_id": server_id, "created_at": now()}])
 
 
 def is_left(session: Session, server_id: str, host: str) -> bool:

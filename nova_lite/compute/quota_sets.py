@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from nova_lite.compute import projects, quotas
 from nova_lite.compute.quotas import COUNTED, UNLIMITED
 from nova_lite.db.models import QuotaLimit
+from nova_lite.db.quota_limits import set_limits
 from nova_lite.db.store import Store
 from nova_lite.errors import Invalid
 
@@ -61,7 +62,7 @@ def update(
         if not force:
             used = quotas.usage_of_user(session, project_id, user_id) if user_id else quotas.usage(session, project_id)
             _check_used(used, values)
-        _write(session, project_id, user_id, values)
+        set_limits(session, project_id, user_id, values)
         return quotas.limits(conf, session, project_id, user_id)
 
     return store.transact(work)
@@ -71,7 +72,7 @@ def update_class(conf: cfg.ConfigOpts, store: Store, name: str, values: Mapping[
     """Set a class's limits; return all of them."""
 
     def work(session: Session) -> Limits:
-        _write(session, quotas.class_of(name), "", values)
+        set_limits(session, quotas.class_of(name), "", values)
         return quotas.limits(conf, session, quotas.class_of(name))
 
     return store.transact(work)
@@ -94,16 +95,6 @@ def _check_used(used: Limits, values: Mapping[str, int]) -> None:
                 f"Quota limit {value} for {name} must be greater than or equal to already used and reserved {has}.",
                 "quota.below_usage",
             )
-
-
-def _write(session: Session, project_id: str, user_id: str, values: Mapping[str, int]) -> None:
-    for name, value in values.items():
-        row = session.get(QuotaLimit, (project_id, user_id, name))
-        if row is None:
-            session.add(QuotaLimit(project_id=project_id, user_id=user_id, resource=name, hard_limit=value))
-        else:
-            row.hard_limit = value
-    session.flush()
 
 
 def delete(store: Store, project_id: str, user_id: str = "") -> None:

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from nova_lite.compute.servers import to_act_on
 from nova_lite.db.models import Port, PortSecurityGroup, SecurityGroup
 from nova_lite.db.store import Store
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict, Invalid, NotFound
 from nova_lite.network import port_rules, rows, security_groups, touch
-from nova_lite.network.addresses import insert_absent
 from nova_lite.network.queries import Listing
 
 _MEMBERS: Table = PortSecurityGroup.__table__  # type: ignore[assignment]

@@ -10,15 +10,14 @@ from __future__ import annotations
 import ipaddress
 import random
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, select
-from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import FixedIp, Subnet
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict, Invalid
 
 ATTEMPTS = 7
@@ -30,37 +29,6 @@ _FIXED_IPS: Table = FixedIp.__table__  # type: ignore[assignment]
 _WON = select(_FIXED_IPS.c.port_id, _FIXED_IPS.c.address).where(
     _FIXED_IPS.c.subnet_id == bindparam("of_subnet"), _FIXED_IPS.c.port_id.in_(bindparam("of_ports", expanding=True))
 )
-
-
-def insert_absent(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Insert those of *rows* whose unique keys nobody holds yet; True: all went in. Else the caller reads which did.
-
-    Only of one row alone does every database say whether it went in, and MariaDB says it of none.
-    """
-    backend = session.get_bind().dialect.name
-    statement = _ABSENT.get((backend, table.name))
-    if statement is None:
-        statement = _ABSENT[backend, table.name] = _absent(backend, table)
-    if len(rows) != 1:
-        session.execute(statement, list(rows))
-        return False
-    result = session.execute(statement, rows[0])
-    assert isinstance(result, CursorResult)
-    return backend in ("sqlite", "postgresql") and result.rowcount == 1
-
-
-def _absent(backend: str, table: Table) -> Any:
-    if backend == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    if backend == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    # Not INSERT IGNORE: that would also wave a broken foreign key through.
-    key = next(iter(table.primary_key.columns))
-    return mysql.insert(table).on_duplicate_key_update({key.name: key})
-
-
-_ABSENT: dict[tuple[str, str], Any] = {}
-"""By database and table."""
 
 
 def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[str, str]:

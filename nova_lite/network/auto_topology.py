@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.models import AutoTopology, Network, Port, SubnetPool
 from nova_lite.db.store import Store
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.network import network_removal, networks, router_interfaces, routers, subnets
-from nova_lite.network.addresses import insert_absent
 from nova_lite.network.networks import NewNetwork
 from nova_lite.network.router_gateways import WantedGateway
 from nova_lite.network.routers import NewRouter

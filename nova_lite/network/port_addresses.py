@@ -11,9 +11,10 @@ from sqlalchemy import Table, delete, select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import FixedIp, Port, Subnet
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict, Invalid
 from nova_lite.network import floating_targets
-from nova_lite.network.addresses import assign, hold, insert_absent, let_go
+from nova_lite.network.addresses import assign, hold, let_go
 from nova_lite.network.subnet_rules import eui64, for_owner, is_automatic
 
 ROUTER_OWNERS = ("network:router_interface", "network:router_gateway")

@@ -15,6 +15,7 @@ from sqlalchemy.sql import ColumnElement
 
 from nova_lite.db.models import Network, Port, PortSecurityGroup
 from nova_lite.db.types import JsonDict, new_id, now
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict, Invalid
 from nova_lite.network import (
     network_rules,
@@ -25,7 +26,6 @@ from nova_lite.network import (
     subnets,
     tags,
 )
-from nova_lite.network.addresses import insert_absent
 from nova_lite.network.port_addresses import Asking, WantedAddress
 
 DEVICE_OWNER = "compute:nova"

@@ -27,10 +27,11 @@ from nova_lite.db.models import (
     Subnet,
     SubnetPool,
 )
+from nova_lite.db.quota_limits import set_limits
 from nova_lite.db.store import Store
 from nova_lite.db.types import now
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict
-from nova_lite.network.addresses import insert_absent
 
 UNLIMITED = -1
 RESOURCES: dict[str, Any] = {
@@ -128,13 +129,7 @@ def change(conf: cfg.ConfigOpts, store: Store, project_id: str, values: Mapping[
     """Set limits of a project; return all of them. A limit may be below what is in use: then nothing more is made."""
 
     def work(session: Session) -> dict[str, int]:
-        for name, value in values.items():
-            row = session.get(QuotaLimit, (project_id, "", _PREFIX + name))
-            if row is None:
-                session.add(QuotaLimit(project_id=project_id, user_id="", resource=_PREFIX + name, hard_limit=value))
-            else:
-                row.hard_limit = value
-        session.flush()
+        set_limits(session, project_id, "", {_PREFIX + name: value for name, value in values.items()})
         return _limits(conf, session, project_id)
 
     return store.transact(work)

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.models import AddressGroup, Network, QosPolicy, RbacPolicy, SecurityGroup, SubnetPool
 from nova_lite.db.types import new_id, now
-from nova_lite.network.addresses import insert_absent
+from nova_lite.db.upserts import insert_absent
 
 _POLICIES: Table = RbacPolicy.__table__  # type: ignore[assignment]
 

@@ -15,9 +15,9 @@ from sqlalchemy.sql import ColumnElement
 from nova_lite.db.models import Network, Port, PortSecurityGroup, RbacPolicy, SecurityGroupRule, Subnet
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict, Invalid, NotFound
 from nova_lite.network import network_rules, quotas
-from nova_lite.network.addresses import insert_absent
 from nova_lite.network.queries import Listing, apply
 from nova_lite.network.rbac import EVERYBODY, EXTERNAL, OBJECTS
 

@@ -15,10 +15,10 @@ from sqlalchemy.sql import ColumnElement
 from nova_lite.db.models import PortSecurityGroup, RbacPolicy, SecurityGroup, SecurityGroupRule
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id, now
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.network import quotas, rbac, rows, tags, touch
 from nova_lite.network import security_rule_forms as forms
-from nova_lite.network.addresses import insert_absent
 from nova_lite.network.queries import Listing, apply
 
 DEFAULT = "default"

@@ -16,8 +16,8 @@ from sqlalchemy import Table, func, select
 from sqlalchemy.orm import Session
 
 from nova_lite.db.models import Network
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict, Invalid, Unavailable
-from nova_lite.network.addresses import insert_absent
 
 VXLAN, FLAT, VLAN, LOCAL = "vxlan", "flat", "vlan", "local"
 TYPES = (VXLAN, FLAT, VLAN, LOCAL)

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from nova_lite.db.models import FixedIp, Network, Port, Subnet
 from nova_lite.db.types import new_id, now
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Conflict
-from nova_lite.network.addresses import assign, insert_absent, let_go
+from nova_lite.network.addresses import assign, let_go
 
 PREFIX = "fa:16:3f"
 """How their MACs begin: of no range that users' ports come from, so that one can be derived from the port's id."""

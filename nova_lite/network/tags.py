@@ -11,9 +11,9 @@ from sqlalchemy.sql import ColumnElement
 
 from nova_lite.db.models import NetworkTag
 from nova_lite.db.store import Store
+from nova_lite.db.upserts import insert_absent
 from nova_lite.errors import Invalid, NotFound
 from nova_lite.network import rows
-from nova_lite.network.addresses import insert_absent
 
 MOST = 50
 """Tags that one thing may have, as upstream."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+import pytest
 from rows import add_host, add_server
+from sqlalchemy import select
 
 from nova_lite import conf as configuration
-from nova_lite.compute import keypairs, lifecycle, quota_recount, quotas
-from nova_lite.db.models import QuotaLimit, Server
+from nova_lite.compute import keypairs, lifecycle, quota_recount, quota_sets, quotas
+from nova_lite.db.models import Domain, Project, QuotaLimit, Server
 from nova_lite.db.store import Store
 from nova_lite.db.types import new_id
 from nova_lite.errors import OverLimit
+from nova_lite.network import quotas as network_quotas
 
 CONF = configuration.load([])
 SIZE = {"instances": 1, "cores": 2, "ram": 512}
@@ -158,3 +162,25 @@ def _drop(store: Store, number: int) -> bool:
     except Exception:
         return False
     return True
+
+
+@pytest.mark.parametrize("of", ["servers", "networks", "a class"])
+def test_limits_that_are_set_at_once_are_each_taken(store: Store, of: str) -> None:
+    store.transact(lambda session: session.add(Domain(id="default", name="Default")))
+    for turn in range(3):
+        project = f"project {turn}"
+        store.transact(lambda session, name=project: session.add(Project(id=name, domain_id="default", name=name)))  # type: ignore[misc]
+
+        def put(value: int, name: str = project) -> bool:
+            if of == "servers":
+                limits = quota_sets.update(CONF, store, name, {"cores": value, "ram": value}, force=True)
+            elif of == "networks":
+                limits = network_quotas.change(CONF, store, name, {"port": value, "network": value})
+            else:
+                limits = quota_sets.update_class(CONF, store, name, {"cores": value, "ram": value})
+            return value in limits.values()
+
+        assert all(_at_once([partial(put, 100 + number) for number in range(6)]))
+        with store.read() as session:
+            kept = session.scalars(select(QuotaLimit.hard_limit).where(QuotaLimit.project_id.endswith(project))).all()
+        assert len(kept) == 2 and kept[0] == kept[1], "both of one request"
