@@ -120,9 +120,10 @@ def test_every_action(connection: Any, compute: Any, server: Any) -> None:
     assert compute.get_server_action(request, server).events
     assert {row.status for row in compute.migrations(instance_uuid=server.id)} == {"confirmed", "reverted"}
     assert list(compute.server_migrations(server)) == []
-    for refused in (compute.get_server_migration, compute.force_complete_server_migration):
-        with pytest.raises(exceptions.NotFoundException):
-            refused(1, server)
+    with pytest.raises(exceptions.NotFoundException):
+        compute.get_server_migration(1, server)
+    with pytest.raises(exceptions.ConflictException):
+        compute.force_complete_server_migration(1, server)
 
 
 def test_metadata_tags_interfaces_and_what_is_measured(compute: Any, server: Any) -> None:
