@@ -49,7 +49,7 @@ def _same(title: str, cell: str, name: str = "", transition: str = "") -> Row:
 
 
 _ANEW = "booted anew"
-_SCREEN = f"its serial console works, and a VM whose image has {VIDEO_PROPERTY} has a screen"
+_SCREEN = "its serial console works, and a VM has a screen"
 _STARTED = "its program is started on what it has written"
 _AS_CREATE_IMAGE = "as createImage; then the oldest of the server's backups of that type go, but for the rotation"
 
@@ -288,7 +288,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "VNC console",
-        f"its screen, if its image has {VIDEO_PROPERTY}; of another: refused",
+        f"its screen, unless its image has {VIDEO_PROPERTY}=none: refused",
         f"a unikernel has no screen; {_SCREEN}",
         f"a container has no screen; {_SCREEN}",
         refused=(UNIKERNEL, CONTAINER),
@@ -297,7 +297,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "SPICE console",
-        f"its screen, if its image has {VIDEO_PROPERTY} and its host's QEMU has SPICE; of another: refused",
+        f"its screen, if its host's QEMU has SPICE, and unless its image has {VIDEO_PROPERTY}=none: refused",
         f"a unikernel has no screen; {_SCREEN}",
         f"a container has no screen; {_SCREEN}",
         refused=(UNIKERNEL, CONTAINER),
@@ -347,8 +347,8 @@ def has_agent(kind: str, properties: Mapping[str, object]) -> bool:
 
 
 def has_screen(kind: str, properties: Mapping[str, object]) -> bool:
-    """Say whether the image asks for a screen (``hw_video_model`` other than none)."""
-    return kind == VM and str(properties.get(VIDEO_PROPERTY, "none")).lower() not in ("", "none")
+    """Say whether the guest is to have a screen: a VM, unless its image says ``hw_video_model=none``."""
+    return kind == VM and str(properties.get(VIDEO_PROPERTY, "")).lower() != "none"
 
 
 def refusal(name: str, kind: str, properties: Mapping[str, object]) -> str:

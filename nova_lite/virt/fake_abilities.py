@@ -171,7 +171,7 @@ class FakeAbilities(FakeGuests):
                 )
             if kind != "serial" and not self._extra(server_id, "started")["screen"]:
                 raise DriverError(
-                    f"the VM has no screen; one whose image has {refusals.VIDEO_PROPERTY} has",
+                    f"the VM has no screen: its image has {refusals.VIDEO_PROPERTY}=none, or it was adopted without one",
                     code="driver.unsupported",
                 )
             if row["power"] not in (PowerState.RUNNING, PowerState.PAUSED):

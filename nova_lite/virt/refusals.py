@@ -58,5 +58,5 @@ def has_agent(spec: GuestSpec) -> bool:
 
 
 def has_screen(spec: GuestSpec) -> bool:
-    """Say whether the image asks for a screen."""
+    """Say whether the guest is to have a screen."""
     return kinds.has_screen(spec.kind, spec.properties)

@@ -136,21 +136,8 @@ def test_a_unikernels_line_is_there(cloud: Cloud, make: Callable[..., str]) -> N
     seat.line.close()
 
 
-def vm_with_a_screen(cloud: Cloud, make: Callable[..., str], name: str) -> str:
-    """Make a VM from an image that has a video card while that is done."""
-    tiny = cloud.find("/image/v2/images", "images", "tiny")
-    patch = [{"op": "add", "path": "/hw_video_model", "value": "virtio"}]
-    media = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
-    assert cloud.ask("PATCH", f"/image/v2/images/{tiny}", patch, user="admin", headers=media).status == 200
-    try:
-        return make(name, "vm")
-    finally:
-        patch = [{"op": "remove", "path": "/hw_video_model"}]
-        assert cloud.ask("PATCH", f"/image/v2/images/{tiny}", patch, user="admin", headers=media).status == 200
-
-
 def test_a_screen_speaks_rfb(cloud: Cloud, make: Callable[..., str]) -> None:
-    server_id = vm_with_a_screen(cloud, make, "console-screen")
+    server_id = make("console-screen", "vm")
     path = parse_qs(urlsplit(open_console(cloud, server_id, "vnc", "novnc")).query)["path"][0]
     seat = Seat("ws" + ENDPOINT.removeprefix("http") + path)
     seat.until(b"RFB 003.008\n")
@@ -163,7 +150,7 @@ def test_a_screen_speaks_rfb(cloud: Cloud, make: Callable[..., str]) -> None:
 
 
 def test_a_screen_speaks_spice_on_all_its_channels(cloud: Cloud, make: Callable[..., str]) -> None:
-    server_id = vm_with_a_screen(cloud, make, "console-spice")
+    server_id = make("console-spice", "vm")
     place = spice_seat.websocket(open_console(cloud, server_id, "spice", "spice-html5"), ENDPOINT)
     seat = spice_seat.Seat(place)
     display, (width, height) = seat.look()

@@ -40,7 +40,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         made.do("network", "create", "--share", "private")
         made.do("subnet", "create", "--network", "private", "--cidr", "10.9.0.0/24", "private-v4")
         image = ["image", "create", "--public", "--file", "-"]
-        made.do(*image, "--property", "hw_video_model=virtio", "screen", stdin=b"\0" * 100_000)
+        made.do(*image, "screen", stdin=b"\0" * 100_000)
         boot(made, "one")
         yield made
 

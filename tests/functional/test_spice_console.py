@@ -46,7 +46,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         made.do("flavor", "create", "--ram", "64", "--disk", "1", "m1.nano")
         image = ["image", "create", "--public", "--file", "-"]
         made.do(*image, "--property", "hw_video_model=qxl", "screen", stdin=b"\0" * 100_000)
-        made.do(*image, "blind", stdin=b"\0" * 100_000)
+        made.do(*image, "--property", "hw_video_model=none", "blind", stdin=b"\0" * 100_000)
         for name, of in (("one", "screen"), ("two", "screen"), ("dark", "blind")):
             made.do("server", "create", "--image", of, "--flavor", "m1.nano", "--nic", "none", "--wait", name)
         made.stop()
@@ -209,7 +209,7 @@ def test_a_vm_without_a_screen_has_none_by_spice(running: Cloud) -> None:
     refused = running.run("console", "url", "show", "--spice", "dark")
     assert refused.code == 1
     assert (
-        "Unavailable console type spice-html5. The VM has no screen; one whose image has hw_video_model" in refused.err
+        "Unavailable console type spice-html5. The VM has no screen: its image has hw_video_model=none" in refused.err
     )
 
 

@@ -34,7 +34,7 @@ Tempest 47.0.0 against one embedded cloud with the fake driver on SQLite. The te
          -S compute-feature-enabled.vnc_console=true -S compute-feature-enabled.serial_console=true \\
          -S compute-feature-enabled.spice_console=true -S compute-feature-enabled.personality=true
 
-Images have ``hw_qemu_guest_agent=yes`` (for the change of a password) and ``hw_video_model=vga`` (for the VNC console). Features that are not
+Images have ``hw_qemu_guest_agent=yes`` (for the change of a password). Features that are not
 there are off: cold and live migration and whatever needs a second host, volumes, stable rescue, certificates of images. Tempest's only test of
 a SPICE console needs microversion 2.99, so it is skipped. ``tools/docs/tempest_page.py`` wrote this page from the result of the profile
 ``network``.

@@ -52,7 +52,8 @@ def _screen(root: ET.Element, kind: str, missing: str) -> ConsoleTarget:
         return ConsoleTarget(kind, Path(str(listen.get("socket"))), channels=protocol == SPICE)
     if root.find("devices/video") is None:
         raise DriverError(
-            f"the VM has no screen; one whose image has {refusals.VIDEO_PROPERTY} has", code="driver.unsupported"
+            f"the VM has no screen: its image has {refusals.VIDEO_PROPERTY}=none, or it was adopted without one",
+            code="driver.unsupported",
         )
     if missing:
         raise DriverError(f"the VM's screen is not shown by it: {missing}", code="driver.unsupported")

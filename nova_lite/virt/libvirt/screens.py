@@ -11,7 +11,9 @@ from nova_lite.virt.libvirt.elements import add
 
 VNC, SPICE = "vnc", "spice"
 PROTOCOLS = (VNC, SPICE)
-MODELS = ("vga", "virtio", "bochs", "cirrus", "qxl")
+PLAINEST = "vga"
+"""Every system, and the firmware, can write on it."""
+MODELS = (PLAINEST, "virtio", "bochs", "cirrus", "qxl")
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,17 @@ def read(capabilities: str, wanted: Collection[str]) -> Screens:
     return Screens(why[VNC], why[SPICE], tuple(model for model in MODELS if model in cards))
 
 
-def show(devices: ET.Element, model: str, screens: Screens) -> None:
+def show(devices: ET.Element, asked: str, screens: Screens) -> None:
     """Add a video card, a pointer, and a server of each protocol on a socket that libvirt chooses; nothing listens on the network.
 
     SPICE has no password of its own: only this host's relay reaches the socket, and lets in who was let in by a token.
 
+    :param asked: the model of the card that the image asks for; empty: the plainest, and none on a host where nobody could see it.
     :raises DriverError: the model is none that there is here.
     """
+    if not asked and ((screens.no_vnc and screens.no_spice) or PLAINEST not in screens.models):
+        return
+    model = asked or PLAINEST
     if model not in screens.models:
         raise DriverError(f"there is no video card {model!r:.40} here; there are {', '.join(screens.models)}")
     # A pointer that is where the viewer's is: without one, a mouse is pushed about. It does nothing until the guest has its driver.

@@ -79,7 +79,7 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     if refusals.has_agent(spec):
         elements.guest_agent(devices)
     if refusals.has_screen(spec):
-        screens.show(devices, spec.properties[refusals.VIDEO_PROPERTY], profile.screens)
+        screens.show(devices, spec.properties.get(refusals.VIDEO_PROPERTY, ""), profile.screens)
     add(devices, "memballoon", model="virtio")
     rng = add(devices, "rng", model="virtio")
     add(rng, "backend", "/dev/urandom", model="random")

@@ -149,8 +149,8 @@ def test_what_a_kind_can_not_have_is_refused_with_who_has_it() -> None:
     assert f"{UNIKERNEL}.rescue" in missing
 
 
-def test_passwords_screens_and_interrupts_need_what_the_image_asked_for() -> None:
-    driver, spec = started(VM)
+def test_passwords_screens_and_interrupts_are_what_the_image_asked_for() -> None:
+    driver, spec = started(VM, properties={"hw_video_model": "none"})
     for call in (
         lambda: driver.set_password(spec.server_id, "root", "secret"),
         lambda: driver.console_target(spec.server_id, "novnc"),
@@ -158,7 +158,7 @@ def test_passwords_screens_and_interrupts_need_what_the_image_asked_for() -> Non
     ):
         with pytest.raises(DriverError, match="hw_"):
             call()
-    driver, spec = started(VM, properties={"hw_qemu_guest_agent": "yes", "hw_video_model": "virtio"})
+    driver, spec = started(VM, properties={"hw_qemu_guest_agent": "yes"})
     driver.set_password(spec.server_id, "root", "secret")
     driver.pause(spec.server_id)
     driver.crash_dump(spec.server_id)
