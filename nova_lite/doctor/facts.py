@@ -94,7 +94,8 @@ class SumFact:
 class HostSight:
     """What is on the host that the doctor runs on.
 
-    ``guests`` None: the driver has none that another process could see. ``directories``: names in ``instances/``.
+    ``guests`` None: the driver has none that another process could see. ``directories``: names in ``instances/``;
+    ``logs``: those of them that hold console logs alone, as a shelved server's does that was offloaded.
     ``devices``: name → whether something uses it (a carrier); None: this host's driver makes none. ``leases``: (number of the
     network, MAC, address). ``networks``: numbers that have files. ``namespaces``: names of network namespaces of ours. ``image_files``: name in the image store → seconds since it was
     written to; None: the store is not on this host.
@@ -103,6 +104,7 @@ class HostSight:
     name: str
     guests: tuple[Observed, ...] | None = None
     directories: frozenset[str] = frozenset()
+    logs: frozenset[str] = frozenset()
     devices: Mapping[str, bool] | None = None
     leases: frozenset[tuple[int, str, str]] = frozenset()
     networks: frozenset[int] = frozenset()

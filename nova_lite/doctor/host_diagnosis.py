@@ -113,7 +113,7 @@ def _directories(facts: Facts, sight: HostSight) -> Iterator[Finding]:
                 False,
                 sight.name,
             )
-        elif server.host != sight.name and not server.busy:
+        elif server.host != sight.name and not server.busy and name not in sight.logs:
             yield Finding(
                 "directory-elsewhere",
                 name,

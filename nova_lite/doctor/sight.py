@@ -26,11 +26,14 @@ def look(conf: cfg.ConfigOpts, driver: Driver | None, net: Path | None = NET) ->
     """
     store = Path(conf.image.store_path) if conf.image.store_path else state_path(conf, "images")
     networks = state_path(conf, "networks")
+    instances = state_path(conf, "instances")
+    directories = frozenset(name for name in _names(instances) if _UUID.fullmatch(name))
     numbers = frozenset(int(name) for name in _names(networks) if name.isascii() and name.isdigit())
     return HostSight(
         name=conf.host,
         guests=None if driver is None else tuple(driver.observe()),
-        directories=frozenset(name for name in _names(state_path(conf, "instances")) if _UUID.fullmatch(name)),
+        directories=directories,
+        logs=frozenset(name for name in directories if _is_log(instances / name)),
         devices=None if net is None else _devices(net),
         leases=frozenset(
             (number, lease.mac, lease.address)
@@ -45,6 +48,14 @@ def look(conf: cfg.ConfigOpts, driver: Driver | None, net: Path | None = NET) ->
 
 def _names(directory: Path) -> list[str]:
     return [entry.name for entry in directory.iterdir() if entry.is_dir()] if directory.is_dir() else []
+
+
+def _is_log(directory: Path) -> bool:
+    """Say whether nothing but a console log is in the directory, or was until just now."""
+    try:
+        return all(entry.name.startswith("console.log") for entry in directory.iterdir())
+    except FileNotFoundError:
+        return True
 
 
 def _devices(net: Path) -> dict[str, bool]:

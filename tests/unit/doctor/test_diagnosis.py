@@ -119,6 +119,14 @@ BROKEN: dict[str, tuple[Facts, str]] = {
 }
 
 
+def test_an_offloaded_servers_console_log_may_be_where_it_was() -> None:
+    away = ServerFact(A, "shelved_offloaded", None, None, SIZES)
+    facts = replace(HEALTHY, servers={A: away}, sight=replace(SIGHT, guests=()))
+    assert "directory-elsewhere" in [finding.kind for finding in diagnose(facts)]
+    logs = replace(facts, sight=replace(SIGHT, guests=(), logs=frozenset({A})))
+    assert "directory-elsewhere" not in [finding.kind for finding in diagnose(logs)]
+
+
 @pytest.mark.parametrize("away", ["shelved", "soft-delete"])
 def test_a_guest_that_runs_though_its_server_is_put_away_is_told(away: str) -> None:
     facts = _server(vm_state=away)
