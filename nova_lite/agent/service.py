@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
+from sqlalchemy.orm import Session
 
 from nova_lite.agent.console_relay import ConsoleRelay
 from nova_lite.agent.guest_watch import ENDED, ENDING, GuestWatch
@@ -165,11 +166,13 @@ class Agent:
 
     def _hand_back(self) -> None:
         for work in list(self._under_way.values()):
-            self._put_back(work, 0.0, "the agent was stopped")
+            self._put_back(work, operations.retry_later, 0.0, "the agent was stopped")
 
-    def _put_back(self, work: Work, delay_s: float, reason: str) -> None:
+    def _put_back(
+        self, work: Work, put: Callable[[Session, Work, float, str], None], delay_s: float, reason: str
+    ) -> None:
         try:
-            self._store.transact(lambda session: operations.retry_later(session, work, delay_s, reason))
+            self._store.transact(lambda session: put(session, work, delay_s, reason))
         except StaleState:
             return  # it ended after all
         except Exception:
@@ -217,7 +220,7 @@ class Agent:
         works = operations.take(self._store, AGENT, self._owner, host=self.host, limit=free)
         for work in works:
             if not self._try_hold(work.target_id):
-                self._put_back(work, COLLISION_S, "the agent is still at work on this server")
+                self._put_back(work, operations.untake, COLLISION_S, "the agent is still at work on this server")
                 continue
             self._under_way[work.id] = work
             # A thread that the process's end does not wait for: it may be in a call that hangs.

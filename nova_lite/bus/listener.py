@@ -120,6 +120,8 @@ class Listener:
             with contextlib.suppress(TimeoutError):
                 if started.result(START_S):
                     self._ready.set()
+                    if self._stopping.is_set():
+                        end(self._server)  # stopped while it began: whoever stopped it found nothing to end
                     return
             if self._probe is None:
                 return

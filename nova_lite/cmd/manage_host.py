@@ -131,8 +131,12 @@ def _adopted(driver: Driver) -> set[str]:
     """Return the ids of the guests that somebody else has made."""
     if not isinstance(driver, Adopts):
         return set()
-    names = [(guest.server_id, guest.name) for guest in driver.observe() if guest.server_id is not None]
-    return {server_id for server_id, name in names if driver.describe(name)["adopted"]}
+    found = set()
+    for guest in driver.observe():
+        with contextlib.suppress(GuestNotFound):  # it has gone since
+            if guest.server_id is not None and driver.describe(guest.name)["adopted"]:
+                found.add(guest.server_id)
+    return found
 
 
 def _end_guest(driver: Driver, server_id: str, keep_disks: bool, *, is_adopted: bool) -> None:

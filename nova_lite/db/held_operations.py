@@ -106,6 +106,15 @@ def retry_later(session: Session, work: Work, delay_s: float, error: str, events
     _own(session, work, state="pending", owner=None, lease_until=0.0, **values)
 
 
+def untake(session: Session, work: Work, delay_s: float, reason: str) -> None:
+    """Put an operation back, for at least *delay_s* seconds, that was taken and not begun: that was no attempt.
+
+    :raises StaleState: the operation is not held any more.
+    """
+    again = {"attempt": work.attempt - 1, "not_before": epoch() + delay_s}
+    _own(session, work, state="pending", owner=None, lease_until=0.0, error=reason, **again)
+
+
 def finish(
     session: Session, work: Work, state: str, error: str | None = None, events: list[JsonDict] | None = None
 ) -> None:

@@ -26,6 +26,7 @@ from nova_lite.db.held_operations import (
     note_step,
     record_step,
     retry_later,
+    untake,
 )
 from nova_lite.db.models import Operation
 from nova_lite.db.store import Store
@@ -50,6 +51,7 @@ __all__ = [
     "submit",
     "submit_many",
     "take",
+    "untake",
 ]
 
 OVERTIME_S = 120.0

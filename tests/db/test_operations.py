@@ -102,6 +102,16 @@ def test_a_retry_holds_back_what_comes_after_it(store: Store) -> None:
     assert _state(store, one.id).error == "the host is busy"
 
 
+def test_what_was_not_begun_is_put_back_as_often_as_need_be(store: Store) -> None:
+    identifier = submit(store, new_id())
+    for _ in range(3):
+        (one,) = operations.take(store, "agent", "me", host="h1")
+        assert (one.id, one.attempt) == (identifier, 1)
+        store.transact(lambda session, held=one: operations.untake(session, held, 0.0, "its server is held"))
+    with pytest.raises(StaleState):
+        store.transact(lambda session: operations.untake(session, one, 0.0, "its server is held"))
+
+
 def test_a_lease_that_ran_out_is_taken_over(store: Store) -> None:
     identifier = submit(store, new_id())
     (first,) = operations.take(store, "agent", "first", host="h1")
