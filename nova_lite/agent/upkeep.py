@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from sqlalchemy import exists, select
@@ -83,8 +84,16 @@ class Upkeep:
             wanted = snapshots_in_hand(session, self._tools.host)
         for path in found:
             if path.name.partition(".")[0] not in wanted:
-                path.unlink(missing_ok=True)
-                LOG.info("host=%s event=snapshot-dropped file=%s", self._tools.host, path.name)
+                self._drop(f"snapshot {path.name}", partial(path.unlink, missing_ok=True))
+
+    def _drop(self, what: str, remove: Callable[[], None]) -> None:
+        """Remove one thing; one that can't be removed must not keep all others, this time and each time."""
+        try:
+            remove()
+        except (NovaLiteError, OSError) as error:
+            LOG.error("host=%s event=not-dropped what=%r reason=%r", self._tools.host, what, str(error))
+        else:
+            LOG.info("host=%s event=dropped what=%r", self._tools.host, what)
 
     def _drop_directories(self) -> None:
         """Remove what there is of each server that was deleted; one that the database does not know is left alone."""
@@ -94,8 +103,7 @@ class Upkeep:
             with self._tools.store.read() as session:
                 gone = deleted(session, names[start : start + _MOST_NAMES])
             for server in gone:
-                remove_guest(self._tools, server)
-                LOG.info("server=%s event=directory-dropped host=%s", server.id, self._tools.host)
+                self._drop(f"directory {server.id}", partial(remove_guest, self._tools, server))
 
 
 def deleted(session: Session, names: Collection[str]) -> list[Server]:

@@ -12,6 +12,7 @@ from whole_cloud import WholeCloud
 from nova_lite.agent.upkeep import Upkeep
 from nova_lite.host.fake import FakeImages, FakeNetworks
 from nova_lite.host.ports import HostError
+from nova_lite.virt.driver import DriverError
 
 
 class Cache(FakeImages):
@@ -92,6 +93,24 @@ def test_what_an_offloaded_server_left_goes_when_it_is_deleted(cloud: WholeCloud
     cloud.until(lambda: cloud.server(server_id).deleted)
     upkeep.run()
     assert set(calls) == {server_id}
+
+
+def test_a_directory_that_can_not_be_removed_keeps_no_other(cloud: WholeCloud) -> None:
+    upkeep = Upkeep(cloud.agent()._tools)
+    gone = [cloud.boot(), cloud.boot()]
+    for server_id in gone:
+        ask(cloud, "DELETE", f"/servers/{server_id}")
+        cloud.until(lambda key=server_id: cloud.server(key).deleted)  # type: ignore[misc]
+        (cloud.directory / "instances" / server_id).mkdir(parents=True)
+    tried: list[str] = []
+
+    def destroy(server_id: str) -> None:
+        tried.append(server_id)
+        raise DriverError("the directory is busy")
+
+    cloud.driver.destroy = destroy  # type: ignore[method-assign]
+    upkeep.run()
+    assert set(tried) == set(gone)
 
 
 def test_an_embedded_host_has_an_address(cloud: WholeCloud) -> None:
