@@ -6,24 +6,32 @@ thawed, as libvirt thaws only what it calls paused, nor ended, as what is frozen
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import libvirt
+
+LOG = logging.getLogger(__name__)
 
 _V1 = Path("/sys/fs/cgroup/freezer")
 _V2 = Path("/sys/fs/cgroup")
 
 
 def tell(connection: Any) -> None:
-    """Have libvirt know which of its running containers are frozen; a freeze of what is frozen does nothing else."""
+    """Have libvirt know which of its running containers are frozen; a freeze of what is frozen does nothing else.
+
+    One that libvirt refuses is logged: it must not keep the connection from all others.
+    """
     for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_RUNNING):
         if is_frozen(domain.ID()):
             try:
                 domain.suspend()
             except libvirt.libvirtError as error:
                 if error.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_OPERATION_INVALID):
-                    raise  # it has not ended meanwhile
+                    LOG.warning(
+                        "guest=%s event=frozen-unknown reason=%r", domain.name(), str(error)
+                    )  # it has not ended
 
 
 def is_frozen(pid: int) -> bool:
