@@ -245,6 +245,8 @@ def test_actions_that_there_are_not(door):
     for name in ("migrate", "os-migrateLive", "evacuate"):
         reply = ask(door, "POST", f"/servers/{server_id}/action", {name: None}, token=ADMIN)
         assert reply.status_int == 400 and "not moved from host to host" in reply.json["badRequest"]["message"]
+        nobody = "/servers/88888888-8888-4888-8888-888888888888/action"
+        assert ask(door, "POST", nobody, {name: None}, token=ADMIN).status_int == 404
     assert ask(door, "POST", f"/servers/{server_id}/action", {}).status_int == 400
     assert ask(door, "POST", f"/servers/{server_id}/action", {"pause": None, "os-stop": None}).status_int == 400
 

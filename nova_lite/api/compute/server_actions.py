@@ -17,7 +17,7 @@ from nova_lite.api.compute import (
     server_size_actions,
 )
 from nova_lite.api.compute.server_action import Action, plain, refuse_kind, start
-from nova_lite.api.compute.unoffered import refuse_action
+from nova_lite.api.compute.unoffered import MOVES, refuse_action
 from nova_lite.api.context import Call
 from nova_lite.api.routes import Reply, Schema
 from nova_lite.compute.servers import ServerRecord
@@ -36,6 +36,8 @@ def run(call: Call) -> Reply:
     # Which action it is comes before the server that it is for, as in Nova.
     if name in _GONE:
         raise Gone(f"The action {name} was for a hypervisor that upstream has no more.", "request.gone")
+    if name in MOVES:
+        access.server(call)  # one that is not there is so for what it can't have, too
     if action is None:
         raise refuse_action(name)
     if not action.since <= call.version.minor <= action.until:
