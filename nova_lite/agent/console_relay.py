@@ -85,6 +85,8 @@ class ConsoleRelay:
         self._grants: dict[str, _Grant] = {}
         self._opening: set[_Grant] = set()
         """Let through, and not in ``_sessions`` yet."""
+        self._last: dict[str, _Grant] = {}
+        """Who came last to each exclusive console: an earlier one gives way, however far it has got."""
         self._sessions: dict[_Session, _Grant] = {}
         self._places = threading.BoundedSemaphore(conf.console.max_connections)
 
@@ -179,6 +181,8 @@ class ConsoleRelay:
                 finally:
                     with self._lock:
                         self._opening.discard(grant)
+                        if self._last.get(grant.name) is grant:
+                            del self._last[grant.name]
         except OSError as error:
             LOG.info("event=console-ended reason=%r", str(error))
         finally:
@@ -188,7 +192,6 @@ class ConsoleRelay:
         if grant.target.exclusive:
             self._make_room(grant.name)
         with _connect(grant.target, self._conf.connect_timeout) as guest:
-            proxy.sendall(GRANTED)
             self._run(grant, _Session(proxy, guest, grant.target.channels))
 
     def _admitted(self, proxy: socket.socket) -> _Grant | None:
@@ -207,6 +210,8 @@ class ConsoleRelay:
             if grant is None or grant.until <= time.monotonic():
                 return None
             self._opening.add(grant)
+            if grant.target.exclusive:
+                self._last[grant.name] = grant
             return grant
 
     def _make_room(self, name: str) -> None:
@@ -220,7 +225,11 @@ class ConsoleRelay:
         with self._lock:
             if self._stopped or grant not in self._opening:
                 return
+            if self._last.get(grant.name, grant) is not grant:
+                LOG.info("console=%s event=gave-way", grant.name)
+                return
             self._opening.remove(grant)
+            # Before the proxy hears that it is through, so that whoever comes from then on finds it here.
             self._sessions[session] = grant
         began = time.monotonic()
         LOG.info("console=%s kind=%s event=opened", grant.name, grant.target.kind)
@@ -228,6 +237,7 @@ class ConsoleRelay:
             target=self._carry, args=(session, session.guest, session.proxy, began), name="console-out", daemon=True
         )
         try:
+            session.proxy.sendall(GRANTED)
             other.start()
             self._carry(session, session.proxy, session.guest, began)
             other.join()

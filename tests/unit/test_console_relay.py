@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,9 @@ def connect(relayed: Relayed, secret: str | None = None) -> socket.socket:
     return made
 
 
-def take(source: socket.socket, count: int) -> bytes:
+def take(source: socket.socket, length: int) -> bytes:
     taken = b""
-    while len(taken) < count and (piece := source.recv(count - len(taken))):
+    while len(taken) < length and (piece := source.recv(length - len(taken))):
         taken += piece
     return taken
 
@@ -138,6 +139,36 @@ def test_at_an_exclusive_console_the_last_who_comes_stays(relay: ConsoleRelay, t
                 assert held.recv(100) == b""
                 assert take(last, len(GRANTED)) == GRANTED
                 assert take(other, len(GRANTED)) == GRANTED
+
+
+def test_of_two_who_come_at_once_the_first_gives_way(
+    relay: ConsoleRelay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "one.sock"
+    target = ConsoleTarget("serial", path, exclusive=True)
+    calls, overtaken, connect_guest = count(), threading.Event(), console_relay._connect
+    under_way = threading.Event()
+
+    def connecting(target: ConsoleTarget, timeout_s: float) -> socket.socket:
+        if next(calls) == 0:
+            under_way.set()
+            assert overtaken.wait(10)
+        return connect_guest(target, timeout_s)
+
+    monkeypatch.setattr(console_relay, "_connect", connecting)
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as guest:
+        guest.bind(str(path))
+        guest.listen(5)
+        with closing(connect(relay.grant("one", "serial", target))) as first:
+            assert under_way.wait(10)
+            with closing(connect(relay.grant("one", "serial", target))) as last:
+                assert take(last, len(GRANTED)) == GRANTED
+                overtaken.set()
+                assert first.recv(100) == b"", "it was never let through"
+                held, _ = guest.accept()
+                held.sendall(b"hello")
+                assert take(last, 5) == b"hello"
+                held.close()
 
 
 def test_no_more_than_so_many_at_once(tmp_path: Path) -> None:
