@@ -180,11 +180,7 @@ def unplug(job: Job) -> None:
 def make_config_drive(job: Job) -> None:
     """Write the config drive of a VM that has one."""
     server = job.server
-    if (
-        server.kind != VM
-        or spec.is_adopted(server)
-        or not (server.config_drive or job.tools.conf.compute.force_config_drive)
-    ):
+    if server.kind != VM or spec.is_adopted(server) or not server.config_drive:
         return
     guest = spec.guest_data(server, job.tools.conf.compute.availability_zone, os.urandom(SEED_BYTES))
     networks = job.tools.keeper.state.networks

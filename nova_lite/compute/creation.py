@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import (
+    config_drives,
     flavors,
     hosts,
     images,
@@ -27,7 +28,6 @@ from nova_lite.compute import (
     server_security_groups,
 )
 from nova_lite.compute.interfaces import PlannedNic, WantedNic
-from nova_lite.compute.kinds import VM
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
 from nova_lite.db import operations
 from nova_lite.db.models import Flavor, Port, Server
@@ -193,8 +193,8 @@ def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:
     if new.availability_zone is not None or new.host is not None:
         _check_place(session, new.availability_zone, new.host)
     nics = interfaces.plan(session, new.project_id, new.nics, count=new.max_count, is_admin=new.is_admin)
-    forced = image.kind == VM and conf.compute.force_config_drive
-    return _Plan(flavor, image, public_key, tuple(nics), new.config_drive or forced)
+    drive = config_drives.is_given(session, conf, image.kind, image.properties, nics, asked=new.config_drive)
+    return _Plan(flavor, image, public_key, tuple(nics), drive)
 
 
 def _check_place(session: Session, zone: str | None, host: str | None) -> None:

@@ -56,7 +56,7 @@ _AS_CREATE_IMAGE = "as createImage; then the oldest of the server's backups of t
 ROWS: tuple[Row, ...] = (
     Row(
         "create",
-        "disk made over the image's (or its kernel booted), config drive, QEMU",
+        "disk made over the image's (or its kernel booted), config drive if it has one, QEMU",
         "its command line is rendered; QEMU with virtio and a serial line only",
         "its root is mounted (the unpacked image below, its own disk above); LXC. Isolation ``vm`` is refused: there is "
         "``process`` only",

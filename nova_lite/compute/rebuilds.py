@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from oslo_config import cfg
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import action_rules, claims, images, keypairs, lifecycle, personality, quotas, servers
+from nova_lite.compute import (
+    action_rules,
+    claims,
+    config_drives,
+    images,
+    keypairs,
+    lifecycle,
+    personality,
+    quotas,
+    servers,
+)
 from nova_lite.db.models import Flavor, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
@@ -70,6 +80,8 @@ def _values(session: Session, server: Server, wanted: Rebuild, scope: str | None
             "server.other_kind",
         )
     values = {**wanted.changes, "image_id": image.image_id, "image_properties": image.properties}
+    if config_drives.is_mandatory(image.kind, image.properties):
+        values["config_drive"] = True
     if wanted.has_key:
         values |= {"key_name": wanted.key_name, "public_key": _key(session, server, wanted.key_name)}
     return values

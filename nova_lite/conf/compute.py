@@ -22,7 +22,12 @@ OPTIONS = [
     cfg.FloatOpt("disk_ratio", default=1.0, min=0.1, help="Guest disk per physical disk."),
     cfg.IntOpt("reserved_memory_mb", default=512, min=0, help="Memory (MiB) kept for the host."),
     cfg.StrOpt("availability_zone", default="nova", help="The availability zone of this host."),
-    cfg.BoolOpt("force_config_drive", default=True, help="Give every VM a config drive, asked for or not."),
+    cfg.BoolOpt(
+        "force_config_drive",
+        default=False,
+        help="Give every new VM a config drive, asked for or not; the API reads it. Without it those have one that ask, whose "
+        "image has img_config_drive=mandatory, or that have no interface with IPv4 and DHCP to ask for metadata by.",
+    ),
     cfg.StrOpt(
         "config_drive_format",
         default="iso9660",

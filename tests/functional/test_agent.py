@@ -56,7 +56,7 @@ def test_create_and_delete(running: Cloud) -> None:
 
 @pytest.mark.parametrize("kind", ["vm", "unikernel", "container"])
 def test_ports_have_the_device_of_their_kind(running: Cloud, kind: str) -> None:
-    server_id = running.create(kind=kind)
+    server_id = running.create(kind=kind, config_drive=True)
     assert running.settled(server_id).vm_state == "active"
     (port,) = running.hypervisor.plugged.values()
     assert port.kind == ("veth" if kind == "container" else "tap")

@@ -117,11 +117,3 @@ def test_an_embedded_host_has_an_address(cloud: WholeCloud) -> None:
     cloud.agent()
     shown = ask(cloud, "GET", "/os-hypervisors/detail", token=ADMIN).json["hypervisors"]
     assert [row["host_ip"] for row in shown] == ["127.0.0.1"]
-
-
-def test_a_config_drive_that_is_forced_is_shown(cloud: WholeCloud) -> None:
-    cloud.agent()
-    assert cloud.show(cloud.boot())["config_drive"] == "True"
-    assert cloud.show(cloud.boot(imageRef=UNIKERNEL))["config_drive"] == ""
-    cloud.conf.set_override("force_config_drive", False, group="compute")
-    assert cloud.show(cloud.boot())["config_drive"] == ""

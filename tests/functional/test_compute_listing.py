@@ -102,7 +102,7 @@ def ids(door, query, *, version="2.96", token=DEMO):
 
 def test_filters(door):
     web = boot(door, name="web-1", flavorRef="1").json["server"]["id"]
-    data = boot(door, name="data-1", flavorRef="2").json["server"]["id"]
+    data = boot(door, name="data-1", flavorRef="2", config_drive=True).json["server"]["id"]
     build(door, web)
     build(door, data, vm_state="stopped")
     address = ask(door, "GET", f"/servers/{web}").json["server"]["addresses"]["private"][0]["addr"]
@@ -126,8 +126,8 @@ def test_filters(door):
         "hostname=^web-1$": {web},
         "user_id=demo": {web, data},
         "user_id=somebody": set(),
-        "config_drive=True": {web, data},
-        "config_drive=False": set(),
+        "config_drive=True": {data},
+        "config_drive=False": {web},
         "availability_zone=nova": {web, data},
         "availability_zone=elsewhere": set(),
         "reservation_id=r-none": set(),

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -28,6 +29,7 @@ from nova_lite.host.metadata_http import Request
 from nova_lite.host.metadata_tree import Answer
 from nova_lite.host.network_state import NetworkSpec, SubnetSpec
 from nova_lite.virt.driver import Nic
+from nova_lite.virt.libvirt import elements
 
 READER = Path(__file__).with_name("cloud_init_reader.py")
 INSTALLED = Path("/usr/lib/python3/dist-packages")
@@ -159,6 +161,42 @@ def test_the_config_drive_datasource_reads_both_formats(cloud_init: Path, tmp_pa
     seed.mkdir()
     unpack(path, seed, form)
     check(read(cloud_init, "drive", str(seed)))
+
+
+def test_cloud_init_looks_for_metadata_by_the_firmwares_word(cloud_init: Path, tmp_path: Path) -> None:
+    program = cloud_init.parents[1] / "cloud-init/ds-identify"
+    if not program.exists():
+        pytest.skip(f"cannot run on this machine: there is no {program}")
+    root = ET.Element("domain")
+    ET.SubElement(root, "os")
+    elements.product(root, GUEST.server_id)
+    product = root.findtext("sysinfo/system/entry[@name='product']")
+    tables = tmp_path / "sys/class/dmi/id"
+    tables.mkdir(parents=True)
+    for name, text in (
+        ("proc/cmdline", "quiet"),
+        ("proc/uptime", "1 1"),
+        ("bin/systemd-detect-virt", "#!/bin/sh\necho qemu"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    (tmp_path / "bin/systemd-detect-virt").chmod(0o755)
+    surroundings = {
+        "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+        "PATH_ROOT": str(tmp_path),
+        "UNAME_MACHINE": "x86_64",
+    }
+
+    def sources() -> str:
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        (tmp_path / "run").mkdir()
+        subprocess.run(["sh", program, "--force"], env=surroundings, check=False, capture_output=True, timeout=60)
+        found = tmp_path / "run/cloud-init/cloud.cfg"
+        return found.read_text().strip() if found.exists() else ""
+
+    assert "OpenStack" not in sources()
+    (tables / "product_name").write_text(f"{product}\n")
+    assert sources() == "datasource_list: [ OpenStack, None ]"
 
 
 def test_a_guest_with_nothing_of_its_own_is_read_too(cloud_init: Path, tmp_path: Path) -> None:

@@ -59,6 +59,25 @@ def domain(domain_type: str, spec: GuestSpec, rescue: str = "", maximum: tuple[i
     return root
 
 
+def product(root: ET.Element, server_id: str) -> None:
+    """Have the firmware's tables (SMBIOS) call the machine what Nova calls it; ``os`` must be there.
+
+    It is how cloud-init (ds-identify), systemd and Ansible know an OpenStack guest, and thereby that there is a metadata service to ask.
+    """
+    system = add(add(root, "sysinfo", type="smbios"), "system")
+    for name, value in (
+        ("manufacturer", "OpenStack Foundation"),
+        ("product", "OpenStack Nova"),
+        ("serial", server_id),
+        ("uuid", server_id),
+        ("family", "Virtual Machine"),
+    ):
+        add(system, "entry", value, name=name)
+    boot = root.find("os")
+    assert boot is not None
+    add(boot, "smbios", mode="sysinfo")
+
+
 def lifecycle(root: ET.Element, on_reboot: str = "restart") -> None:
     """Say what becomes of the domain when the guest powers off, reboots or crashes."""
     add(root, "on_poweroff", "destroy")

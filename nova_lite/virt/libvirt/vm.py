@@ -57,6 +57,7 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     name = "" if rescue is None else rescue.image_id
     root = elements.domain(profile.virt_type, spec, name, refusals.live_maximum(spec))
     _boot(root, booted, profile, is_rescue=rescue is not None)
+    elements.product(root, spec.server_id)
     features = add(root, "features")
     add(features, "acpi")
     add(features, "apic")
