@@ -7,10 +7,18 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from parallel import Sharing, long_ones_first
 
 ALLOWED_SKIPS = ("cannot run on this machine",)
 """How the reason of a skip begins that is fine even under NOVA_LITE_CI_STRICT."""
+
+
+# How long an example takes says more of the machine than of what is tested. And, as tests/chaos does it: the same examples in each run,
+# so that a failure says something of the change before it.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("fixed", settings.get_profile("suite"), derandomize=True, database=None)
+settings.load_profile("suite" if os.environ.get("NOVA_LITE_PROPERTY_SEED") == "random" else "fixed")
 
 
 def pytest_configure() -> None:

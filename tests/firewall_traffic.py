@@ -47,7 +47,8 @@ def address(guest: Guest, version: int = 4) -> str:
     return guest.port.addresses[0 if version == 4 else 1][1]
 
 
-def connects(guest: Guest, to: str, port: int, wait_s: float = 0.4) -> bool:
+def connects(guest: Guest, to: str, port: int, wait_s: float = 10) -> bool:
+    """Say whether a connection is made and answered; on a loaded machine that may take a while."""
     made = guest.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_STREAM)
     made.settimeout(wait_s)
     with made:
@@ -56,6 +57,11 @@ def connects(guest: Guest, to: str, port: int, wait_s: float = 0.4) -> bool:
             return echoes(made)
         except OSError:
             return False
+
+
+def is_kept_out(guest: Guest, to: str, port: int) -> bool:
+    """Say that no connection is made, for as long as one that is let in takes many times over."""
+    return not connects(guest, to, port, 0.4)
 
 
 def echoes(connection: socket.socket) -> bool:
@@ -94,15 +100,15 @@ class Talk:
             listener.bind((address(server, version), port))
             listener.listen()
             self.client = client.socket(family, socket.SOCK_STREAM)
-            self.client.settimeout(5)
+            self.client.settimeout(10)
             self.client.connect((address(server, version), port))
             self.server, _ = listener.accept()
 
-    def up(self, wait_s: float = 3) -> bool:
+    def up(self, wait_s: float = 10) -> bool:
         """Say whether the server gets what the client sends now."""
         return self._passes(self.client, self.server, wait_s)
 
-    def down(self, wait_s: float = 3) -> bool:
+    def down(self, wait_s: float = 10) -> bool:
         """Say whether the client gets what the server sends now."""
         return self._passes(self.server, self.client, wait_s)
 

@@ -109,7 +109,7 @@ class WholeCloud(Cloud):
         row = self.host()
         return row.used_vcpus, row.used_memory_mb, row.used_disk_gb
 
-    def until(self, condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout: float = 60.0) -> None:
         """Wait for a condition."""
         deadline = time.monotonic() + timeout
         while not condition():

@@ -10,14 +10,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from free_port import free_port
+
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RabbitNode:

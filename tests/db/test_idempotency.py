@@ -126,7 +126,7 @@ def test_a_deadlock_runs_the_whole_again(store: Store) -> None:
             store.transact(add(f"{mine}-made"))
             lock(mine)
             if runs.count(mine) == 1:
-                first.wait(10)
+                first.wait(60)
             lock(other)
 
         store.together(work, lambda _session, _result: None)

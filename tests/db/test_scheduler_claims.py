@@ -13,7 +13,7 @@ from nova_lite.db.models import Allocation, Host, Operation, Server
 from nova_lite.scheduler.service import Scheduler
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_schedulers_side_by_side(database_url: str, tmp_path: Path) -> None:
     room = Hypervisor(memory_mb=512 + 64 * 15)  # for 15 servers, beside what is kept for the host
     cloud = Cloud(tmp_path, url=database_url, hypervisor=room, with_bus=False)

@@ -7,7 +7,6 @@ import io
 import json
 import logging
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from free_port import free_port
 
 from nova_lite.cmd import client
 
@@ -156,16 +157,10 @@ def _place(directory: Path, environment: Mapping[str, str], stdin: Any) -> Itera
         sys.stdin = typed
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def cloud(directory: Path, *, compute: Mapping[str, str] | None = None, **fake: str) -> Iterator[Cloud]:
     """Start a cloud in *directory*, and end it. :param compute, fake: options of these groups."""
-    made = Cloud(directory, _free_port())
+    made = Cloud(directory, free_port())
     config = directory / "nova-lite.conf"
     more = "".join(f"{name} = {value}\n" for name, value in (compute or {}).items())
     knobs = "".join(f"{name} = {value}\n" for name, value in fake.items())

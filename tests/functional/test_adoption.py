@@ -219,7 +219,7 @@ def test_an_agent_that_dies_at_a_step_adopts_in_its_next_life(cloud: WholeCloud,
 
     agent = cloud.agent(hook=die)
     adopt(cloud)
-    assert reached.wait(10)
+    assert reached.wait(60)
     cloud.kill(agent)
     cloud.agent()
     row = cloud.settled(UUID)
@@ -235,11 +235,11 @@ def test_a_delete_amid_an_adoption_lets_the_guest_go(cloud: WholeCloud, step: st
     def wait(work: Any, name: str) -> None:
         if name == step and work.action == "adopt":
             reached.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
 
     cloud.agent(hook=wait)
     adopt(cloud)
-    assert reached.wait(10)
+    assert reached.wait(60)
     assert ask(cloud, "DELETE", f"/servers/{UUID}", token=ADMIN).status_int == 204
     go_on.set()
     cloud.quiet()

@@ -124,7 +124,7 @@ def test_death_at_each_step(cloud: Cloud, action: str, step: str) -> None:
             cloud.ask(server_id, before)
             cloud.settled(server_id)
         cloud.ask(server_id, action)
-    assert died.wait(10)
+    assert died.wait(60)
     cloud.kill(first)
     cloud.agent()
     server = cloud.settled(server_id)
@@ -146,12 +146,12 @@ def test_delete_while_it_is_created(cloud: Cloud, step: str) -> None:
     def hook(work: object, name: str) -> None:
         if getattr(work, "action", "") == "create" and name == step:
             reached.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
     cloud.scheduler()
     cloud.agent(hook=hook)
     server_id = cloud.create()
-    assert reached.wait(10)
+    assert reached.wait(60)
     cloud.ask(server_id, "delete")
     go_on.set()
     assert cloud.settled(server_id).deleted
@@ -247,13 +247,13 @@ def test_stop_hands_back_what_is_under_way(cloud: Cloud) -> None:
     def hook(work: object, name: str) -> None:
         if name == "spawn":
             reached.set()
-            go_on.wait(10)
+            go_on.wait(60)
 
     cloud.conf.set_override("stop_timeout", 0.2, group="compute")
     cloud.scheduler()
     first = cloud.agent(hook=hook)
     server_id = cloud.create()
-    assert reached.wait(10)
+    assert reached.wait(60)
     first.stop()
     (operation,) = cloud.operations(server_id)
     assert (operation.state, operation.error) == ("pending", "the agent was stopped")

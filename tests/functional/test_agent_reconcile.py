@@ -18,7 +18,7 @@ from nova_lite.virt.driver import Observed
 
 
 def wait_until(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not look():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -118,14 +118,14 @@ def test_a_request_under_way_is_a_conflict(door, monkeypatch):
 
     def gate():
         inside.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
 
     # Before the transaction: SQLite has one writer, and the second request must look at the key.
     monkeypatch.setattr(door.store, "together", lambda work, last: _late(door.store, gate, work, last))
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(post, door)
-        assert inside.wait(10)
+        assert inside.wait(60)
         second = post(door)
         differs = post(door, {"server": {**BODY["server"], "name": "other"}})
         go_on.set()

@@ -52,7 +52,7 @@ def test_aggregates(running: Cloud) -> None:
     running.do("aggregate", "set", "--no-property", "--property", "c=d", "row")
     assert running.read("aggregate", "show", "row")["Properties"] == {"c": "d"}
     running.do("aggregate", "cache", "image", "row", "tiny")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "event=cached" not in running.log.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)

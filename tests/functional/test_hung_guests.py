@@ -34,11 +34,11 @@ class HangingDriver(FakeDriver):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.given_up = threading.Event()
-        """Set: a call that hangs is given up soon; else after half a minute."""
+        """Set: a call that hangs is given up soon; else after a minute."""
 
     def _action(self, action: str, server_id: str = "") -> Any:
         if server_id and server_id == self.hung and action not in ("power", "recover"):
-            self.given_up.wait(30)
+            self.given_up.wait(60)
             time.sleep(0.2)
             raise DriverTimeout(f"{action} of {server_id} got no answer")
         return super()._action(action, server_id)
@@ -91,7 +91,7 @@ def test_an_operation_whose_worker_hangs_ends_at_its_deadline(tmp_path: Path, mo
     try:
         cloud.agent()
         cloud.scheduler()
-        cloud.hypervisor.fail = lambda call: hangs.wait(30) if call == "spawn" else None  # type: ignore[assignment,return-value,func-returns-value]
+        cloud.hypervisor.fail = lambda call: hangs.wait(60) if call == "spawn" else None  # type: ignore[assignment,return-value,func-returns-value]
         server_id = cloud.create()
         _await_step(cloud, server_id, "spawn")
         time.sleep(2)
@@ -110,7 +110,7 @@ def test_an_operation_whose_worker_hangs_ends_at_its_deadline(tmp_path: Path, mo
 
 
 def _await_step(cloud: Cloud, server_id: str, step: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while cloud.operations(server_id)[0].step != step:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -135,7 +135,7 @@ def test_a_stop_is_bounded_and_hands_back_what_hangs(tmp_path: Path, program: st
     try:
 
         def wait_for(what: Callable[[], bool]) -> None:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while not what():
                 assert time.monotonic() < deadline and process.poll() is None, log.read_text()
                 time.sleep(0.05)
@@ -145,7 +145,7 @@ def test_a_stop_is_bounded_and_hands_back_what_hangs(tmp_path: Path, program: st
         wait_for(lambda: cloud.operations(server_id)[0].step == "spawn")
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
         # The hypervisor hangs for five minutes; the stop was given one second, and each of its parts a few more.
         assert time.monotonic() - began < 15
         work = cloud.operations(server_id)[0]

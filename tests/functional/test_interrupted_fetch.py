@@ -64,7 +64,7 @@ def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
 def fetching(cloud: WholeCloud) -> str:
     reply = boot(cloud)
     assert reply.status_int == 202, reply.text
-    assert cloud.source.opened.wait(10)  # type: ignore[attr-defined]
+    assert cloud.source.opened.wait(60)  # type: ignore[attr-defined]
     cloud.source.opened.clear()  # type: ignore[attr-defined]
     return str(reply.json["server"]["id"])
 
@@ -116,4 +116,4 @@ def test_an_agent_that_is_stopped_hands_the_fetch_back_and_leaves_nothing_half_d
     cloud.until(lambda: drafts(cloud) == [], 5)
     cloud._agents.remove(agent)
     cloud.agent()
-    assert cloud.source.opened.wait(10)  # type: ignore[attr-defined]
+    assert cloud.source.opened.wait(60)  # type: ignore[attr-defined]

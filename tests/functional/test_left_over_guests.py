@@ -32,7 +32,7 @@ class StubbornDriver(FakeDriver):
 
     def spawn(self, spec: GuestSpec) -> None:
         if self.hangs is not None:
-            self.hangs.wait(30)
+            self.hangs.wait(60)
         super().spawn(spec)
         if self.answers is not None:
             raise self.answers("the answer was lost")

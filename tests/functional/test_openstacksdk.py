@@ -37,7 +37,7 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def until(compute: Any, server: Any, status: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (found := compute.get_server(server.id)).status != status or found.task_state:
         assert time.monotonic() < deadline, found
         time.sleep(0.05)

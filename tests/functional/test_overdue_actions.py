@@ -36,7 +36,7 @@ class SlowDriver(FakeDriver):
     @contextmanager
     def _action(self, action: str, server_id: str = "") -> Iterator[None]:
         if action in self.gates:
-            self.gates[action].wait(30)
+            self.gates[action].wait(60)
         if action in self.refused:
             raise DriverError(f"{action} can't be done now")
         with super()._action(action, server_id):

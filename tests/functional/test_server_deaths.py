@@ -101,7 +101,7 @@ def test_death_before_each_step(cloud: WholeCloud, action: str, step: str) -> No
         cloud.settled(server_id)
     was = cloud.server(server_id).vm_state
     begin(cloud, server_id, action)
-    assert died.wait(10)
+    assert died.wait(60)
     cloud.kill(first)
     cloud.agent()
     server = cloud.settled(server_id)
@@ -134,7 +134,7 @@ def test_what_is_given_up_after_many_deaths_is_undone(
     server_id = cloud.boot()
     before = dict(cloud.guest(server_id))
     begin(cloud, server_id, action)
-    assert died.wait(10)
+    assert died.wait(60)
     cloud.kill(first)
     cloud.agent()
     server = cloud.settled(server_id)
@@ -168,7 +168,7 @@ def test_a_death_before_a_resize_keeps_no_older_disk(cloud: WholeCloud) -> None:
     other = Flavor(flavorid="other", name="other", vcpus=1, memory_mb=96, disk_gb=20)
     cloud.store.transact(lambda session: session.add(other))
     cloud.act(server_id, {"resize": {"flavorRef": "other"}})
-    assert died.wait(10)
+    assert died.wait(60)
     cloud.kill(first)
     cloud.agent()
     assert cloud.settled(server_id).vm_state == "resized"

@@ -100,7 +100,7 @@ def test_a_dhcp_server_is_not_heard_as_the_answer_to_a_client(pair: Pair) -> Non
     token = secrets.token_bytes(12)
     asked = ipv4("10.0.0.6", "10.0.0.5", 17, udp(68, 67, token))
     pair.victim.send(ethernet(pair.mac, pair.victim.mac, IP, asked))
-    assert pair.sender.hears(token)
+    assert pair.sender.hears(token, 5)
     assert not passes(
         pair, lambda t: ethernet(pair.victim.mac, pair.mac, IP, ipv4("10.0.0.5", "10.0.0.6", 17, udp(67, 68, t)))
     )

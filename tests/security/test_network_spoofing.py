@@ -181,7 +181,7 @@ def test_router_advertisements_and_redirects_of_a_guest_are_dropped(pair: Pair) 
         token = secrets.token_bytes(24)
         packet = ipv4("10.0.0.5", "10.0.0.6", 1, icmpv4(kind, body + token))
         pair.sender.send(ethernet(pair.victim.mac, pair.mac, IP, packet))
-        assert pair.victim.hears(token, 0.4) is (kind == 8)
+        assert pair.victim.hears(token, 5 if kind == 8 else 0.4) is (kind == 8)
 
 
 @pytest.mark.parametrize("split", [0, 8])
@@ -210,4 +210,4 @@ def test_fragments_of_what_is_allowed_pass(pair: Pair) -> None:
     for offset, part, more in ((0, message[:16], 1), (16, message[16:], 0)):
         head = struct.pack("!BBHI", 17, 0, offset | more, ident)
         pair.sender.send(ethernet(ALL_NODES_MAC, pair.mac, IP6, ipv6(own, ALL_NODES, 44, head + part)))
-    assert pair.victim.hears(token, 0.5)
+    assert pair.victim.hears(token, 5)

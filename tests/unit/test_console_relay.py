@@ -152,7 +152,7 @@ def test_of_two_who_come_at_once_the_first_gives_way(
     def connecting(target: ConsoleTarget, timeout_s: float) -> socket.socket:
         if next(calls) == 0:
             under_way.set()
-            assert overtaken.wait(10)
+            assert overtaken.wait(60)
         return connect_guest(target, timeout_s)
 
     monkeypatch.setattr(console_relay, "_connect", connecting)
@@ -160,7 +160,7 @@ def test_of_two_who_come_at_once_the_first_gives_way(
         guest.bind(str(path))
         guest.listen(5)
         with closing(connect(relay.grant("one", "serial", target))) as first:
-            assert under_way.wait(10)
+            assert under_way.wait(60)
             with closing(connect(relay.grant("one", "serial", target))) as last:
                 assert take(last, len(GRANTED)) == GRANTED
                 overtaken.set()

@@ -20,7 +20,7 @@ class SlowServer:
 
     def start(self) -> None:
         self.begun.set()
-        assert self.may_start.wait(10)
+        assert self.may_start.wait(60)
         self.done.append("started")
 
     def stop(self) -> None:
@@ -34,11 +34,11 @@ def test_one_that_is_stopped_while_it_begins_is_ended_when_it_has() -> None:
     server = SlowServer()
     nothing: Any = object()
     heard = Listener(lambda: nothing, lambda _link: server, "slow", Heard(), None)
-    assert server.begun.wait(10)
+    assert server.begun.wait(60)
     heard.stop()
     assert server.done == []
     server.may_start.set()
-    assert server.waited.wait(10)
+    assert server.waited.wait(60)
     assert server.done == ["started", "stopped"]
 
 

@@ -46,7 +46,7 @@ def running() -> Any:
 
 
 def until(condition: Any) -> bool:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.005)
     return bool(condition())

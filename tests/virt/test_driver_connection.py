@@ -47,7 +47,7 @@ class OwnLibvirtd:
         command = ["unshare", "-m", "--propagation", "private", "sh", "-c", START, "sh", str(self.directory)]
         with (self.directory / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self.socket.exists():
             assert time.monotonic() < deadline, (self.directory / "log").read_text()
             time.sleep(0.05)

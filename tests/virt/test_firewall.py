@@ -25,7 +25,21 @@ from firewall_station import (
     station,
     udp,
 )
-from firewall_traffic import ICMP, ICMPV6, OUT, TCP, UDP, Server, address, connects, echoes, hears_udp, members, pings
+from firewall_traffic import (
+    ICMP,
+    ICMPV6,
+    OUT,
+    TCP,
+    UDP,
+    Server,
+    address,
+    connects,
+    echoes,
+    hears_udp,
+    is_kept_out,
+    members,
+    pings,
+)
 
 from nova_lite.host.networks import devices
 from nova_lite.host.networks.firewall import Firewall, kernel
@@ -47,8 +61,8 @@ def test_closed_in_and_open_out_by_default(host: Station) -> None:
     a, b = host.boot(host.port(network, 5, [default]), host.port(network, 6, [default]), groups=[default])
     Server(b, 80)
     Server(b, 81, socket.AF_INET6)
-    assert not connects(a, address(b), 80)
-    assert not connects(a, address(b, 6), 81)
+    assert is_kept_out(a, address(b), 80)
+    assert is_kept_out(a, address(b, 6), 81)
     assert not pings(a, address(b))
     web = group(*default.rules, rule("ingress", protocol=TCP, port_min=80, port_max=80))
     host.change(groups={default.group_id: replace(default, rules=web.rules)})
@@ -57,7 +71,7 @@ def test_closed_in_and_open_out_by_default(host: Station) -> None:
     # A port in no group sends nothing either.
     alone = host.port(network, 8)
     (c,) = host.boot(alone)
-    assert not connects(c, address(b), 80)
+    assert is_kept_out(c, address(b), 80)
 
 
 def test_allowed_connections_outlive_changes_and_a_restart(host: Station) -> None:
@@ -70,7 +84,7 @@ def test_allowed_connections_outlive_changes_and_a_restart(host: Station) -> Non
     assert echoes(connection)
     only = rule("ingress", protocol=TCP, port_min=80, port_max=80)
     host.change(groups={web.group_id: replace(web, rules=(*OUT, only))})
-    assert not connects(a, address(b), 81)
+    assert is_kept_out(a, address(b), 81)
     assert echoes(connection)
     before = host.listing()
     # A new agent: nothing of what is in force changes, so the counters' handles and the text stay.
@@ -115,7 +129,7 @@ def test_a_group_of_two_ports_and_a_port_of_two_groups(host: Station) -> None:
         Server(guest, 22)
     assert connects(a, address(b), 80)
     assert connects(a, address(c), 80)
-    assert not connects(a, address(b), 22)
+    assert is_kept_out(a, address(b), 22)
     assert connects(a, address(c), 22)
 
 
@@ -133,18 +147,18 @@ def test_a_remote_group_follows_its_members(host: Station) -> None:
     Server(b, 80, socket.AF_INET6)
     assert connects(a, address(b), 80)
     assert connects(a, address(b, 6), 80)
-    assert not connects(c, address(b), 80)
+    assert is_kept_out(c, address(b), 80)
     host.change(members={clients.group_id: members(ports[0], ports[2])})
     assert connects(c, address(b), 80)
     assert connects(c, address(b, 6), 80)
     host.change(members={clients.group_id: members(ports[2])})
-    assert not connects(a, address(b), 80)
+    assert is_kept_out(a, address(b), 80)
     assert connects(c, address(b), 80)
     # Addresses in one another, as allowed pairs bring them.
     host.change(members={clients.group_id: ("10.0.0.0/24", "10.0.0.7", "10.0.0.0/29", "::/0")})
     assert connects(a, address(b), 80)
     host.change(members={})
-    assert not connects(a, address(b), 80)
+    assert is_kept_out(a, address(b), 80)
 
 
 def test_an_address_group_follows_its_content(host: Station) -> None:
@@ -153,11 +167,11 @@ def test_an_address_group_follows_its_content(host: Station) -> None:
     web = group(*OUT, rule("ingress", protocol=TCP, port_min=80, port_max=80, remote_address_group_id=named))
     a, b = host.boot(host.port(network, 5, [web]), host.port(network, 6, [web]), groups=[web])
     Server(b, 80)
-    assert not connects(a, address(b), 80)
+    assert is_kept_out(a, address(b), 80)
     host.change(address_groups={named: ("10.0.0.4/30", "2001:db8::/32")})
     assert connects(a, address(b), 80)
     host.change(address_groups={named: ("10.0.0.6/32",)})
-    assert not connects(a, address(b), 80)
+    assert is_kept_out(a, address(b), 80)
 
 
 def test_rules_out(host: Station) -> None:
@@ -169,8 +183,8 @@ def test_rules_out(host: Station) -> None:
     for guest in (b, c):
         for port in (79, 80, 90, 91):
             Server(guest, port)
-    assert [port for port in (79, 80, 90, 91) if connects(a, address(b), port)] == [80, 90]
-    assert not connects(a, address(c), 80)
+    assert [port for port in (79, 80, 90, 91) if connects(a, address(b), port, 2)] == [80, 90]
+    assert is_kept_out(a, address(c), 80)
 
 
 def test_ports_protocols_and_icmp_types(host: Station) -> None:
@@ -192,16 +206,16 @@ def test_ports_protocols_and_icmp_types(host: Station) -> None:
     for protocol, wanted in ((115, True), (103, True), (50, False)):
         token = secrets.token_bytes(40)
         a.send(ethernet(b.mac, a.mac, 0x0800, ipv4(address(a), address(b), protocol, token)))
-        assert b.hears(token, 0.3) is wanted, protocol
+        assert b.hears(token, 5 if wanted else 0.3) is wanted, protocol
     for kind, wanted in ((13, False), (8, True)):
         token = secrets.token_bytes(20)
         a.send(ethernet(b.mac, a.mac, 0x0800, ipv4(address(a), address(b), ICMP, icmpv4(kind, token))))
-        assert b.hears(token, 0.3) is wanted, kind
+        assert b.hears(token, 5 if wanted else 0.3) is wanted, kind
     for kind, wanted in ((128, True), (139, False)):
         token = secrets.token_bytes(20)
         packet = ipv6(address(a, 6), address(b, 6), ICMPV6, icmpv6(address(a, 6), address(b, 6), kind, token))
         a.send(ethernet(b.mac, a.mac, 0x86DD, packet))
-        assert b.hears(token, 0.3) is wanted, kind
+        assert b.hears(token, 5 if wanted else 0.3) is wanted, kind
 
 
 def test_large_packets_pass_in_fragments(host: Station) -> None:
@@ -219,7 +233,7 @@ def test_stateless_groups_judge_answers_by_rules(host: Station) -> None:
     ports = [host.port(network, 5, [out_only]), host.port(network, 6, [everything])]
     a, b = host.boot(*ports, groups=[out_only, everything])
     Server(b, 80)
-    assert not connects(a, address(b), 80)
+    assert is_kept_out(a, address(b), 80)
     both = replace(out_only, rules=(*out_only.rules, rule("ingress", protocol=TCP, port_min=1024, port_max=65535)))
     host.change(groups={**host.state.groups, both.group_id: both})
     assert connects(a, address(b), 80)
@@ -274,7 +288,7 @@ def test_fragments_of_two_networks_with_the_same_addresses_are_not_mixed(host: S
     c.send(ethernet(b.mac, c.mac, 0x0800, fragment(evil, 2)))
     assert not b.hears(evil[:12], 0.3)
     a.send(ethernet(b.mac, a.mac, 0x0800, fragment(whole[16:], 2)))
-    assert b.hears(whole[-16:], 0.5)
+    assert b.hears(whole[-16:], 5)
 
 
 def test_dhcp_dns_and_metadata_are_always_there(host: Station) -> None:
@@ -289,11 +303,11 @@ def test_dhcp_dns_and_metadata_are_always_there(host: Station) -> None:
     Server(b, 80)
     assert connects(a, "10.0.0.2", 53)
     assert connects(a, "169.254.169.254", 80)
-    assert not connects(a, "10.0.0.2", 80)
-    assert not connects(a, "169.254.169.254", 53)
+    assert is_kept_out(a, "10.0.0.2", 80)
+    assert is_kept_out(a, "169.254.169.254", 53)
     token = secrets.token_bytes(12)
     b.send(ethernet(a.mac, b.mac, 0x0800, ipv4("10.0.0.2", address(a), UDP, udp(67, 68, token))))
-    assert a.hears(token, 0.3)
+    assert a.hears(token, 5)
     host.change(groups={none.group_id: replace(none, stateful=False)})
     assert connects(a, "10.0.0.2", 53)
     assert connects(a, "169.254.169.254", 80)
@@ -355,7 +369,7 @@ def test_a_network_whose_outside_is_the_host(host: Station) -> None:
     Server(a, 81)
     for port, wanted in ((80, True), (81, False)):
         made = host.namespace._programs.submit(socket.socket, socket.AF_INET, socket.SOCK_STREAM).result()
-        made.settimeout(0.4)
+        made.settimeout(10 if wanted else 0.4)
         with made:
             assert (made.connect_ex(("10.0.0.5", port)) == 0) is wanted
 

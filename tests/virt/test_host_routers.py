@@ -256,7 +256,7 @@ def test_ipv6_is_routed_as_it_is(box: Sandbox) -> None:
     ports = [a_port(network, 16, "g") for network in networks]
     box.networks.apply(a_state(networks, ports, [a_router(networks)]))
     one, two = (box.settled(port, network) for port, network in zip(ports, networks, strict=True))
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while "default" not in box.ip(one, "-6", "route") or "default" not in box.ip(two, "-6", "route"):
         assert time.monotonic() < deadline
         time.sleep(0.1)

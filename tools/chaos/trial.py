@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import options
 from death import POINTS, Strike
 from faults import NONE, Chances
+from free_port import free_port
 from sqlalchemy import select
 from user import User
 from verdict import Court, Verdict
@@ -66,7 +66,7 @@ class Trial:
         roles = CLOUD if self._chance.random() < 0.4 else PARTS
         drawn = self._chance.random() < 0.5
         self._chances = _chances(self._chance) if (drawn if faulty is None else faulty) else NONE
-        port = _free_port()
+        port = free_port()
         self._victims = {role: Victim(role, directory, port) for role in roles}
         self.report = Report(seed, "+".join(roles), self._chances is NONE)
         self._conf = options.load(directory, port)
@@ -197,10 +197,3 @@ def _chances(chance: random.Random) -> Chances:
         hung=some(0.1),
         dies=some(0.5),
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

@@ -17,7 +17,7 @@ def test_a_guest_that_hangs_gets_no_second_call_but_its_end_and_others_go_on() -
     connection = Connection("test:///default", 5.0)
     release = threading.Event()
     with pytest.raises(DriverTimeout):
-        connection.call("pause", lambda conn: release.wait(20), timeout=0.1, guest="one")
+        connection.call("pause", lambda conn: release.wait(60), timeout=0.1, guest="one")
     assert connection.is_stuck("one") and not connection.is_stuck("two")
     with pytest.raises(DriverTimeout, match="earlier call"):
         connection.call("resume", lambda conn: pytest.fail("begun all the same"), timeout=0.2, guest="one")
@@ -33,7 +33,7 @@ def test_what_was_given_up_before_it_was_begun_is_never_begun(monkeypatch: pytes
     real = libvirt.open
 
     def slow(uri: str) -> object:
-        opening.wait(20)
+        opening.wait(60)
         opened.set()
         return real(uri)
 
@@ -41,7 +41,7 @@ def test_what_was_given_up_before_it_was_begun_is_never_begun(monkeypatch: pytes
     with pytest.raises(DriverTimeout):
         connection.call("destroy", lambda conn: begun.set(), timeout=0.1, guest="one")
     opening.set()
-    assert opened.wait(5)
+    assert opened.wait(60)
     until(lambda: not connection.is_stuck("one"))
     assert not begun.is_set()
 
@@ -51,7 +51,7 @@ def test_the_steps_of_a_call_that_was_given_up_are_not_gone_on_with() -> None:
     release, begun = threading.Event(), threading.Event()
 
     def two_steps(_connection: object) -> None:
-        release.wait(20)
+        release.wait(60)
         still_wanted()
         begun.set()
 
@@ -67,13 +67,13 @@ def test_after_a_call_that_was_given_up_others_take_another_connection() -> None
     first = connection.call("who", lambda conn: conn)
     release = threading.Event()
     with pytest.raises(DriverTimeout):
-        connection.call("hang", lambda conn: release.wait(20), timeout=0.1)
+        connection.call("hang", lambda conn: release.wait(60), timeout=0.1)
     assert connection.call("who", lambda conn: conn) is not first
     release.set()
 
 
 def until(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -19,7 +19,7 @@ from nova_lite.virt.libvirt.console import append, read_tail
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 
 
-def until(what: Callable[[], bool], seconds: float = 5.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited in vain"

@@ -137,7 +137,7 @@ def test_a_call_that_hangs_is_given_up_and_holds_up_no_other() -> None:
     release = threading.Event()
     start = time.monotonic()
     with pytest.raises(DriverTimeout, match="0 s"):
-        connection.call("hang", lambda conn: release.wait(10), timeout=0.2)
+        connection.call("hang", lambda conn: release.wait(60), timeout=0.2)
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
     assert time.monotonic() - start < 8, "it waited for the one that hangs"
     release.set()
@@ -149,12 +149,12 @@ def test_a_libvirt_that_hangs_altogether_costs_a_bounded_number_of_threads() -> 
     begun: list[int] = []
     while len(begun) < 32:  # one that is given up before it has begun does not count
         with pytest.raises(DriverTimeout):
-            connection.call("hang", lambda conn: (begun.append(1), release.wait(30)), timeout=0.05)
+            connection.call("hang", lambda conn: (begun.append(1), release.wait(60)), timeout=0.05)
     with pytest.raises(DriverTimeout, match="earlier"):
         connection.call("one more", lambda conn: conn.numOfDomains())
     assert threading.active_count() <= before + 32
     release.set()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
