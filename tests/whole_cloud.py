@@ -123,7 +123,7 @@ class WholeCloud(Cloud):
             with self.store.read() as session:
                 return session.scalar(select(Operation.id).where(Operation.state.in_(UNFINISHED)).limit(1)) is None
 
-        self.until(nothing, 20)
+        self.until(nothing)
 
 
 def make_door(conf: Any, store: Any, waker: Any, bus: Any) -> Any:

@@ -175,7 +175,7 @@ def test_a_dead_host_costs_no_connection(node: RabbitNode, site: Site, caplog: p
             began = time.monotonic()
             with pytest.raises(Unavailable, match="did not answer"):
                 site.ask("nobody")
-            assert time.monotonic() - began < 3.0 + 1.0, "within the time of its class"
+            assert time.monotonic() - began < 2 * 3.0, "within the time of its class, not one after the other"
             site.ask()
         time.sleep(6)  # a look at the own connection lasts up to five seconds
     assert site.caller._link is link

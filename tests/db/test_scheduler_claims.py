@@ -31,7 +31,7 @@ def test_schedulers_side_by_side(database_url: str, tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join(60)
-        rows = [cloud.settled(server_id, 60) for server_id in servers]
+        rows = [cloud.settled(server_id) for server_id in servers]
         assert sorted(row.vm_state for row in rows) == ["active"] * 15 + ["error"] * 10
         assert len(room.guests) == 15
         check(cloud, 15)
@@ -41,7 +41,7 @@ def test_schedulers_side_by_side(database_url: str, tmp_path: Path) -> None:
         for thread in deleters:
             thread.join(60)
         for server_id in servers:
-            assert cloud.settled(server_id, 60).deleted
+            assert cloud.settled(server_id).deleted
         assert room.empty()
         check(cloud, 0)
     finally:

@@ -17,7 +17,7 @@ from openstackclient.shell import OpenStackShell
 from osc_lib.clientmanager import ClientCache
 
 HIGHEST = "2.96"
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -289,13 +289,13 @@ def test_console_output_over_the_bus(running: Cloud) -> None:
 def test_many_at_once_do_not_fail_on_each_other(running: Cloud) -> None:
     servers = [running.create() for _ in range(40)]
     for server_id in servers:
-        assert running.settled(server_id, 30).vm_state == "active"
+        assert running.settled(server_id).vm_state == "active"
     network = next(iter(running.hypervisor.dhcp.values()))
     assert len(network) == 40
     for server_id in servers:
         running.ask(server_id, "delete")
     for server_id in servers:
-        running.settled(server_id, 30)
+        running.settled(server_id)
     assert_nothing_left(running)
 
 

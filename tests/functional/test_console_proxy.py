@@ -137,7 +137,7 @@ def test_an_open_console_ends_with_its_guest(running: Cloud, kind: str, how: str
         assert lines[0].read() is not None
     running.do("server", how, "--wait", name)
     for line in lines:
-        line._socket.settimeout(10)
+        line._socket.settimeout(60)
         while line.read() is not None:
             pass
         assert line.reason == "the console has ended"
@@ -295,10 +295,14 @@ def test_a_screen_by_rfb(running: Cloud) -> None:
 def test_the_log_has_no_token(running: Cloud) -> None:
     url = url_of(running)
     token = parse_qs(urlsplit(url).query)["token"][0]
+    ended = "console=serial event=closed"
+    before = running.log.read_text().count(ended)
     attach.Line(url).close()
     ask(running, f"/console/serial?token={token}").read()
-    time.sleep(0.2)
-    log = running.log.read_text()
+    deadline = time.monotonic() + 60
+    while (log := running.log.read_text()).count(ended) == before:
+        assert time.monotonic() < deadline, log
+        time.sleep(0.05)
     assert "console=serial event=opened" in log
     assert token not in log
 
@@ -383,10 +387,9 @@ def test_the_cloud_stops_though_a_console_is_open(tmp_path: Any) -> None:
         made.do("server", "create", "--image", "screen", "--flavor", "m1.nano", "--nic", "none", "--wait", "one")
         line = attach.Line(url_of(made))
         assert read(line, len(GREETING)) == GREETING
-        began = time.monotonic()
         made.stop()
-        assert time.monotonic() - began < 8
-        line._socket.settimeout(5)
+        assert made.process is not None and made.process.returncode == 0, "it had to be killed"
+        line._socket.settimeout(60)
         assert line.read() is None
 
 

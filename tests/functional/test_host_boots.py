@@ -91,7 +91,7 @@ def test_what_something_was_being_done_to_runs_again_when_that_has_ended(cloud: 
     cloud.until(lambda: cloud.operations(server_id)[-1].step == "snapshot")
     boot_host(cloud, agent)
     cloud.agent()
-    cloud.until(lambda: cloud.operations(server_id)[-1].action == "start", 20)
+    cloud.until(lambda: cloud.operations(server_id)[-1].action == "start")
     assert cloud.settled(server_id).vm_state == "active"
     assert [row.state for row in cloud.operations(server_id)] == ["done", "done", "done"]
     assert power(cloud, server_id) is PowerState.RUNNING

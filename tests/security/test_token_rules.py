@@ -45,7 +45,7 @@ def _ends(two: tuple[Cloud, Cloud], token: str, action: Any) -> None:
     action()
     begun = time.monotonic()
     while here.accepts(token) or there.accepts(token):
-        assert time.monotonic() - begun < 5, "it still works somewhere"
+        assert time.monotonic() - begun < 60, "it still works somewhere"
         time.sleep(0.05)
 
 
