@@ -32,7 +32,7 @@ def hanging(pid: int) -> Iterator[None]:
 def answers_at_once(cloud: Cloud) -> None:
     began = time.monotonic()
     cloud.read(f"{PATH}/detail")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.timeout(600)

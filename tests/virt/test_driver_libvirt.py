@@ -115,8 +115,8 @@ def test_a_vm_shuts_down_when_it_is_asked(driver: LibvirtDriver, make_spec) -> N
     driver.spawn(spec)
     until(lambda: b"login" in says(driver, spec), 60)
     start = time.monotonic()
-    driver.stop(spec.server_id, 30)
-    assert time.monotonic() - start < 25, "it was killed after its grace"
+    driver.stop(spec.server_id, 120)
+    assert time.monotonic() - start < 100, "it was killed after its grace"
     assert driver.power(spec.server_id) == PowerState.SHUTDOWN
 
 
@@ -192,7 +192,7 @@ def test_a_container_that_ends_by_itself_is_shut_down_and_its_words_are_kept(dri
     spec = make_spec(CONTAINER, image=make_spec.container_image("echo just this; sleep 0.3"))
     driver.spawn(spec)
     until(lambda: driver.power(spec.server_id) == PowerState.SHUTDOWN)
-    until(lambda: b"just this" in says(driver, spec), 2)
+    until(lambda: b"just this" in says(driver, spec))
 
 
 def test_a_link_in_a_container_leads_nowhere_outside(driver: LibvirtDriver, make_spec, tmp_path: Path) -> None:
@@ -282,7 +282,9 @@ def test_a_containers_console_is_followed_by_the_next_agent(state: Path, driver,
         import sys, pickle, time, nova_lite.conf
         from nova_lite.virt.libvirt.driver import LibvirtDriver
         d = LibvirtDriver(nova_lite.conf.load([], {{"state_path": {str(state)!r}, "libvirt.virt_type": "qemu"}}))
-        d.spawn(pickle.load(sys.stdin.buffer)); time.sleep(0.5)
+        spec = pickle.load(sys.stdin.buffer)
+        d.spawn(spec)
+        while b"line 3" not in d.console(spec.server_id, 1 << 16): time.sleep(0.05)
     """)
     subprocess.run([sys.executable, "-c", script], input=pickle.dumps(spec), check=True, cwd=ROOT)
     first = says(driver, spec)

@@ -64,10 +64,10 @@ class Site:
     def take(self, here: int) -> None:
         self.hosts[here].ip(self.guests[here], "address", "del", f"{SHARED}/32", "dev", "eth0")
 
-    def answers(self) -> str:
+    def answers(self, within_s: float = 1) -> str:
         """Return who answers at the floating IP, asked from outside; empty: nobody."""
         code = (
-            f"import socket\ntry: s=socket.create_connection(('{FLOATING}',8000),timeout=1)\n"
+            f"import socket\ntry: s=socket.create_connection(('{FLOATING}',8000),timeout={within_s})\n"
             "except OSError: print()\nelse: print(s.recv(100).decode())"
         )
         return self.hosts[0].inside(self.switch, "python3", "-c", code).strip()
@@ -127,22 +127,22 @@ def site() -> Iterator[Site]:
 def test_a_floating_ip_follows_an_address_that_guests_share(site: Site) -> None:
     assert site.answers() == "" and site.announcing() == [], "nobody has the address yet"
     site.give(0)
-    assert site.comes_to("0", 6)
+    assert site.comes_to("0", 60)
     assert site.announcing() == [0]
     # It moves, and says so.
     site.take(0)
     site.give(1, tell=True)
-    assert site.comes_to("1", 10)
-    end = time.monotonic() + 8
+    assert site.comes_to("1", 60)
+    end = time.monotonic() + 60
     while site.announcing() != [1] and time.monotonic() < end:
         time.sleep(0.2)
     assert site.announcing() == [1], "the other host has let it go"
     # It moves without a word.
     site.take(1)
     site.give(0)
-    assert site.comes_to("0", 10)
+    assert site.comes_to("0", 60)
     site.take(0)
-    end = time.monotonic() + 8
+    end = time.monotonic() + 60
     while site.announcing() and time.monotonic() < end:
         time.sleep(0.2)
     assert site.announcing() == []
@@ -150,7 +150,7 @@ def test_a_floating_ip_follows_an_address_that_guests_share(site: Site) -> None:
 
 def test_an_agent_that_restarts_takes_no_shared_floating_ip_away(site: Site) -> None:
     site.give(0)
-    assert site.comes_to("0", 6)
+    assert site.comes_to("0", 60)
     box = site.hosts[0]
     room = box.room(devices.router_namespace(site.routers[0].router_id))
     changes = box.spaces.python(room, "import os\nprint('on')\nos.execvp('ip', ['ip', 'monitor', 'address'])")
@@ -158,20 +158,20 @@ def test_an_agent_that_restarts_takes_no_shared_floating_ip_away(site: Site) -> 
     time.sleep(0.5)
     box.restart()
     box.networks.apply(site.state(0))
-    assert site.answers() == "0"
+    assert site.answers(30) == "0"
     time.sleep(1.5)
-    assert site.answers() == "0"
+    assert site.answers(30) == "0"
     changes.kill()
-    assert FLOATING not in (changes.communicate(timeout=10)[0] or "")
+    assert FLOATING not in (changes.communicate(timeout=60)[0] or "")
 
 
 def test_a_router_that_goes_takes_the_questions_with_it(site: Site) -> None:
     site.give(0)
-    assert site.comes_to("0", 6)
+    assert site.comes_to("0", 60)
     box = site.hosts[0]
     gone = site.state(0)
     box.networks.apply(replace(gone, routers={}))
     assert not [name for name in box.rooms() if name.startswith("nl-rtr-")]
     assert site.answers() == ""
     box.networks.apply(gone)
-    assert site.comes_to("0", 6), "a namespace that was made anew is asked in, too"
+    assert site.comes_to("0", 60), "a namespace that was made anew is asked in, too"

