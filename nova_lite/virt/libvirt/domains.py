@@ -39,6 +39,8 @@ _SPECIAL = {
 }
 """States whose reason says more."""
 _START_WAIT_S = 30.0
+_CUT_SHORT_S = 15.0
+"""How long libvirt may take to see that the processes of a start are gone."""
 _HUNG_MS = 60_000
 """After so long without an answer QEMU's monitor has hung; what takes long on purpose is a job, which is something else."""
 
@@ -64,9 +66,15 @@ class DomainView:
 class Domains:
     """Look domains up by server id and act on them."""
 
-    def __init__(self, connection: Connection, fallback_kind: str, logs: Path) -> None:
-        """:param fallback_kind: what a domain that is none of ours is listed as. :param logs: where libvirt logs domains."""
+    def __init__(
+        self, connection: Connection, fallback_kind: str, logs: Path, cut_short: Callable[[str], None] | None = None
+    ) -> None:
+        """:param fallback_kind: what a domain that is none of ours is listed as. :param logs: where libvirt logs domains.
+
+        :param cut_short: ends the processes of a guest, by its server's id, whose start hangs.
+        """
         self._logs = logs
+        self._cut_short = cut_short
         self.connection = connection
         self._fallback_kind = fallback_kind
 
@@ -151,11 +159,21 @@ class Domains:
         self.on(server_id, what, _go_on)
 
     def wait_started(self, server_id: str) -> DomainView | None:
-        """Return the domain once no start of it is under way: libvirtd finishes what a dead agent asked for."""
-        deadline = time.monotonic() + _START_WAIT_S
-        while (view := self.view(server_id)) is not None and view.starting:
-            if time.monotonic() > deadline:
-                raise DriverTimeout(f"guest {server_id} has been starting for {_START_WAIT_S:.0f} s")
+        """Return the domain once no start of it is under way: libvirtd finishes what a dead agent asked for.
+
+        A start that hangs, as one that another libvirtd began and died of, is cut short; libvirt then takes the guest to be off.
+        """
+        view = self._await_start(server_id, _START_WAIT_S)
+        if view is not None and view.starting and self._cut_short is not None:
+            self._cut_short(server_id)
+            view = self._await_start(server_id, _CUT_SHORT_S)
+        if view is not None and view.starting:
+            raise DriverTimeout(f"guest {server_id} has been starting for {_START_WAIT_S:.0f} s")
+        return view
+
+    def _await_start(self, server_id: str, seconds: float) -> DomainView | None:
+        deadline = time.monotonic() + seconds
+        while (view := self.view(server_id)) is not None and view.starting and time.monotonic() < deadline:
             time.sleep(_POLL_S)
         return view
 

@@ -20,7 +20,7 @@ from nova_lite.virt.driver import (
     Observed,
     Stats,
 )
-from nova_lite.virt.libvirt import console, container_freezer, host, launcher_install
+from nova_lite.virt.libvirt import console, container_freezer, host, launcher_install, qemu_processes
 from nova_lite.virt.libvirt.connection import Connection, DriverAbsent
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
@@ -61,7 +61,9 @@ class LibvirtDriver(LibvirtAbilities):
             console_bytes=conf.compute.console_log_bytes,
         )
         reader = ConsoleReader(conf.compute.console_log_bytes)
-        machines = QemuGuests(Domains(self._qemu, VM, _LOGS / "qemu"), instances, self._profiles, reader)
+        machines = QemuGuests(
+            Domains(self._qemu, VM, _LOGS / "qemu", qemu_processes.end), instances, self._profiles, reader
+        )
         containers = LxcGuests(
             Domains(self._lxc, CONTAINER, _LOGS / "lxc"), instances, limits, launcher_install.place(state), reader
         )

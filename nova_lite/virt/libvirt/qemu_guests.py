@@ -13,7 +13,17 @@ import libvirt
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.abilities import ConsoleTarget, Snapshot
 from nova_lite.virt.driver import UNIKERNEL, VM, DriverError, DriverTimeout, GuestNotFound, GuestSpec, LocalImage, Nic
-from nova_lite.virt.libvirt import console_ports, disks, hardware, live_size, qemu_nics, qemu_snapshot, unikernel, vm
+from nova_lite.virt.libvirt import (
+    console_ports,
+    disks,
+    hardware,
+    live_size,
+    qemu_nics,
+    qemu_processes,
+    qemu_snapshot,
+    unikernel,
+    vm,
+)
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
@@ -73,9 +83,11 @@ class QemuGuests:
         return vm.to_xml(spec, instance, profile)
 
     def kill(self, view: DomainView) -> None:
-        """End QEMU."""
+        """End QEMU; in the middle of its start by a libvirtd that has died, all that libvirt would wait for."""
         if not view.active:
             return
+        if view.starting:
+            qemu_processes.end(view.server_id)
         try:
             self.domains.on(view.server_id, "end", lambda domain: domain.destroy(), ends=True)
         except GuestNotFound:
