@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from rows import add_server
 from sqlalchemy import func, select
 
 from nova_lite import conf as configuration
-from nova_lite.db.models import Network, Port, QuotaLimit, RbacPolicy, Router, Subnet
+from nova_lite.compute import server_fixed_ips
+from nova_lite.db.models import FixedIp, Network, Port, QuotaLimit, RbacPolicy, Router, Subnet
 from nova_lite.db.store import Store
 from nova_lite.errors import Conflict, Invalid, NovaLiteError
 from nova_lite.network import (
@@ -172,3 +174,39 @@ def test_tags_that_are_added_at_once_are_all_there(store):
     assert tags.read(store, found) == [f"t{index}" for index in range(5)]
     with store.read() as session:
         assert session.get_one(Network, found).revision == 10
+
+
+def test_addresses_that_a_server_is_given_at_once_are_all_its_own(store):
+    found, server_id = make_network(store), add_server(store)
+    wanted = [ports.ServerPort(server_id, "project", found)]
+    store.transact(lambda session: ports.create_for_servers(session, wanted, MAC, CONF))
+
+    def give(_: int) -> bool:
+        server_fixed_ips.add(store, server_id, found, "project", override_lock=False)
+        return True
+
+    assert at_once(6, give) == [True] * 6
+    with store.read() as session:
+        addresses = list(session.scalars(select(FixedIp.address).join(Port).where(Port.device_id == server_id)))
+    assert len(addresses) == 7
+    taken = at_once(
+        6,
+        lambda index: server_fixed_ips.remove(store, server_id, addresses[index], "project", override_lock=False) or 1,
+    )
+    assert len(taken) == 6
+    assert count(store, FixedIp) == 1
+
+
+def test_one_who_is_never_first_is_told_to_try_again(store, monkeypatch):
+    found, server_id = make_network(store), add_server(store)
+    wanted = [ports.ServerPort(server_id, "project", found)]
+    store.transact(lambda session: ports.create_for_servers(session, wanted, MAC, CONF))
+    held = server_fixed_ips._held
+
+    def held_until_now(session: Any, port_id: str) -> Any:
+        port_changes.change(store, port_id, {"name": "other"}, scope=None)
+        return held(session, port_id)
+
+    monkeypatch.setattr(server_fixed_ips, "_held", held_until_now)
+    with pytest.raises(Conflict, match="try again"):
+        server_fixed_ips.add(store, server_id, found, "project", override_lock=False)

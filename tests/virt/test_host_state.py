@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -219,6 +220,20 @@ def test_what_somebody_broke_is_mended(box: Sandbox) -> None:
     box.inside(box.host, "nft", "delete", "table", "inet", "nova_lite")
     box.networks.tend()
     assert box.pings(guest, OUTSIDE)
+
+
+def test_a_comparison_that_finds_nothing_says_nothing(box: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    cloud = Cloud()
+    with caplog.at_level(logging.INFO):
+        box.networks.apply(cloud.state)
+        assert "event=networks-applied changed=4 failed=0" in caplog.text
+        caplog.clear()
+        for _ in range(3):
+            box.networks.tend()
+        assert "networks-applied" not in caplog.text
+        run("ip", "netns", "del", box.room(devices.router_namespace(cloud.routers[0].router_id)))
+        box.networks.tend()
+        assert "event=networks-applied changed=1 failed=0" in caplog.text
 
 
 def test_a_bridge_that_is_made_anew_gets_its_ports(box: Sandbox) -> None:

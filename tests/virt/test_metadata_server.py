@@ -9,9 +9,11 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from descriptors import no_descriptor_left
 from firewall_station import Inside, needs_root, run
 
 from nova_lite.host.metadata_http import Request
@@ -20,6 +22,7 @@ from nova_lite.host.network_state import HostState, NetworkSpec, PortSpec, Route
 from nova_lite.host.networks import devices
 from nova_lite.host.networks.firewall import values
 from nova_lite.host.networks.metadata_server import MOST_OF_ONE, MetadataServer
+from nova_lite.host.networks.metadata_sockets import Listener
 
 pytestmark = needs_root
 METADATA = "169.254.169.254"
@@ -160,6 +163,30 @@ def test_a_header_says_nothing_of_who_asks(world: World) -> None:
     other = port_of(world, 8)
     lies = f"GET / HTTP/1.1\r\nX-Forwarded-For: 10.0.0.9\r\nX-Instance-ID: {other}\r\nX-Neutron-Port: {other}\r\n\r\n"
     assert port_of(world, 7) in ask(world.guests[0], lies)
+
+
+def test_no_descriptor_for_a_guest_is_no_reason_to_spin(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    accept, tries = MetadataServer._accept, []
+
+    def counted(self: MetadataServer, listener: Listener) -> None:
+        tries.append(time.monotonic())
+        accept(self, listener)
+
+    monkeypatch.setattr(MetadataServer, "_accept", counted)
+    guest = world.guests[0]
+    # Made before there is none left; what it waits for is that the server takes it.
+    client = guest.call(socket.socket, socket.AF_INET, socket.SOCK_STREAM)
+    client.settimeout(30)
+    with closing(client):
+        with no_descriptor_left():
+            client.connect((METADATA, 80))
+            deadline = time.monotonic() + 30
+            while len(tries) < 4:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert tries[3] - tries[0] >= 0.25  # a rest between two
+        client.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+        assert b"200 OK" in client.recv(65_536)
 
 
 def test_ipv6_by_the_link_local_address(world: World) -> None:

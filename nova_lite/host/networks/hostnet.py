@@ -76,6 +76,8 @@ class HostNetworks:
         self._state: HostState | None = None
         self._applied: dict[str, Plan] = {}
         self._unverified: list[str] = []
+        self._doubted: dict[str, Plan] = {}
+        """What was applied, and is compared with the kernel all the same in the next pass."""
         self._was_warned = False
 
     def apply(self, state: HostState) -> None:
@@ -178,9 +180,11 @@ class HostNetworks:
             rooms = {key: each.room.name for key, each in every if each.room is not None}
             self._guards.serve(state, rooms, {rooms[key] for key in everything_changed if key in rooms})
         failed |= {key: each.problem for key, each in plans.networks.items() if each.problem and key not in failed}
-        if everything_changed:
+        changes = sum(self._doubted.get(key) != each for key, each in everything_changed.items())
+        self._doubted = {}
+        if changes:
             took = (time.monotonic() - began) * 1000
-            LOG.info("event=networks-applied changed=%d failed=%d ms=%.0f", len(everything_changed), len(failed), took)
+            LOG.info("event=networks-applied changed=%d failed=%d ms=%.0f", changes, len(failed), took)
         return failed
 
     def _follow(self) -> None:
@@ -204,17 +208,19 @@ class HostNetworks:
         if not self._unverified:
             self._unverified = list(self._applied)
         for key in self._unverified[:VERIFIED_AT_ONCE]:
-            self._applied.pop(key, None)
+            if key in self._applied:
+                self._doubted[key] = self._applied.pop(key)
         del self._unverified[:VERIFIED_AT_ONCE]
         self._rules.forget()
 
     def _doubt_what_is_missing(self, present: set[str]) -> None:
         """Forget that something was applied where a device or namespace of it is not there."""
         spaces = netns.present(self._prefix)
-        for key, each in list(self._applied.items()):
+        for key, each in [*self._applied.items(), *self._doubted.items()]:
             bridges = {leg.bridge for leg in each.room.legs} if each.room is not None else set()
             if not each.devices | bridges <= present or (each.room is not None and each.room.name not in spaces):
-                del self._applied[key]
+                self._applied.pop(key, None)
+                self._doubted.pop(key, None)
 
     def _rooms(self, changed: Mapping[str, Plan], failed: dict[str, str]) -> None:
         """Have namespaces and processes, and wait until DHCP answers for what is new."""

@@ -6,6 +6,7 @@ A guest that sends slowly holds a place in a table and no thread.
 
 from __future__ import annotations
 
+import errno
 import http
 import logging
 import selectors
@@ -30,6 +31,9 @@ MOST_CONNECTIONS = 512
 MOST_OF_ONE = 16
 REQUEST_S = 10.0
 ANSWERERS = 4
+REST_S = 0.1
+"""How long nobody is let in where no descriptor is left: who waits goes on waiting, and would be tried all the time."""
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def owners(state: HostState) -> dict[tuple[str, str], str]:
@@ -74,6 +78,8 @@ class MetadataServer:
         for end in (self._wake_in, self._wake_out):
             end.setblocking(False)
         self._stopping = False
+        self._is_exhausted = False
+        """Found in this round: no descriptor is left."""
         self._thread: threading.Thread | None = None
 
     def serve(self, state: HostState, rooms: Mapping[str, str], touched: Collection[str] | None = None) -> None:
@@ -120,9 +126,12 @@ class MetadataServer:
                     self._happened(key.fileobj, key.data)
                 self._take_changes()
                 self._end_late_ones()
+                if self._is_exhausted:
+                    self._is_exhausted = False
+                    time.sleep(REST_S)
             except Exception:
                 LOG.exception("event=metadata-loop-failed")
-                time.sleep(0.1)
+                time.sleep(REST_S)
         for connection in list(self._connections.values()):
             self._end(connection)
 
@@ -154,10 +163,14 @@ class MetadataServer:
             self._begin_to_send(connection, content)
 
     def _accept(self, listener: Listener) -> None:
+        if self._is_exhausted:
+            return
         try:
             accepted, peer = listener.socket.accept()
-        except OSError:
-            return  # it went away before it was taken
+        except OSError as error:
+            # Else it went away before it was taken.
+            self._is_exhausted = error.errno in _EXHAUSTED
+            return
         address = str(peer[0]).partition("%")[0]
         port_id = self._owners.get((listener.place.network_id, address))
         crowded = len(self._connections) >= MOST_CONNECTIONS or (port_id and self._of_port[port_id] >= MOST_OF_ONE)

@@ -49,6 +49,8 @@ class Console:
 
     server_id: str
     log: Path
+    pid: int
+    """The controller's: it tells one life of the guest from the next."""
     master: int
     terminal: int
     controller: int
@@ -81,16 +83,25 @@ class ConsoleReader:
         Following it already is success, and so is a container that has ended meanwhile: its launcher's process has
         read it to the end.
         """
-        self._follow(server_id, log, lambda lock: _open(server_id, controller_pid, log, lock))
+        self._follow(server_id, log, controller_pid, lambda lock: _open(server_id, controller_pid, log, lock))
 
     def follow_terminal(self, server_id: str, name: str, path: Path, log: Path) -> None:
         """Copy what QEMU's domain *name* writes to the terminal at *path* to *log* from now on, as :meth:`follow` does."""
-        self._follow(server_id, log, lambda lock: _open_terminal(server_id, name, path, log, lock))
+        try:
+            pid = int((_QEMU_PIDS / f"{name}.pid").read_text(encoding="ascii"))
+        except (OSError, ValueError) as error:
+            LOG.info("console gone server=%s error=%s", server_id, error)
+            return
+        self._follow(server_id, log, pid, lambda lock: _open_terminal(server_id, pid, path, log, lock))
 
-    def _follow(self, server_id: str, log: Path, opened: Callable[[int], Console]) -> None:
+    def _follow(self, server_id: str, log: Path, pid: int, opened: Callable[[int], Console]) -> None:
+        def is_read() -> bool:
+            console = self._consoles.get(server_id)
+            return console is not None and console.pid == pid
+
         lock = os.open(log.with_name("console.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if not _take_over(lock):
+            if not _take_over(lock, is_read):
                 os.close(lock)
                 return
             console = opened(lock)
@@ -98,6 +109,9 @@ class ConsoleReader:
             LOG.info("console gone server=%s error=%s", server_id, error.strerror)
             os.close(lock)
             return
+        except BaseException:
+            os.close(lock)  # held on to, it would say for good that this console is read
+            raise
         self._do(lambda: self._register(console))
 
     def leave(self, server_id: str) -> None:
@@ -148,31 +162,50 @@ class ConsoleReader:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="container consoles", daemon=True)
                 self._thread.start()
-        os.write(self._wake_write, b"x")
+        with contextlib.suppress(BlockingIOError):  # it has been woken often enough
+            os.write(self._wake_write, b"x")
 
     def _run(self) -> None:
         while True:
             for key, _ in self._selector.select():
-                if key.data is None:
-                    os.read(self._wake_read, _PIECE)
-                    self._take_pending()
-                elif key.fd not in self._selector.get_map():
-                    continue
-                elif isinstance(key.data, Console):
-                    self._serve(key.fd, key.data)
-                else:
-                    key.data()
+                # One that was let go of in this round: its number may be another guest's descriptor by now.
+                if self._selector.get_map().get(key.fd) is key:
+                    self._attend(key)
+
+    def _attend(self, key: selectors.SelectorKey) -> None:
+        """Do what *key* waits for; whatever goes wrong costs one console and not all, whose guests would wait for their reader."""
+        try:
+            if key.data is None:
+                os.read(self._wake_read, _PIECE)
+                self._take_pending()
+            elif isinstance(key.data, Console):
+                self._serve(key.fd, key.data)
+            else:
+                key.data()
+        except Exception:
+            LOG.exception("event=console-failed descriptor=%d", key.fd)
+            if isinstance(key.data, Console):
+                self._drop(key.data)
+            elif key.data is not None:
+                self._forget(key.fd)
 
     def _take_pending(self) -> None:
         with self._lock:
             pending, self._pending = self._pending, []
         for work in pending:
-            work()
+            try:
+                work()
+            except Exception:
+                LOG.exception("event=console-failed")
 
     def _register(self, console: Console) -> None:
         self._consoles[console.server_id] = console
-        self._selector.register(console.terminal, selectors.EVENT_READ, console)
-        self._selector.register(console.controller, selectors.EVENT_READ, console)
+        try:
+            self._selector.register(console.terminal, selectors.EVENT_READ, console)
+            self._selector.register(console.controller, selectors.EVENT_READ, console)
+        except BaseException:
+            self._drop(console)
+            raise
 
     def _serve(self, descriptor: int, console: Console) -> None:
         """Copy what there is; when the controller has ended and nothing is left, let go."""
@@ -194,7 +227,7 @@ class ConsoleReader:
             seat = self._seats.get(console.server_id)
             if seat is not None and self._consoles.get(console.server_id) is console:
                 seat.show(piece)
-        elif descriptor == console.controller and not select.select([console.terminal], [], [], _SETTLE_S)[0]:
+        elif descriptor == console.controller and not _has_more(console.terminal):
             self._drop(console)
 
     def _drop(self, console: Console) -> None:
@@ -204,12 +237,27 @@ class ConsoleReader:
             if seat is not None:
                 seat.close()
         for descriptor in (console.terminal, console.controller):
-            self._selector.unregister(descriptor)
+            self._forget(descriptor)
         console.close()
 
+    def _forget(self, descriptor: int) -> None:
+        """Wait for a descriptor no more, if it ever came to that."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(descriptor)
 
-def _take_over(lock: int) -> bool:
-    """Take the lock from the launcher's process; False: this agent reads it already, or it could not be had."""
+
+def _has_more(terminal: int) -> bool:
+    """Tell whether there is something to read, or comes at once; by poll, as select takes no descriptor beyond 1,023."""
+    waiting = select.poll()
+    waiting.register(terminal, select.POLLIN)
+    return bool(waiting.poll(_SETTLE_S * 1000))
+
+
+def _take_over(lock: int, is_read: Callable[[], bool]) -> bool:
+    """Take the lock from the launcher's process; False: this agent reads the console already, or it could not be had.
+
+    This agent may have the lock for the guest's life before, whose end it has not seen yet: then *is_read* says no, and it is waited for.
+    """
     deadline = time.monotonic() + _HANDOVER_S
     asked = False
     while True:
@@ -217,9 +265,10 @@ def _take_over(lock: int) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(lock, 20, 0).strip()
-            if holder == str(os.getpid()).encode() or time.monotonic() > deadline:
+            is_ours = holder == str(os.getpid()).encode()
+            if (is_ours and is_read()) or time.monotonic() > deadline:
                 return False
-            if holder and not asked:
+            if holder and not is_ours and not asked:
                 with contextlib.suppress(ProcessLookupError, ValueError):
                     os.kill(int(holder), signal.SIGTERM)
                 asked = True
@@ -247,20 +296,19 @@ def _open(server_id: str, controller_pid: int, log: Path, lock: int) -> Console:
         flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
         terminal = fcntl.ioctl(master, _TIOCGPTPEER, flags)
         undo.pop_all()
-        return Console(server_id, log, master, terminal, controller, lock)
+        return Console(server_id, log, controller_pid, master, terminal, controller, lock)
 
 
-def _open_terminal(server_id: str, name: str, path: Path, log: Path, lock: int) -> Console:
+def _open_terminal(server_id: str, pid: int, path: Path, log: Path, lock: int) -> Console:
     """Open a terminal that QEMU made, and QEMU itself. :raises OSError: it has ended."""
     with contextlib.ExitStack() as undo:
-        pid = int((_QEMU_PIDS / f"{name}.pid").read_text(encoding="ascii"))
         controller = os.pidfd_open(pid)
         undo.callback(os.close, controller)
         terminal = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         undo.callback(os.close, terminal)
         held = os.dup(terminal)
         undo.pop_all()
-        return Console(server_id, log, held, terminal, controller, lock)
+        return Console(server_id, log, pid, held, terminal, controller, lock)
 
 
 def _arguments(pid: int) -> list[bytes]:

@@ -6,10 +6,13 @@ import contextlib
 import os
 import selectors
 import socket
+import time
 from pathlib import Path
 
 _PIECE = 4096
 _MOST_CLIENTS = 8
+_REST_S = 0.05
+"""The other consoles wait as long, so it is short."""
 
 
 class ConsoleSeat:
@@ -32,14 +35,20 @@ class ConsoleSeat:
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        try:
             client, _ = self._listener.accept()
-            if len(self._clients) >= _MOST_CLIENTS:
-                client.close()
-                return
-            client.setblocking(False)
-            self._clients.append(client)
-            self._selector.register(client, selectors.EVENT_READ, lambda: self._type(client))
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError:
+            # No descriptor is left, and who waits goes on waiting: without a rest this would be tried all the time.
+            time.sleep(_REST_S)
+            return
+        if len(self._clients) >= _MOST_CLIENTS:
+            client.close()
+            return
+        client.setblocking(False)
+        self._clients.append(client)
+        self._selector.register(client, selectors.EVENT_READ, lambda: self._type(client))
 
     def _type(self, client: socket.socket) -> None:
         """Hand on what a client typed; what the terminal can't take at once is lost, as on a real line."""
