@@ -383,6 +383,18 @@ def add_server(session: Session, **values: Any) -> str:
     return server_id
 
 
+def rest(agent: Agent) -> None:
+    """Wait until *agent* has let go of every server: that is a moment after what it did has ended for all others."""
+    while agent._held:
+        time.sleep(0.001)
+
+
+def reconcile(agent: Agent) -> None:
+    """Let *agent* compare and act once; what it is still at work on it would leave alone."""
+    rest(agent)
+    agent.reconcile()
+
+
 def broken(call: str, error: type[DriverError] = DriverError, times: int | None = None) -> Callable[[str], None]:
     """Make a ``Hypervisor.fail`` that fails *call*, the first *times* times (None: always)."""
     left = [times]

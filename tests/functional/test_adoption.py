@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from compute_cloud import ADMIN, DEMO, IMAGE, ask
+from one_host import reconcile
 from sqlalchemy import select, update
 from whole_cloud import WholeCloud
 
@@ -201,7 +202,7 @@ def test_a_mark_that_can_not_be_taken_off_is_in_error_and_its_delete_ends_no_gue
     row = cloud.settled(UUID)
     assert (row.vm_state, row.fault["message"]) == ("error", "the answer was lost")  # type: ignore[index]
     assert cloud.driver.describe("old-web")["server_id"] == UUID
-    agent.reconcile()
+    reconcile(agent)
     assert cloud.driver.describe("old-web")["power"] == PowerState.RUNNING
     assert ask(cloud, "DELETE", f"/servers/{UUID}", token=ADMIN).status_int == 204
     cloud.quiet()
@@ -261,7 +262,7 @@ def test_a_dead_hosts_adoption_ends_in_time_and_ends_no_guest(cloud: WholeCloud)
     row = cloud.settled(UUID)
     assert (row.vm_state, row.launched_at) == ("error", None)
     again = cloud.agent()
-    again.reconcile()
+    reconcile(again)
     assert cloud.driver.describe("old-web")["power"] == PowerState.RUNNING
     assert ask(cloud, "DELETE", f"/servers/{UUID}", token=ADMIN).status_int == 204
     cloud.quiet()
@@ -275,7 +276,7 @@ def test_a_deleted_half_adoption_is_let_go_by_the_reconcile(cloud: WholeCloud) -
     cloud.store.transact(
         lambda session: session.execute(update(Server).values(deleted=True, launched_at=None, vm_state="deleted"))
     )
-    agent.reconcile()
+    reconcile(agent)
     seen = cloud.driver.describe("old-web")
     assert (seen["server_id"], seen["power"]) == (None, PowerState.RUNNING)
 

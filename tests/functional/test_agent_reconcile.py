@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from one_host import Cloud, broken
+from one_host import Cloud, broken, reconcile, rest
 from sqlalchemy import update
 
 from nova_lite.agent.service import Agent
@@ -34,21 +34,22 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 @pytest.fixture
 def agent(cloud: Cloud) -> Agent:
     cloud.scheduler()
-    return cloud.agent()
+    made = cloud.agent()
+    wait_until((cloud.directory / "boot-id-h1").exists)  # it has compared for the first time
+    return made
 
 
 @pytest.fixture
 def server_id(cloud: Cloud, agent: Agent) -> str:
     made = cloud.create()
     assert cloud.settled(made).vm_state == "active"
-    while agent._held:
-        time.sleep(0.001)  # it is done, and its thread has not let go of the server yet: reconcile would leave it alone
+    rest(agent)
     return made
 
 
 def test_a_guest_that_shut_down_is_shown_as_stopped(cloud: Cloud, agent: Agent, server_id: str) -> None:
     cloud.hypervisor.guests[server_id].power = PowerState.SHUTDOWN
-    agent.reconcile()
+    reconcile(agent)
     server = cloud.server(server_id)
     assert (server.vm_state, server.power_state) == ("stopped", PowerState.SHUTDOWN)
     cloud.ask(server_id, "start")
@@ -57,7 +58,7 @@ def test_a_guest_that_shut_down_is_shown_as_stopped(cloud: Cloud, agent: Agent, 
 
 def test_a_guest_that_is_gone_is_an_error(cloud: Cloud, agent: Agent, server_id: str) -> None:
     cloud.hypervisor.guests.clear()
-    agent.reconcile()
+    reconcile(agent)
     server = cloud.server(server_id)
     assert server.vm_state == "error"
     assert server.fault is not None
@@ -65,17 +66,17 @@ def test_a_guest_that_is_gone_is_an_error(cloud: Cloud, agent: Agent, server_id:
 
 def test_what_can_not_be_seen_is_unknown(cloud: Cloud, agent: Agent, server_id: str) -> None:
     cloud.hypervisor.fail = broken("observe")
-    agent.reconcile()
+    reconcile(agent)
     server = cloud.server(server_id)
     assert (server.vm_state, server.power_state) == ("active", PowerState.NOSTATE)
     cloud.hypervisor.fail = broken("nothing")
-    agent.reconcile()
+    reconcile(agent)
     assert cloud.server(server_id).power_state == PowerState.RUNNING
 
 
 def test_a_leftover_of_a_deleted_server_is_removed(cloud: Cloud, agent: Agent, server_id: str) -> None:
     cloud.store.transact(lambda session: lifecycle.end_deleted(session, server_id))
-    agent.reconcile()
+    reconcile(agent)
     assert not cloud.hypervisor.guests
 
 
@@ -86,13 +87,13 @@ def test_a_stranger_is_never_touched(cloud: Cloud, agent: Agent, server_id: str)
     ]
     calls: list[str] = []
     cloud.hypervisor.fail = calls.append
-    agent.reconcile()
+    reconcile(agent)
     assert calls == ["observe"]
 
 
 def test_a_guest_of_another_host_s_server_is_never_touched(cloud: Cloud, agent: Agent, server_id: str) -> None:
     cloud.store.transact(lambda session: session.execute(update(Server).values(host="h2")))
-    agent.reconcile()
+    reconcile(agent)
     assert server_id in cloud.hypervisor.guests
     assert cloud.server(server_id).vm_state == "active"
 
@@ -101,7 +102,7 @@ def test_a_server_that_nothing_is_at_work_on_does_not_stay_in_a_task_state(
     cloud: Cloud, agent: Agent, server_id: str
 ) -> None:
     cloud.store.transact(lambda session: session.execute(update(Server).values(task_state="powering-off")))
-    agent.reconcile()
+    reconcile(agent)
     server = cloud.server(server_id)
     assert (server.vm_state, server.task_state) == ("error", None)
 
@@ -132,7 +133,7 @@ def test_a_boot_of_the_host_whose_hypervisor_comes_late(cloud: Cloud, agent: Age
     reborn = cloud.agent()
     wait_until(lambda: cloud.server(server_id).power_state == PowerState.NOSTATE)
     cloud.hypervisor.fail = broken("nothing")
-    reborn.reconcile()
+    reconcile(reborn)
     assert cloud.settled(server_id).vm_state == "active"
     assert cloud.hypervisor.guests[server_id].power is PowerState.RUNNING
 

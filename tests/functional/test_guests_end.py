@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from compute_cloud import ask
+from one_host import rest
 from sqlalchemy import event, update
 from whole_cloud import WholeCloud
 
@@ -38,8 +39,7 @@ def calls(cloud: WholeCloud, action: str) -> int:
 
 def quiet(agent: Agent) -> None:
     """Wait until the agent has let go of every server and looked at whatever was told."""
-    while agent._held:
-        time.sleep(0.01)
+    rest(agent)
     quiet_watch(agent)
 
 

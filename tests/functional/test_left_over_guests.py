@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from compute_cloud import ADMIN, ask
+from one_host import reconcile
 from sqlalchemy import select, update
 from whole_cloud import WholeCloud
 
@@ -88,12 +88,6 @@ def claims(cloud: WholeCloud) -> set[str]:
 
 def guests(cloud: WholeCloud) -> set[str | None]:
     return {guest.server_id for guest in cloud.driver.observe()}
-
-
-def reconcile(agent: Agent) -> None:
-    while agent._held:
-        time.sleep(0.001)  # an operation that has ended may not have let go of its server yet
-    agent.reconcile()
 
 
 def test_what_a_failed_unshelve_could_not_undo_goes_later(cloud: WholeCloud, agent: Agent) -> None:

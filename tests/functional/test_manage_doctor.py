@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from one_host import IMAGE, NETWORK, Cloud, Guest
+from one_host import IMAGE, NETWORK, Cloud, Guest, rest
 from sqlalchemy import delete, update
 
 from nova_lite.cmd import manage
@@ -44,8 +44,8 @@ def servers(cloud: Cloud) -> list[str]:
     for server_id in made:
         assert cloud.settled(server_id).vm_state == "active"
     cloud.ask(made[2], "delete")
-    while not cloud.server(made[2]).deleted or agent._held:
-        time.sleep(0.005)
+    assert cloud.settled(made[2]).deleted
+    rest(agent)
     return made
 
 

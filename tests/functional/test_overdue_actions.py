@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from compute_cloud import ADMIN, ask, boot
+from one_host import reconcile
 from sqlalchemy import select, update
 from whole_cloud import WholeCloud
 
@@ -108,11 +108,6 @@ def come_back(cloud: WholeCloud, call: str) -> None:
     """Let a hanging call go on, and wait until everything is done."""
     driver(cloud).gates.pop(call).set()
     cloud.quiet()
-
-
-def rest(agent: Agent) -> None:
-    while agent._held:
-        time.sleep(0.001)
 
 
 def power(cloud: WholeCloud, server_id: str) -> PowerState:
@@ -239,8 +234,7 @@ def test_a_creation_that_ends_after_its_time_leaves_nothing(cloud: WholeCloud, a
     assert (server.vm_state, claims(cloud)) == ("error", {server_id})  # its room is held while nobody knows
     driver(cloud).gates.pop("spawn").set()
     cloud.until(lambda: bool(cloud.driver.observe()))
-    rest(agent)
-    agent.reconcile()
+    reconcile(agent)
     assert not cloud.driver.observe() and not cloud.networks.devices
     assert (claims(cloud), cloud.used()) == (set(), (0, 0, 0))
     assert cloud.server(server_id).vm_state == "error"
@@ -251,13 +245,12 @@ def test_a_creation_that_could_not_be_undone_is_removed_later(cloud: WholeCloud,
     driver(cloud).refused.add("destroy")
     server_id = boot(cloud).json["server"]["id"]
     assert cloud.settled(server_id).vm_state == "error"
-    rest(agent)
-    agent.reconcile()
+    reconcile(agent)
     assert power(cloud, server_id) is PowerState.RUNNING and claims(cloud) == {server_id}
     driver(cloud).refused.clear()
-    agent.reconcile()
+    reconcile(agent)
     assert not cloud.driver.observe() and not claims(cloud)
-    agent.reconcile()  # and that is all that there is to do
+    reconcile(agent)  # and that is all that there is to do
     driver(cloud).done_but_failed.clear()
     assert cloud.do(server_id, {"rebuild": {"imageRef": cloud.server(server_id).image_id}}).vm_state == "active"
 
@@ -281,20 +274,17 @@ def test_a_guest_whose_server_stays_put_away_is_stopped(
     assert server.vm_state == kept and server.fault is not None and server.fault["message"] == "the answer was lost"
     if undone == "later":
         assert power(cloud, server_id) is PowerState.RUNNING
-        rest(agent)
-        agent.reconcile()
+        reconcile(agent)
         cloud.quiet()
         assert power(cloud, server_id) is PowerState.RUNNING  # it can't be stopped yet
         driver(cloud).refused.clear()
-        rest(agent)
-        agent.reconcile()
+        reconcile(agent)
         cloud.quiet()
     assert power(cloud, server_id) is PowerState.SHUTDOWN
     assert cloud.server(server_id).power_state == PowerState.SHUTDOWN
     driver(cloud).done_but_failed.clear()
     assert cloud.do(server_id, back, token=ADMIN).vm_state == "active"
-    rest(agent)
-    agent.reconcile()
+    reconcile(agent)
     assert power(cloud, server_id) is PowerState.RUNNING
 
 

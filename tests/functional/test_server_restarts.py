@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from compute_cloud import ask
+from one_host import reconcile
 from whole_cloud import WholeCloud
 
 from nova_lite.agent import restarts
@@ -27,15 +27,8 @@ def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
 def end(cloud: WholeCloud, agent: Agent, server_id: str, *, crash: bool = False) -> Server:
     """Let the guest end, the agent look, and what it begins come to its end; return the server."""
     (cloud.driver.crash if crash else cloud.driver.power_off)(server_id)
-    look(agent)
+    reconcile(agent)
     return cloud.settled(server_id)
-
-
-def look(agent: Agent) -> None:
-    """Let the agent compare, once it has let go of the server: it would leave it alone."""
-    while agent._held:
-        time.sleep(0.001)
-    agent.reconcile()
 
 
 def test_it_is_not_started_again_unless_asked(cloud: WholeCloud) -> None:
@@ -72,7 +65,7 @@ def test_the_policy_may_be_taken_away_while_it_waits(cloud: WholeCloud) -> None:
     agent = cloud.agent()
     server_id = cloud.boot(metadata={"nova_lite:restart": "always"})
     cloud.driver.power_off(server_id)
-    look(agent)
+    reconcile(agent)
     assert ask(cloud, "DELETE", f"/servers/{server_id}/metadata/nova_lite:restart").status_int == 204
     assert cloud.settled(server_id).vm_state == "stopped"
     assert cloud.guest(server_id)["power"] == PowerState.SHUTDOWN
@@ -82,7 +75,7 @@ def test_a_stop_that_was_asked_for_is_left_alone(cloud: WholeCloud) -> None:
     agent = cloud.agent()
     server_id = cloud.boot(metadata={"nova_lite:restart": "always"})
     cloud.do(server_id, {"os-stop": None})
-    look(agent)
+    reconcile(agent)
     assert cloud.settled(server_id).vm_state == "stopped"
 
 
