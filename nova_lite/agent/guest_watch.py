@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from nova_lite.agent.sync import Reconciler
 from nova_lite.compute.transitions import TRANSITIONS, PowerState, VmState
@@ -38,6 +38,7 @@ class GuestWatch:
 
     :param is_held: tells whether this agent is at work on a server. Such a server is looked at when it is let go, and only if its guest
         was said to have ended meanwhile by something that does not end guests; whatever else was told, the operation's end saw itself.
+        After a comparison, which may have looked before, it is looked at in any case.
     :param look_at_all: asks for a whole comparison, where changes may have been missed.
     """
 
@@ -55,6 +56,8 @@ class GuestWatch:
         self._lock = threading.Lock()
         self._told: dict[str, PowerState | None] = {}
         self._later: dict[str, PowerState | None] = {}
+        self._freed: dict[str, str | None] = {}
+        """Servers that were let go since the look that is under way began, and what was done to them."""
         self._hint = threading.Event()
 
     def tell(self, change: Change) -> None:
@@ -72,13 +75,15 @@ class GuestWatch:
     def let_go(self, server_id: str, action: str | None) -> None:
         """Take up what was told of a server that the agent has let go of; *action*: what it did, None: it compared."""
         with self._lock:
-            if server_id not in self._later:
-                return
-            power = self._later.pop(server_id)
-            if power not in ENDED or action in ENDING:
-                return
+            self._freed[server_id] = action
+            if server_id in self._later:
+                self._take_up(server_id, self._later.pop(server_id), action)
+
+    def _take_up(self, server_id: str, power: PowerState | None, action: str | None) -> None:
+        """Have a server that was let go looked at, if what was told of it may be more than *action* saw. The caller holds the lock."""
+        if action is None or (power in ENDED and action not in ENDING):
             self._told.setdefault(server_id, power)
-        self._hint.set()
+            self._hint.set()
 
     def wake(self) -> None:
         """Let :meth:`run` see that the agent is stopping."""
@@ -93,13 +98,22 @@ class GuestWatch:
             self._hint.clear()
             with self._lock:
                 told, self._told = self._told, {}
+                self._freed.clear()
             began = time.monotonic()
             try:
                 busy = self._reconciler.look(told)
             except Exception:
                 LOG.exception("event=look-failed guests=%d (the next comparison sees them)", len(told))
             else:
-                with self._lock:
-                    self._later |= {server_id: told[server_id] for server_id in busy if server_id not in self._later}
+                self._leave(busy, told)
             if self._stopping.wait(min(MOST_REST_S, REST * (time.monotonic() - began))):
                 return
+
+    def _leave(self, busy: Iterable[str], told: Mapping[str, PowerState | None]) -> None:
+        """Leave servers to whatever is at work on them; one that was let go of while it was looked at is looked at again."""
+        with self._lock:
+            for server_id in busy:
+                if server_id in self._freed:
+                    self._take_up(server_id, told[server_id], self._freed[server_id])
+                else:
+                    self._later.setdefault(server_id, told[server_id])

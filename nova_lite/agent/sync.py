@@ -21,7 +21,7 @@ from nova_lite.compute.transitions import PowerState, VmState
 from nova_lite.db.models import Allocation, Operation, Server
 from nova_lite.db.operations import UNFINISHED, Caller
 from nova_lite.db.types import epoch, new_id, now
-from nova_lite.errors import Conflict, NotFound, NovaLiteError
+from nova_lite.errors import Conflict, NotFound, NovaLiteError, StaleState
 from nova_lite.virt.driver import DriverError, GuestNotFound, Observed
 
 LOG = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Reconciler:
         return bool(self._tools.conf.compute.resume_guests_state_on_host_boot)
 
     def look(self, told: Mapping[str, PowerState | None]) -> list[str]:
-        """Compare the servers whose guests are said to have changed, and act; return those left to an operation under way.
+        """Compare the servers whose guests are said to have changed, and act; return those left to whatever is under way on them.
 
         What is told (power, or None: gone) only says where to look: where it is what the row says anyway, as after what we did ourselves, nothing
         more is asked; elsewhere the driver's answer decides. Ids of no server of this host cost nothing more.
@@ -119,17 +119,21 @@ class Reconciler:
                 LOG.warning("server=%s event=not-observed reason=%r", row.server_id, error.message)
                 break  # the next would be as slow; the next whole comparison sees them all
             seen.append(row)
-        self._act_on(diff(observed, seen, resume=self._ended))
-        return [row.server_id for row in found if row.busy]
+        left = self._act_on(diff(observed, seen, resume=self._ended))
+        return [row.server_id for row in found if row.busy] + left
 
     def _observe_one(self, server_id: str) -> Observed:
         return Observed(server_id, server_id, self._tools.driver.power(server_id), "")
 
-    def _act_on(self, decisions: list[Decision]) -> None:
+    def _act_on(self, decisions: list[Decision]) -> list[str]:
+        """Act; return the servers on which something else was at work, or that have changed since."""
+        left: list[str] = []
         for decision in decisions:
             if self._stopping():
                 break
-            self._act(decision)
+            if not self._act(decision) and decision.wanted is not None:
+                left.append(decision.wanted.server_id)
+        return left
 
     def _was_booted(self) -> bool:
         """Tell whether the host was booted since what ran on it was last compared."""
@@ -203,15 +207,17 @@ class Reconciler:
             LOG.error("host=%s event=not-observed reason=%r", self._tools.host, error.message)
             return None
 
-    def _act(self, decision: Decision) -> None:
+    def _act(self, decision: Decision) -> bool:
         if decision.do is Do.REPORT:
             self._report(decision)
-            return
+            return True
         assert decision.wanted is not None
         if not self._try_hold(decision.wanted.server_id):
-            return
+            return False
         try:
             _ACTS[decision.do](self, decision, decision.wanted)
+        except StaleState:
+            return False
         except NovaLiteError as error:
             LOG.error(
                 "server=%s event=reconcile-failed do=%s reason=%r", decision.name, decision.do.value, error.message
@@ -220,6 +226,7 @@ class Reconciler:
             LOG.exception("server=%s event=reconcile-failed do=%s", decision.name, decision.do.value)
         finally:
             self._release(decision.wanted.server_id)
+        return True
 
     def _report(self, decision: Decision) -> None:
         if decision.name not in self._reported:
@@ -233,8 +240,8 @@ class Reconciler:
         if decision.vm_state is not None:
             values["vm_state"] = decision.vm_state.value
         seen = partial(self._show_and_restart, decision=decision, row=row, values=values)
-        shown, due = self._tools.store.transact(seen)
-        if shown and decision.vm_state is not None:
+        due = self._tools.store.transact(seen)
+        if decision.vm_state is not None:
             LOG.info("server=%s event=observed vm_state=%s power=%s", row.server_id, decision.vm_state, decision.power)
         if due is not None:
             self._begin_at(due)
@@ -243,19 +250,19 @@ class Reconciler:
 
     def _show_and_restart(
         self, session: Session, decision: Decision, row: Wanted, values: dict[str, Any]
-    ) -> tuple[bool, float | None]:
+    ) -> float | None:
         """Show what was observed, and ask for a restart of a guest that ended by itself where its policy says so.
 
-        Return whether it was still so, and when (epoch s) the restart is due.
+        Return when (epoch s) the restart is due. :raises StaleState: the server has changed since it was read.
         """
         if not swap(session, row, values):
-            return False, None
+            raise StaleState(f"Server {row.server_id} has changed since it was compared.")
         if decision.vm_state is not VmState.STOPPED:
-            return True, None
+            return None
         server = session.get_one(Server, row.server_id, populate_existing=True)
         planned = restarts.plan(server, decision.power, self._tools.conf.compute, epoch())
         if planned is None:
-            return True, None
+            return None
         due, kept = planned
         lifecycle.begin(
             session,
@@ -266,7 +273,7 @@ class Reconciler:
             not_before=due,
         )
         LOG.warning("server=%s event=restart in_s=%.1f count=%d", row.server_id, due - epoch(), kept["count"])
-        return True, due
+        return due
 
     def _lose(self, _decision: Decision, row: Wanted) -> None:
         message = "The guest is no longer on its host, though the hypervisor answers."
@@ -275,8 +282,9 @@ class Reconciler:
             "power_state": int(PowerState.NOSTATE),
             "fault": lifecycle.fault(message),
         }
-        if self._tools.store.transact(partial(swap, row=row, values=values)):
-            LOG.error("server=%s event=lost host=%s", row.server_id, self._tools.host)
+        if not self._tools.store.transact(partial(swap, row=row, values=values)):
+            raise StaleState(f"Server {row.server_id} has changed since it was compared.")
+        LOG.error("server=%s event=lost host=%s", row.server_id, self._tools.host)
 
     def _strand(self, _decision: Decision, row: Wanted) -> None:
         message = f"Nothing was at work on the server any more, though its task state was {row.task_state}."

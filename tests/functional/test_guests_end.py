@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from compute_cloud import ask
+from compute_cloud import ADMIN, ask
 from one_host import rest
 from sqlalchemy import event, update
 from whole_cloud import WholeCloud
@@ -17,6 +17,7 @@ from nova_lite.agent.service import Agent
 from nova_lite.compute.transitions import PowerState
 from nova_lite.db.models import Server
 from nova_lite.virt.abilities import Change, TellsChanges
+from nova_lite.virt.driver import Observed
 
 
 @pytest.fixture
@@ -155,6 +156,73 @@ def test_an_operation_that_waits_is_not_disturbed(
     assert cloud.settled(server_id).vm_state in ("active", "stopped")
     assert cloud.operations(server_id)[-1].state == "failed"
     cloud.until(lambda: cloud.server(server_id).vm_state == "stopped")
+
+
+@pytest.mark.parametrize("ends", ["power_off", "lose"])
+def test_a_change_that_meets_another_of_its_server_is_shown_all_the_same(
+    cloud: WholeCloud, agent: Agent, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """An admin resets its state between the look and what the look leads to."""
+    server_id = cloud.boot()
+    quiet(agent)
+    observe = agent._reconciler._observe_one
+    reset = threading.Event()
+
+    def observing(server_id: str) -> Observed:
+        if not reset.is_set():
+            reset.set()
+            cloud.act(server_id, {"os-resetState": {"state": "active"}}, token=ADMIN)
+        return observe(server_id)
+
+    monkeypatch.setattr(agent._reconciler, "_observe_one", observing)
+    getattr(cloud.driver, ends)(server_id)
+    cloud.until(lambda: cloud.server(server_id).vm_state == ("stopped" if ends == "power_off" else "error"))
+
+
+def test_a_change_that_meets_a_comparison_is_shown_when_that_has_let_go(
+    cloud: WholeCloud, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_id = cloud.boot()
+    quiet(agent)
+    look = agent._reconciler.look
+    looked = threading.Event()
+
+    def looking(told: Mapping[str, PowerState | None]) -> list[str]:
+        left = look(told)
+        looked.set()
+        return left
+
+    monkeypatch.setattr(agent._reconciler, "look", looking)
+    monkeypatch.setattr(agent._guest_watch, "_is_held", lambda _server_id: False)  # it is held a moment after
+    assert agent._try_hold(server_id)
+    cloud.driver.power_off(server_id)
+    assert looked.wait(60)
+    quiet_watch(agent)
+    assert cloud.server(server_id).vm_state == "active"
+    agent._let_go(server_id)
+    cloud.until(lambda: cloud.server(server_id).vm_state == "stopped")
+
+
+def test_a_change_is_not_forgotten_whose_server_is_let_go_of_amid_the_look(
+    cloud: WholeCloud, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_id = cloud.boot()
+    quiet(agent)
+    look = agent._reconciler.look
+    met: list[str] = []
+
+    def looking(told: Mapping[str, PowerState | None]) -> list[str]:
+        if met:
+            return look(told)
+        assert agent._try_hold(server_id)
+        met.extend(look(told))
+        agent._let_go(server_id)
+        return met
+
+    monkeypatch.setattr(agent._reconciler, "look", looking)
+    cloud.driver.power_off(server_id)
+    cloud.until(lambda: cloud.server(server_id).vm_state == "stopped")
+    assert met == [server_id]
 
 
 def test_what_may_have_been_missed_is_compared(cloud: WholeCloud, agent: Agent) -> None:
