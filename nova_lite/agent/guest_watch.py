@@ -36,9 +36,8 @@ ENDING = frozenset(
 class GuestWatch:
     """Gathers what the driver tells, and lets the reconciler look.
 
-    :param is_held: tells whether this agent is at work on a server. Such a server is looked at when it is let go, and only if its guest
-        was said to have ended meanwhile by something that does not end guests; whatever else was told, the operation's end saw itself.
-        After a comparison, which may have looked before, it is looked at in any case.
+    :param is_held: tells whether this agent is at work on a server. Such a server is looked at when it is let go, but for what its
+        operation's end has seen itself (:meth:`seen`), or what it did: its guest has ended by what ends guests.
     :param look_at_all: asks for a whole comparison, where changes may have been missed.
     """
 
@@ -72,6 +71,12 @@ class GuestWatch:
         if waiting is self._told:
             self._hint.set()
 
+    def seen(self, server_id: str) -> None:
+        """Forget what was told of a server's guest: an operation on it asks the driver now. That it had ended is more than its end shows."""
+        with self._lock:
+            if self._later.get(server_id) not in ENDED:
+                del self._later[server_id]
+
     def let_go(self, server_id: str, action: str | None) -> None:
         """Take up what was told of a server that the agent has let go of; *action*: what it did, None: it compared."""
         with self._lock:
@@ -80,8 +85,8 @@ class GuestWatch:
                 self._take_up(server_id, self._later.pop(server_id), action)
 
     def _take_up(self, server_id: str, power: PowerState | None, action: str | None) -> None:
-        """Have a server that was let go looked at, if what was told of it may be more than *action* saw. The caller holds the lock."""
-        if action is None or (power in ENDED and action not in ENDING):
+        """Have a server that was let go looked at, unless all that was told of it is what *action* does. The caller holds the lock."""
+        if power not in ENDED or action not in ENDING:
             self._told.setdefault(server_id, power)
             self._hint.set()
 

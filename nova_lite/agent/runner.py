@@ -53,12 +53,18 @@ def no_hook(_work: Work, _step: str) -> None:
 
 
 class Runner:
-    """Runs operations of one host; one call of :meth:`run` an operation, from any thread."""
+    """Runs operations of one host; one call of :meth:`run` an operation, from any thread.
 
-    def __init__(self, tools: Tools, stopping: Callable[[], bool], hook: Hook = no_hook) -> None:
+    :param observing: called with a server's id just before its guest is looked at.
+    """
+
+    def __init__(
+        self, tools: Tools, stopping: Callable[[], bool], observing: Callable[[str], None], hook: Hook = no_hook
+    ) -> None:
         self._tools = tools
         self._store = tools.store
         self._stopping = stopping
+        self._observing = observing
         self._hook = hook
 
     def run(self, work: Work) -> None:
@@ -214,6 +220,7 @@ class Runner:
         return PowerState.NOSTATE if isinstance(error, _UNANSWERED) else self._power(server_id)
 
     def _power(self, server_id: str) -> PowerState | None:
+        self._observing(server_id)
         try:
             return self._tools.driver.power(server_id)
         except GuestNotFound:

@@ -76,12 +76,12 @@ class Agent:
             networks.tell_guests(MetadataSource(conf, store, networks, keeper))
         self._stopping = threading.Event()
         self._network_watch = NetworkWatch(keeper, conf.compute.poll_interval, self._stopping)
-        self._runner = Runner(self._tools, self._stopping.is_set, hook)
         self._reporter = Reporter(conf, store, driver, self.host)
         self._reconciler = Reconciler(self._tools, self._try_hold, self._let_go, self._stopping.is_set, self._begin_at)
         self._compare = threading.Event()
         """Set when a whole comparison is due before its time."""
         self._guest_watch = GuestWatch(self._reconciler, self._is_held, self._compare.set, self._stopping)
+        self._runner = Runner(self._tools, self._stopping.is_set, self._guest_watch.seen, hook)
         self._unwatch: Callable[[], None] = lambda: None
         self._precache = Precache(self._tools)
         self._upkeep = Upkeep(self._tools, self._precache.kept)

@@ -13,11 +13,18 @@ from nova_lite.virt.driver import DriverTimeout
 from nova_lite.virt.libvirt.connection import Connection, still_wanted
 
 
+def hang(connection: Connection, what: str, release: threading.Event, guest: str | None = None) -> None:
+    """Make a call that is given up after it has begun: before that, it does no harm."""
+    begun = threading.Event()
+    while not begun.is_set():
+        with pytest.raises(DriverTimeout):
+            connection.call(what, lambda conn: (begun.set(), release.wait(60)), timeout=0.1, guest=guest)
+
+
 def test_a_guest_that_hangs_gets_no_second_call_but_its_end_and_others_go_on() -> None:
     connection = Connection("test:///default", 5.0)
     release = threading.Event()
-    with pytest.raises(DriverTimeout):
-        connection.call("pause", lambda conn: release.wait(60), timeout=0.1, guest="one")
+    hang(connection, "pause", release, guest="one")
     assert connection.is_stuck("one") and not connection.is_stuck("two")
     with pytest.raises(DriverTimeout, match="earlier call"):
         connection.call("resume", lambda conn: pytest.fail("begun all the same"), timeout=0.2, guest="one")
@@ -66,8 +73,7 @@ def test_after_a_call_that_was_given_up_others_take_another_connection() -> None
     connection = Connection("test:///default", 5.0)
     first = connection.call("who", lambda conn: conn)
     release = threading.Event()
-    with pytest.raises(DriverTimeout):
-        connection.call("hang", lambda conn: release.wait(60), timeout=0.1)
+    hang(connection, "hang", release)
     assert connection.call("who", lambda conn: conn) is not first
     release.set()
 
