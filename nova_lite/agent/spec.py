@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nova_lite.agent import cmdline_presets
-from nova_lite.compute import kinds
+from nova_lite.compute import kinds, local_disks
 from nova_lite.compute.kinds import PROCESS
+from nova_lite.compute.local_disks import LocalDisks
 from nova_lite.db.models import Image, Server
 from nova_lite.errors import NovaLiteError
 from nova_lite.host.metadata import GuestData
@@ -143,7 +144,15 @@ def guest_spec(server: Server, image: LocalImage, nics: Sequence[Nic], config_dr
         isolation=isolation(server.kind, flavor, server.image_properties),
         properties={key: str(value) for key, value in server.image_properties.items() if value is not None},
         extra_specs={key: str(value) for key, value in (flavor.get("extra_specs") or {}).items()},
+        disks=disks_of(server),
     )
+
+
+def disks_of(server: Server) -> LocalDisks:
+    """Return what the server's guest has beside its root disk; an adopted one has what it was found with."""
+    if is_adopted(server):
+        return LocalDisks()
+    return local_disks.of(server.ephemeral_gb, server.swap_mb, server.local_disks)
 
 
 def guest_data(server: Server, zone: str, seed: bytes) -> GuestData:
@@ -161,6 +170,9 @@ def guest_data(server: Server, zone: str, seed: bytes) -> GuestData:
         injected_files={file["path"]: base64.b64decode(file["contents"]) for file in server.injected_files or ()},
         random_seed=seed,
         flavor=str(server.flavor.get("name") or ""),
+        devices={}
+        if server.kind == CONTAINER
+        else local_disks.devices(server.image_properties if server.kind == VM else {}, disks_of(server)),
         reservation_id=server.reservation_id,
     )
 

@@ -140,6 +140,12 @@ def _check(seen: Stranger) -> None:
 
 
 def _check_size(flavor: Flavor, seen: Stranger) -> None:
+    if flavor.ephemeral_gb or flavor.swap_mb:
+        raise Invalid(
+            f"Flavor {flavor.name} has an ephemeral disk or swap, and an adopted guest keeps the disks that it has; name a "
+            "flavor without.",
+            "adoption.local_disks",
+        )
     if flavor.vcpus < seen.vcpus or flavor.memory_mb < seen.memory_mb:
         raise Invalid(
             f"Flavor {flavor.name} ({flavor.vcpus} vCPUs, {flavor.memory_mb} MiB) is smaller than what guest {seen.name} has "
@@ -199,6 +205,9 @@ def _row(wanted: Adoption, seen: Stranger, flavor: Flavor, server_id: str) -> di
         "vcpus": flavor.vcpus,
         "memory_mb": flavor.memory_mb,
         "disk_gb": flavor.disk_gb,
+        "ephemeral_gb": 0,
+        "swap_mb": 0,
+        "local_disks": None,
         "key_name": None,
         "public_key": None,
         "user_data": None,

@@ -12,7 +12,7 @@ from sqlalchemy import Integer, bindparam, delete, insert, select, true, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import quotas
+from nova_lite.compute import local_disks, quotas
 from nova_lite.db.models import Allocation, Host, Server
 from nova_lite.db.types import now
 
@@ -57,6 +57,15 @@ _GIVE_BACK = (
 )
 
 
+def held_by(server: Server) -> tuple[int, int, int]:
+    """Return the vCPUs, memory (MiB) and disk (GiB) that *server* is to hold of its host, with its ephemeral disks and swap."""
+    return (
+        server.vcpus,
+        server.memory_mb,
+        local_disks.held_gb(server.disk_gb, server.ephemeral_gb or 0, server.swap_mb or 0),
+    )
+
+
 def claim(session: Session, server: Server, host: str) -> bool:
     """Claim *server*'s vCPUs, memory (MiB) and disk (GiB) on *host*; False when they are no longer free there.
 
@@ -65,7 +74,7 @@ def claim(session: Session, server: Server, host: str) -> bool:
     held_on = session.scalar(_HELD_ON, {"of_server": server.id})
     if held_on is not None:
         return bool(held_on == host)
-    amounts = {"vcpus": server.vcpus, "memory_mb": server.memory_mb, "disk_gb": server.disk_gb}
+    amounts = dict(zip(_SIZES, held_by(server), strict=True))
     wanted = {f"more_{name}": amount for name, amount in amounts.items()}
     if not _count(session.execute(_TAKE, {"of_host": host, "moment": now(), **wanted})):
         return False

@@ -22,6 +22,7 @@ from nova_lite.compute import (
     images,
     interfaces,
     keypairs,
+    local_disks,
     personality,
     quotas,
     server_groups,
@@ -47,7 +48,8 @@ class NewServer:
     """What was asked for. Nothing in it decides where the server runs but ``host``, which only admins may name.
 
     ``nics``: as :func:`nova_lite.compute.interfaces.plan` takes them. ``security_groups``, by name or id, are for the ports that are made for
-    it; none: the project's default one. ``user_data`` is base64. ``injected_files``: as :func:`nova_lite.compute.personality.read` gives them.
+    it; none: the project's default one. ``user_data`` is base64. ``injected_files``: as :func:`nova_lite.compute.personality.read` gives them. ``local_disks``: as
+    :mod:`nova_lite.compute.local_disks` has them; empty: what the flavor gives.
     """
 
     project_id: str
@@ -74,6 +76,7 @@ class NewServer:
     disk_config: str = "MANUAL"
     access_ip_v4: str = ""
     access_ip_v6: str = ""
+    local_disks: JsonDict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,7 @@ def _prepare(session: Session, conf: cfg.ConfigOpts, new: NewServer) -> _Plan:
     except NotFound as error:
         raise Invalid(error.message, error.code) from None
     image = images.choose(session, new.image_id, scope, flavor)
+    local_disks.check(conf, flavor, image.kind, image.properties, new.local_disks)
     public_key = None
     if new.key_name is not None:
         try:
@@ -220,6 +224,9 @@ def _rows(new: NewServer, plan: _Plan, server_ids: Sequence[str], reservation_id
         "vcpus": flavor.vcpus,
         "memory_mb": flavor.memory_mb,
         "disk_gb": flavor.disk_gb,
+        "ephemeral_gb": flavor.ephemeral_gb,
+        "swap_mb": flavor.swap_mb,
+        "local_disks": dict(new.local_disks) if new.local_disks else None,
         "quota_instances": 1,
         "quota_cores": flavor.vcpus,
         "quota_ram": flavor.memory_mb,

@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import claims, left_overs
+from nova_lite.compute import claims, left_overs, local_disks
 from nova_lite.compute.transitions import OWNING, TRANSITIONS, PowerState, Transition, VmState
 from nova_lite.db import operations
 from nova_lite.db.models import ConsoleAuthToken, Image, Migration, Operation, Port, Server
@@ -98,14 +98,33 @@ def keep(server: Server, *forget: str, **more: Any) -> JsonDict:
 
 
 def sizes(flavor: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return vCPUs, MiB and GiB of a flavor as servers keep it."""
+    """Return vCPUs, MiB and root disk's GiB of a flavor as servers keep it."""
     return int(flavor["vcpus"]), int(flavor["ram"]), int(flavor["disk"])
+
+
+def beside(flavor: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the GiB of ephemeral disks and the MiB of swap of a flavor as servers keep it."""
+    return int(flavor.get("ephemeral") or 0), int(flavor.get("swap") or 0)
+
+
+def held(flavor: Mapping[str, Any]) -> tuple[int, int, int]:
+    """Return what a server of that flavor holds of its host: vCPUs, MiB, and GiB of all its disks."""
+    vcpus, memory_mb, disk_gb = sizes(flavor)
+    return vcpus, memory_mb, local_disks.held_gb(disk_gb, *beside(flavor))
 
 
 def sized(flavor: JsonDict) -> JsonDict:
     """Return the columns of a server that has *flavor*."""
     vcpus, memory_mb, disk_gb = sizes(flavor)
-    return {"flavor": flavor, "vcpus": vcpus, "memory_mb": memory_mb, "disk_gb": disk_gb}
+    ephemeral_gb, swap_mb = beside(flavor)
+    return {
+        "flavor": flavor,
+        "vcpus": vcpus,
+        "memory_mb": memory_mb,
+        "disk_gb": disk_gb,
+        "ephemeral_gb": ephemeral_gb,
+        "swap_mb": swap_mb,
+    }
 
 
 def _migration(session: Session, server_id: str, status: str) -> None:
@@ -129,13 +148,13 @@ def _resized(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
 
 def _not_resized(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
     _migration(session, server.id, "error")
-    claims.settle(session, server.id, server.vcpus, server.memory_mb, server.disk_gb)
+    claims.settle(session, server.id, *claims.held_by(server))
     return {}
 
 
 def _resized_live(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
     _migration(session, server.id, "confirmed")
-    claims.settle(session, server.id, *sizes(arguments["flavor"]))
+    claims.settle(session, server.id, *held(arguments["flavor"]))
     return sized(arguments["flavor"])
 
 
@@ -151,14 +170,14 @@ def _after_resize(server: Server) -> JsonDict:
 
 def _confirmed(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
     _migration(session, server.id, "confirmed")
-    claims.settle(session, server.id, server.vcpus, server.memory_mb, server.disk_gb)
+    claims.settle(session, server.id, *claims.held_by(server))
     return _after_resize(server)
 
 
 def _reverted(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
     _migration(session, server.id, "reverted")
     old = server.system_metadata["old_flavor"]
-    claims.settle(session, server.id, *sizes(old))
+    claims.settle(session, server.id, *held(old))
     return _after_resize(server) | sized(old)
 
 
@@ -171,7 +190,7 @@ def _restored(session: Session, server: Server, _arguments: JsonDict) -> JsonDic
     kept = server.system_metadata or {}
     if kept.get("old_flavor"):
         _migration(session, server.id, "confirmed")
-    claims.settle(session, server.id, server.vcpus, server.memory_mb, server.disk_gb)
+    claims.settle(session, server.id, *claims.held_by(server))
     if kept.get("shelved_image_id"):
         removal.discard(session, Image.id == kept["shelved_image_id"])
     return {"deleted_at": None, "system_metadata": keep(server, *_WAYS_BACK)}

@@ -9,9 +9,14 @@ from nova_lite.db.store import Store
 
 
 def by_project(store: Store, host: str) -> dict[str, tuple[int, int, int]]:
-    """Return vCPUs, MiB and GiB of each project's servers on *host*."""
+    """Return vCPUs, MiB and GiB (root and ephemeral disks) of each project's servers on *host*."""
     query = (
-        select(Server.project_id, func.sum(Server.vcpus), func.sum(Server.memory_mb), func.sum(Server.disk_gb))
+        select(
+            Server.project_id,
+            func.sum(Server.vcpus),
+            func.sum(Server.memory_mb),
+            func.sum(Server.disk_gb + Server.ephemeral_gb),
+        )
         .where(Server.host == host, Server.deleted.is_(False))
         .group_by(Server.project_id)
         .order_by(Server.project_id)

@@ -53,6 +53,23 @@ _SCREEN = "its serial console works, and a VM has a screen"
 _STARTED = "its program is started on what it has written"
 _AS_CREATE_IMAGE = "as createImage; then the oldest of the server's backups of that type go, but for the rotation"
 
+LOCAL_EPHEMERAL = Row(
+    "ephemeral disks",
+    "disks of their own, with a filesystem named ``ephemeral0``, ``ephemeral1``, …; kept until it is rebuilt, offloaded or deleted; "
+    "away while it is rescued",
+    "as of a VM; it is told of them by nothing but their presence",
+    "ext4, mounted at ``/mnt/ephemeral0``, ``/mnt/ephemeral1``, …; kept as a VM's are, and in no snapshot; away while it is rescued",
+)
+LOCAL_SWAP = Row(
+    "swap",
+    "a disk made ready for swap, after the ephemeral ones; away while it is rescued",
+    "a unikernel does not swap; a VM or a container does, and a flavor without swap runs it",
+    "what its processes may have of the host's swap, no more; where the host counts none (cgroups without memsw or "
+    "memory.swap), it has what the host gives, unlimited",
+    refused=(UNIKERNEL,),
+)
+"""What a flavor's ``ephemeral`` and ``swap`` are for each kind."""
+
 ROWS: tuple[Row, ...] = (
     Row(
         "create",
@@ -62,6 +79,8 @@ ROWS: tuple[Row, ...] = (
         "``process`` only",
         transition="create",
     ),
+    LOCAL_EPHEMERAL,
+    LOCAL_SWAP,
     _same("delete", "guest, disks, devices, leases and addresses go; what is under way is interrupted", "", "delete"),
     Row("os-start", "booted from the disk that it has", _ANEW, _STARTED, names=("os-start",), transition="start"),
     Row(

@@ -6,7 +6,18 @@ from oslo_config import cfg
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import action_rules, claims, extra_specs, flavors, kinds, lifecycle, quotas, servers
+from nova_lite.compute import (
+    action_rules,
+    claims,
+    endings,
+    extra_specs,
+    flavors,
+    kinds,
+    lifecycle,
+    local_disks,
+    quotas,
+    servers,
+)
 from nova_lite.compute.transitions import VmState
 from nova_lite.db.models import Flavor, Host, Image, Migration, Server
 from nova_lite.db.operations import Caller
@@ -49,12 +60,8 @@ def resize(
         live = extra_specs.is_true(flavor.extra_specs.get(LIVE)) and server.vm_state == VmState.ACTIVE
         if live and (why := kinds.BY_TRANSITION["resize-live"].refusal(server.kind)):
             raise Invalid(f"Instance {server_id} can't be resized live: {why}", "server.kind_cannot")
-        if live and flavor.disk_gb != server.disk_gb:
-            raise Invalid(
-                "A server is resized live with the disk that it has; choose a flavor with "
-                f"{server.disk_gb} GiB, or one without {LIVE}.",
-                "server.live_disk",
-            )
+        if live:
+            _check_live(server, flavor)
         operation = lifecycle.begin(
             session,
             caller,
@@ -65,7 +72,7 @@ def resize(
         )
         # Nova's order: what the project may have comes before what the host has.
         quotas.grow(session, conf, server.id, flavor.vcpus, flavor.memory_mb)
-        if not claims.grow(session, server.id, flavor.vcpus, flavor.memory_mb, flavor.disk_gb):
+        if not claims.grow(session, server.id, *endings.held(flavors.as_kept(flavor))):
             raise Invalid(_no_room(session, server, flavor), "server.no_valid_host")
         session.add(_migration(caller, server, flavor))
         return None if operation is None else server.host
@@ -86,6 +93,7 @@ def _check(session: Session, server: Server, flavor: Flavor) -> None:
             f"A disk can't be made smaller: the server has {server.disk_gb} GiB, flavor {flavor.name} {flavor.disk_gb}.",
             "server.smaller_disk",
         )
+    _check_local_disks(server, flavor)
     image = session.get(Image, server.image_id) if server.image_id else None
     if image is not None and image.min_ram > flavor.memory_mb:
         raise Invalid("Flavor's memory is too small for requested image.", "server.flavor_memory_too_small")
@@ -103,6 +111,34 @@ def _check(session: Session, server: Server, flavor: Flavor) -> None:
             )
 
 
+def _check_local_disks(server: Server, flavor: Flavor) -> None:
+    has = local_disks.of(server.ephemeral_gb, server.swap_mb, server.local_disks)
+    ephemeral_gb = sum(disk.size_gb for disk in has.ephemerals)
+    if flavor.ephemeral_gb < ephemeral_gb:
+        raise Invalid(
+            f"Ephemeral disks can't be made smaller: the server has {ephemeral_gb} GiB, flavor {flavor.name} "
+            f"{flavor.ephemeral_gb}.",
+            "server.smaller_ephemeral",
+        )
+    if flavor.swap_mb and (why := kinds.LOCAL_SWAP.refusal(server.kind)):
+        raise Invalid(f"Flavor {flavor.name} has swap: {why}", "server.kind_cannot")
+
+
+def _check_live(server: Server, flavor: Flavor) -> None:
+    if flavor.disk_gb != server.disk_gb:
+        raise Invalid(
+            "A server is resized live with the disk that it has; choose a flavor with "
+            f"{server.disk_gb} GiB, or one without {LIVE}.",
+            "server.live_disk",
+        )
+    if (flavor.ephemeral_gb, flavor.swap_mb) != (server.ephemeral_gb, server.swap_mb):
+        raise Invalid(
+            "A server is resized live with the disks that it has; choose a flavor with "
+            f"{server.ephemeral_gb} GiB of ephemeral disk and {server.swap_mb} MiB of swap, or one without {LIVE}.",
+            "server.live_disk",
+        )
+
+
 def _no_room(session: Session, server: Server, flavor: Flavor) -> str:
     host = session.scalar(select(Host).where(Host.name == server.host))
     if host is None:
@@ -115,7 +151,7 @@ def _no_room(session: Session, server: Server, flavor: Flavor) -> str:
     return (
         f"No valid host was found. A resize stays on the server's host, which has {free[0]} vCPUs, {free[1]} MiB and "
         f"{free[2]} GiB free beside what the server holds; flavor {flavor.name} takes {flavor.vcpus}, {flavor.memory_mb} "
-        f"and {flavor.disk_gb} in all."
+        f"and {endings.held(flavors.as_kept(flavor))[2]} in all."
     )
 
 

@@ -17,7 +17,7 @@ Moment = datetime.datetime
 
 @dataclass(frozen=True)
 class ServerUsage:
-    """One server's use; ``hours`` within the period, ``uptime`` in seconds since its launch, memory in MiB, disk in GiB."""
+    """One server's use; ``hours`` within the period, ``uptime`` in seconds since its launch, memory in MiB, root and ephemeral disks in GiB."""
 
     server_id: str
     project_id: str
@@ -25,7 +25,7 @@ class ServerUsage:
     flavor: str
     vcpus: int
     memory_mb: int
-    disk_gb: int
+    local_gb: int
     vm_state: str
     started_at: Moment
     ended_at: Moment | None
@@ -105,7 +105,7 @@ def _of(row: Server, start: Moment, stop: Moment, now: Moment) -> ServerUsage:
         flavor=str(row.flavor.get("name", "")),
         vcpus=row.vcpus,
         memory_mb=row.memory_mb,
-        disk_gb=row.disk_gb,
+        local_gb=row.disk_gb + row.ephemeral_gb,
         vm_state=row.vm_state,
         started_at=launched,
         ended_at=ended,

@@ -34,6 +34,20 @@ OPTIONS = [
         choices=["iso9660", "vfat"],
         help="How config drives are written: vfat for guests that read no ISO 9660.",
     ),
+    cfg.IntOpt(
+        "max_local_block_devices",
+        default=3,
+        min=-1,
+        help="The most disks without a volume, the image's among them, that a request's block_device_mapping_v2 may name; -1: any "
+        "number.",
+    ),
+    cfg.StrOpt(
+        "default_ephemeral_format",
+        default="",
+        choices=["", "ext2", "ext3", "ext4", "xfs", "vfat"],
+        help="The filesystem of ephemeral disks for which none is asked; empty: ext4 for an image whose os_type is linux, vfat for "
+        "any other.",
+    ),
     cfg.IntOpt("max_count", default=100, min=1, help="The most servers that one request may make."),
     cfg.IntOpt("console_log_bytes", default=1_048_576, min=4096, help="How much of each guest's console log is kept."),
     cfg.StrOpt("address", default="", help="The address that other hosts reach this one by; empty: none is shown."),

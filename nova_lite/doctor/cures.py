@@ -122,7 +122,7 @@ def _hold_its_size(session: Session, finding: Finding) -> bool:
     server = _idle(session, finding)
     if server is None:
         return False
-    claims.settle(session, server.id, server.vcpus, server.memory_mb, server.disk_gb)
+    claims.settle(session, server.id, *claims.held_by(server))
     return True
 
 
@@ -130,20 +130,21 @@ def _hold(session: Session, finding: Finding) -> bool:
     server = _idle(session, finding)
     if server is None or server.host is None or session.get(Allocation, server.id) is not None:
         return False
+    vcpus, memory_mb, disk_gb = claims.held_by(server)
     held = _changed(
         session,
         update(Host)
         .where(Host.name == server.host)
         .values(
-            used_vcpus=Host.used_vcpus + server.vcpus,
-            used_memory_mb=Host.used_memory_mb + server.memory_mb,
-            used_disk_gb=Host.used_disk_gb + server.disk_gb,
+            used_vcpus=Host.used_vcpus + vcpus,
+            used_memory_mb=Host.used_memory_mb + memory_mb,
+            used_disk_gb=Host.used_disk_gb + disk_gb,
             running_servers=Host.running_servers + 1,
             updated_at=now(),
         ),
     )
     if held:
-        sizes = {"vcpus": server.vcpus, "memory_mb": server.memory_mb, "disk_gb": server.disk_gb}
+        sizes = {"vcpus": vcpus, "memory_mb": memory_mb, "disk_gb": disk_gb}
         session.add(Allocation(server_id=server.id, host=server.host, **sizes))
     return held
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import quota_recount
+from nova_lite.compute import local_disks, quota_recount
 from nova_lite.db.models import (
     Allocation,
     FixedIp,
@@ -78,6 +78,8 @@ def _servers(session: Session) -> Iterable[facts.ServerFact]:
             Server.vcpus,
             Server.memory_mb,
             Server.disk_gb,
+            Server.ephemeral_gb,
+            Server.swap_mb,
             Server.generation,
             Server.system_metadata,
             busy.label("busy"),
@@ -91,7 +93,7 @@ def _servers(session: Session) -> Iterable[facts.ServerFact]:
             vm_state=row.vm_state,
             task_state=row.task_state,
             host=row.host,
-            sizes=(row.vcpus, row.memory_mb, row.disk_gb),
+            sizes=(row.vcpus, row.memory_mb, local_disks.held_gb(row.disk_gb, row.ephemeral_gb, row.swap_mb)),
             generation=row.generation,
             busy=bool(row.busy),
             resizing="old_flavor" in (row.system_metadata or {}),

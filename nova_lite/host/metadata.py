@@ -46,6 +46,8 @@ class GuestData:
     random_seed: bytes = b""
     flavor: str = ""
     reservation_id: str = ""
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """EC2's name of each disk (``root``, ``ephemeral0``, ``swap``) → the device's, ``vdb``."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,12 @@ def ec2_meta_data(guest: GuestData, nics: Sequence[GuestNic]) -> dict[str, Any]:
         "instance-type": guest.flavor,
         "reservation-id": guest.reservation_id,
     }
+    if guest.devices:
+        # Nova's form: the root disk twice, once without /dev, and all others with it.
+        data["block-device-mapping"] = {
+            "ami": guest.devices["root"],
+            **{name: f"/dev/{device}" for name, device in guest.devices.items()},
+        }
     if guest.keys:
         # As EC2 lists them: "0=name", and the key below that index.
         data["public-keys"] = {

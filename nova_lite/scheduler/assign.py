@@ -115,6 +115,8 @@ _TO_PLACE = (
             Server.vcpus,
             Server.memory_mb,
             Server.disk_gb,
+            Server.ephemeral_gb,
+            Server.swap_mb,
             Server.availability_zone,
             Server.flavor,
             Server.image_properties,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import aggregates, extra_specs
+from nova_lite.compute import aggregates, claims, extra_specs
 from nova_lite.compute.server_groups import Neighbours
 from nova_lite.db.models import Host, Server
 from nova_lite.db.types import epoch
@@ -118,13 +118,14 @@ def request_of(server: Server, host: str | None = None, neighbours: Neighbours |
     An availability zone may name its host, ``zone:host`` as Nova's administrators write it.
     """
     specs = server.flavor.get("extra_specs") or {}
+    vcpus, memory_mb, disk_gb = claims.held_by(server)
     zone, _, named = (server.availability_zone or "").partition(":")
     return Request(
         server_id=server.id,
         kind=server.kind,
-        vcpus=server.vcpus,
-        memory_mb=server.memory_mb,
-        disk_gb=server.disk_gb,
+        vcpus=vcpus,
+        memory_mb=memory_mb,
+        disk_gb=disk_gb,
         availability_zone=zone or None,
         host=host or named.partition(":")[0] or None,
         neighbours=neighbours or Neighbours(),

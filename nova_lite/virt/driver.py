@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from nova_lite.compute.kinds import CONTAINER, KINDS, UNIKERNEL, VM
+from nova_lite.compute.local_disks import LocalDisks
 from nova_lite.compute.transitions import PowerState
 from nova_lite.errors import NovaLiteError
 
@@ -109,6 +110,8 @@ class GuestSpec:
     properties: Mapping[str, str] = field(default_factory=dict)
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    disks: LocalDisks = field(default_factory=LocalDisks)
+    """What it has beside its root disk: ephemeral disks, swap."""
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,20 @@ class FakeGuests:
                 }
                 self._keep(spec.server_id, "started", started)
                 self._keep(spec.server_id, "rescue", None)
+                self._keep_disks(spec)
                 self._tell(spec.server_id, PowerState.RUNNING)
+
+    def _keep_disks(self, spec: GuestSpec) -> None:
+        """Have the disks beside the root one; of those that were there, the first start stays noted."""
+        had = self._extra(spec.server_id, "disks") or {}
+        made: dict[str, object] = {}
+        for index, disk in enumerate(spec.disks.ephemerals):
+            name = f"ephemeral{index}"
+            since = had.get(name, {}).get("since") or time.time()
+            made[name] = {"gb": disk.size_gb, "format": disk.format, "since": since}
+        if spec.disks.swap_mb:
+            made["swap"] = {"mb": spec.disks.swap_mb}
+        self._keep(spec.server_id, "disks", made or None)
 
     def _extra(self, server_id: str, name: str) -> Any:
         """Return what is kept beside the guest under *name*, or None."""
@@ -272,6 +285,8 @@ def _boot_lines(spec: GuestSpec) -> str:
         f"{spec.name}: {spec.vcpus} vCPUs",
         f"{spec.name}: {spec.memory_mb} MiB of memory",
         f"{spec.name}: {spec.disk_gb} GiB of disk",
+        *(f"{spec.name}: {disk.size_gb} GiB of ephemeral disk" for disk in spec.disks.ephemerals),
+        *([f"{spec.name}: {spec.disks.swap_mb} MiB of swap"] if spec.disks.swap_mb else []),
         *(f"{spec.name}: {nic.mac} has {', '.join(nic.addresses) or 'no address'}" for nic in spec.nics),
         f"{spec.hostname} login:",
     ]

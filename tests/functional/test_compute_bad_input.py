@@ -74,17 +74,6 @@ REFUSED = [
         400,
         "no volumes",
     ),
-    (
-        {
-            "block_device_mapping_v2": [
-                {"source_type": "image", "uuid": IMAGE, "destination_type": "local", "boot_index": 0},
-                {"source_type": "blank", "destination_type": "local", "boot_index": -1, "guest_format": "swap"},
-            ]
-        },
-        "2.1",
-        400,
-        "no swap, ephemeral or other disks",
-    ),
     ({"adminPass": 5}, "2.1", 400, "adminPass"),
     ({"accessIPv4": "nowhere"}, "2.1", 400, "accessIPv4"),
 ]

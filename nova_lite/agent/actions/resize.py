@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from nova_lite.agent import spec
 from nova_lite.agent.actions.action import Action
 from nova_lite.agent.job import PREPARE, Job, Step, can_undo, make_config_drive, plug
-from nova_lite.compute import lifecycle
-from nova_lite.compute.endings import sizes
+from nova_lite.compute import lifecycle, local_disks
+from nova_lite.compute.endings import beside, sizes
 from nova_lite.compute.transitions import PowerState, VmState
 from nova_lite.db.models import Server
 from nova_lite.db.operations import Caller
@@ -30,6 +30,7 @@ def spec_with(job: Job, flavor: JsonDict) -> GuestSpec:
         disk_gb=disk_gb,
         isolation=spec.isolation(job.server.kind, flavor, job.server.image_properties),
         extra_specs={key: str(value) for key, value in (flavor.get("extra_specs") or {}).items()},
+        disks=local_disks.of(*beside(flavor), job.server.local_disks),
     )
 
 

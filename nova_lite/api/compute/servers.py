@@ -7,7 +7,7 @@ import string
 from collections.abc import Mapping
 from typing import Any
 
-from nova_lite.api.compute import access, paging, parameters, policies, server_filters
+from nova_lite.api.compute import access, block_devices, paging, parameters, policies, server_filters
 from nova_lite.api.compute.parameters import truth
 from nova_lite.api.compute.server_views import ServerView
 from nova_lite.api.compute.unoffered import refuse_unoffered
@@ -64,6 +64,7 @@ def create(call: Call) -> Reply:
 
 def _new_server(call: Call, wanted: Mapping[str, Any]) -> NewServer:
     least, most = _counts(wanted)
+    devices = block_devices.read(wanted)
     zone, host = _place(call, wanted)
     hints = call.body.get("os:scheduler_hints") or call.body.get("OS-SCH-HNT:scheduler_hints") or {}
     return NewServer(
@@ -73,7 +74,8 @@ def _new_server(call: Call, wanted: Mapping[str, Any]) -> NewServer:
         name=wanted["name"],
         # Old clients send the flavor's URL.
         flavor_id=str(wanted["flavorRef"]).rstrip("/").rpartition("/")[2],
-        image_id=_image(wanted),
+        image_id=devices.image_id,
+        local_disks=devices.local_disks,
         hostname=wanted.get("hostname"),
         description=wanted["description"] if "description" in wanted else _old_description(call, wanted),
         key_name=wanted.get("key_name"),
@@ -141,27 +143,6 @@ def _nics(wanted: Mapping[str, Any]) -> list[WantedNic] | str | None:
         WantedNic(item.get("uuid"), item.get("port"), item.get("fixed_ip"), item.get("tag"))  # one each
         for item in networks
     ]
-
-
-def _image(wanted: Mapping[str, Any]) -> str:
-    """Return the image to boot; clients name it by ``imageRef``, by a block device mapping, or by both."""
-    image_id: str = wanted.get("imageRef") or ""
-    for device in wanted.get("block_device_mapping_v2") or ():
-        source = device.get("source_type") or ("image" if device.get("image_id") else "")
-        target = device.get("destination_type") or "local"
-        if source != "image" or target != "local" or str(device.get("boot_index")) != "0":
-            raise Invalid(
-                "Block Device Mapping is Invalid: only one device is offered, the image that is booted "
-                "(source_type image, destination_type local, boot_index 0); there are no volumes yet.",
-                "server.device_mapping",
-            )
-        named = device.get("uuid") or device.get("image_id") or ""
-        if image_id and named != image_id:
-            raise Invalid("Block Device Mapping is Invalid: it names another image than imageRef.", "server.image")
-        image_id = named
-    if not image_id:
-        raise Invalid("Invalid imageRef provided.", "server.image")
-    return image_id
 
 
 _COLUMNS = {

@@ -104,7 +104,7 @@ def _view(each: ProjectUsage, start: Moment, stop: Moment, *, detailed: bool) ->
         "total_hours": each.hours,
         "total_vcpus_usage": each.times("vcpus"),
         "total_memory_mb_usage": each.times("memory_mb"),
-        "total_local_gb_usage": each.times("disk_gb"),
+        "total_local_gb_usage": each.times("local_gb"),
         "start": parameters.exact_moment(start),
         "stop": parameters.exact_moment(stop),
     }
@@ -121,7 +121,7 @@ def _server(server: ServerUsage) -> dict[str, Any]:
         "flavor": server.flavor,
         "vcpus": server.vcpus,
         "memory_mb": server.memory_mb,
-        "local_gb": server.disk_gb,
+        "local_gb": server.local_gb,
         "state": "terminated" if server.ended_at else server.vm_state,
         "started_at": parameters.exact_moment(server.started_at),
         "ended_at": parameters.exact_moment(server.ended_at),

@@ -19,7 +19,7 @@ class Server(Base, Timestamps):
     compare-and-swap (``nova_lite.compute.lifecycle``). A deleted server's row stays, with ``deleted`` true.
     ``generation`` grows with each change of state. ``locked_by`` is ``owner`` or ``admin``. ``system_metadata`` is what an
     action leaves for the one that will end or undo it (``nova_lite.compute.endings`` says what): the flavor before a resize,
-    the snapshot of a shelved server. ``injected_files``: ``path`` and base64 ``contents`` of each. ``quota_*`` is what of its project's quota it holds (``nova_lite.compute.quotas``). A soft-deleted server has ``deleted_at`` and is not ``deleted``.
+    the snapshot of a shelved server. ``ephemeral_gb``, ``swap_mb`` (MiB) and ``local_disks``: ``nova_lite.compute.local_disks``. ``injected_files``: ``path`` and base64 ``contents`` of each. ``quota_*`` is what of its project's quota it holds (``nova_lite.compute.quotas``). A soft-deleted server has ``deleted_at`` and is not ``deleted``.
     """
 
     __tablename__ = "servers"
@@ -42,6 +42,9 @@ class Server(Base, Timestamps):
     vcpus: Mapped[int]
     memory_mb: Mapped[int]
     disk_gb: Mapped[int]
+    ephemeral_gb: Mapped[int] = mapped_column(default=0)
+    swap_mb: Mapped[int] = mapped_column(default=0)
+    local_disks: Mapped[JsonDict | None] = mapped_column(Json)
     key_name: Mapped[str | None] = mapped_column(Name)
     public_key: Mapped[str | None] = mapped_column(Text)
     user_data: Mapped[str | None] = mapped_column(LongText)

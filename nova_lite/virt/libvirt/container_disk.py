@@ -22,7 +22,7 @@ def size_bytes(spec: GuestSpec, default_gb: int) -> int:
     return (spec.disk_gb or default_gb) * _GIB
 
 
-def make(data: Path, size: int) -> None:
+def make(data: Path, size: int, label: str = "") -> None:
     """Make the image, if it is not there yet; a half-made one is made anew. One that is there is waited for."""
     if data.exists():
         wait_released(data)
@@ -32,7 +32,7 @@ def make(data: Path, size: int) -> None:
         file.truncate(size)
     part.chmod(0o600)
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", "-J", "size=4", "-E"]
-    command += ["lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(part)]
+    command += ["lazy_itable_init=1,lazy_journal_init=1,nodiscard", *(["-L", label] if label else []), str(part)]
     _run(command, "made")
     part.rename(data)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from nova_lite.virt.driver import DriverError
 
 _V1_PIDS = Path("/sys/fs/cgroup/pids")
+_V1_SWAP = Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
 _V2_ROOT = Path("/sys/fs/cgroup")
 
 
@@ -30,6 +31,11 @@ def apply(first: int, pids: int) -> None:
             raise DriverError(f"the container's user namespaces could not be limited: {error}") from error
     if not _V1_PIDS.exists():
         _limit_v2(first, pids)
+
+
+def counts_swap() -> bool:
+    """Say whether the host's cgroups count swap: v1 does with ``swapaccount``, v2 below its root."""
+    return _V1_SWAP.exists() or any(_V2_ROOT.glob("*/memory.swap.max"))
 
 
 def first_process(controller_pid: int) -> int | None:

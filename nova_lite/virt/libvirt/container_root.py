@@ -20,6 +20,9 @@ from nova_lite.virt.libvirt.instances import Instance, Instances
 OWN_ROOT = "/mnt/own"
 """Where a rescued container finds its own root."""
 
+EPHEMERAL_ROOT = "/mnt"
+"""Where a container finds its ephemeral disks, each in a directory of its name."""
+
 _GIB = 1 << 30
 _LAST_ID = (1 << 32) - 2
 _UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
@@ -52,6 +55,7 @@ def prepare(
         raise DriverError("the container's image is not unpacked")
     instance = instances.make(spec.server_id)
     container_disk.make(instance.container_data, container_disk.size_bytes(spec, limits.default_disk_gb))
+    ephemerals = make_ephemerals(instance, spec)
     plan: dict[str, object] = {
         "lower": str(spec.image.rootfs),
         "data": instance.container_data.name,
@@ -61,6 +65,7 @@ def prepare(
         "emulator": limits.emulator,
         "console_bytes": limits.console_bytes,
         "directory": process.directory,
+        "ephemerals": ephemerals if rescue is None else [],
         "files": system_files(spec),
         "seccomp": base64.b64encode(seccomp.program(deny_bpf=not _UNIFIED.exists())).decode(),
     }
@@ -75,6 +80,16 @@ def prepare(
         part.chmod(0o600)
         part.rename(instance.container_plan)
     return int(str(plan["uid_base"]))
+
+
+def make_ephemerals(instance: Instance, spec: GuestSpec) -> list[dict[str, str]]:
+    """Make what is missing of the ephemeral disks, and return what the launcher mounts, and where inside."""
+    found = []
+    for index, disk in enumerate(spec.disks.ephemerals):
+        path = instance.ephemeral_disk(index)
+        container_disk.make(path, disk.size_gb * _GIB, f"ephemeral{index}")
+        found.append({"data": path.name, "point": f"eph{index}", "at": f"{EPHEMERAL_ROOT}/ephemeral{index}"})
+    return found
 
 
 def system_files(spec: GuestSpec) -> dict[str, str]:

@@ -62,7 +62,11 @@ class LibvirtDriver(LibvirtAbilities):
         )
         reader = ConsoleReader(conf.compute.console_log_bytes)
         machines = QemuGuests(
-            Domains(self._qemu, VM, _LOGS / "qemu", qemu_processes.end), instances, self._profiles, reader
+            Domains(self._qemu, VM, _LOGS / "qemu", qemu_processes.end),
+            instances,
+            self._profiles,
+            reader,
+            conf.compute.default_ephemeral_format,
         )
         containers = LxcGuests(
             Domains(self._lxc, CONTAINER, _LOGS / "lxc"), instances, limits, launcher_install.place(state), reader

@@ -163,38 +163,49 @@ class LibvirtAbilities(GuestLookup):
         guests.check_growth(spec)
         guests.shut_down(view, self._grace_s)
         guests.wait_disk(spec.server_id)
-        kept_disks.keep(disk)
+        for path in self._ephemerals(spec.server_id, len(spec.disks.ephemerals)):
+            kept_disks.keep(path)
+        kept_disks.keep(disk)  # the last: it says that all are kept
         guests.grow(spec)
         if run:
             guests.start(spec)
 
     def confirm_resize(self, server_id: str) -> None:
-        """Throw the disk from before away; none there is success."""
+        """Throw the disks from before away; none there is success."""
         guests, _ = self._need(server_id)
-        kept_disks.drop(guests.disk(self._instances.at(server_id)))
+        for path in (guests.disk(self._instances.at(server_id)), *self._ephemerals(server_id)):
+            kept_disks.drop(path)
 
     def revert_resize(self, spec: GuestSpec, *, run: bool = True) -> None:
-        """Put the disk from before back and start; reverted already is success."""
+        """Put the disks from before back and start; reverted already is success."""
         guests = self._guests(spec)
-        disk = guests.disk(self._instances.at(spec.server_id))
-        if kept_disks.is_kept(disk):
+        paths = (*self._ephemerals(spec.server_id), guests.disk(self._instances.at(spec.server_id)))
+        if any(kept_disks.is_kept(path) for path in paths):
             self._stop_at_once(spec.server_id)
             guests.wait_disk(spec.server_id)
-            kept_disks.restore(disk)
+            for path in paths:
+                kept_disks.restore(path)
         if run:
             guests.start(spec)
 
     def rebuild(self, spec: GuestSpec, *, run: bool = True) -> None:
-        """End the guest, throw its disk away with what belongs to a resize or rescue, and start it from *spec*'s image."""
+        """End the guest, throw its disks away with what belongs to a resize or rescue, and start it from *spec*'s image."""
         guests = self._guests(spec)
         self._stop_at_once(spec.server_id)
         instance = self._instances.at(spec.server_id)
         disk = guests.disk(instance)
-        kept_disks.drop(disk)
-        for path in (disk, *guests.rescue_files(instance)):
+        ephemerals = self._ephemerals(spec.server_id)
+        for path in (disk, *ephemerals):
+            kept_disks.drop(path)
+        for path in (disk, *ephemerals, instance.swap_disk, *guests.rescue_files(instance)):
             path.unlink(missing_ok=True)
         if run:
             guests.start(spec)
+
+    def _ephemerals(self, server_id: str, count: int = 0) -> list[Path]:
+        """Return the ephemeral disks that there are, or were before a resize, and the first *count*."""
+        instance = self._instances.at(server_id)
+        return sorted({*instance.ephemeral_disks(), *(instance.ephemeral_disk(index) for index in range(count))})
 
     def _stop_at_once(self, server_id: str) -> None:
         found = self._find(server_id)

@@ -130,9 +130,14 @@ def plain_disk(devices: ET.Element, disk: Path, device: str, bus: str) -> None:
     add(_disk(devices, disk, device, bus), "backingStore")
 
 
-def _disk(devices: ET.Element, disk: Path, device: str, bus: str) -> ET.Element:
+def raw_disk(devices: ET.Element, disk: Path, device: str, bus: str) -> None:
+    """Add the raw file *disk* as *device* at *bus*; its format is written out, as the guest decides what is in it."""
+    _disk(devices, disk, device, bus, "raw")
+
+
+def _disk(devices: ET.Element, disk: Path, device: str, bus: str, image_format: str = "qcow2") -> ET.Element:
     element = add(devices, "disk", type="file", device="disk")
-    add(element, "driver", name="qemu", type="qcow2", discard="unmap")
+    add(element, "driver", name="qemu", type=image_format, discard="unmap")
     add(element, "source", file=str(disk))
     add(element, "target", dev=device, bus=bus)
     return element

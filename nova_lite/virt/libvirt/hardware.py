@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nova_lite.compute import local_disks
 from nova_lite.virt.driver import DriverError
 
 VIRTIO = "virtio"
-_NAMES = {VIRTIO: "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
-"""Each bus, and how the devices at it are called."""
+_NAMES = local_disks.PREFIXES
+_IDE_DRIVES = 4
+_FIRST_CD, _CONFIG_CD = 2, 3
 
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "hw_disk_bus": tuple(_NAMES),
@@ -37,13 +39,30 @@ class Hardware:
         """Say whether anything needs a SCSI controller."""
         return "scsi" in (self.disk_bus, self.cdrom_bus)
 
-    def disk(self, letter: str) -> str:
-        """Return the name of the disk *letter*: ``vda``."""
-        return _NAMES[self.disk_bus] + letter
+    def disk(self, index: int) -> str:
+        """Return the name of the *index*-th disk: ``vda``."""
+        return _NAMES[self.disk_bus] + local_disks.letter(index)
 
-    def cdrom(self, letter: str) -> str:
-        """Return the name of the CD drive *letter*."""
-        return _NAMES[self.cdrom_bus] + letter
+    def cdrom(self, disks: int) -> str:
+        """Return the name of the CD drive beside that many *disks*: at the letter c, or at the first that they leave."""
+        return _NAMES[self.cdrom_bus] + local_disks.letter(self._first_cd(disks))
+
+    def config_cdrom(self, disks: int, *, beside_cd: bool) -> str:
+        """Return the name of the config drive where it is a CD: at the letter d, or at the first that is left."""
+        first = self._first_cd(disks) + beside_cd
+        return _NAMES[self.cdrom_bus] + local_disks.letter(max(_CONFIG_CD, first))
+
+    def _first_cd(self, disks: int) -> int:
+        return max(_FIRST_CD, disks) if _NAMES[self.disk_bus] == _NAMES[self.cdrom_bus] else _FIRST_CD
+
+    def check_room(self, disks: int, cdroms: int) -> None:
+        """Do nothing if the buses have room for so many. :raises DriverError: IDE has not."""
+        at_ide = disks * (self.disk_bus == "ide") + cdroms * (self.cdrom_bus == "ide")
+        if at_ide > _IDE_DRIVES:
+            raise DriverError(
+                f"an IDE bus has room for {_IDE_DRIVES} drives, and the VM would have {at_ide} there; give it fewer ephemeral "
+                "disks, no swap, or an image with another hw_disk_bus or hw_cdrom_bus"
+            )
 
 
 def read(properties: Mapping[str, str]) -> Hardware:

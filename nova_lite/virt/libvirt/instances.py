@@ -8,8 +8,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from nova_lite.compute.local_disks import LocalDisks
 from nova_lite.virt.driver import DriverError
 
+_EPHEMERAL = re.compile(r"disk\.eph[0-9]+")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -40,6 +42,25 @@ class Instance:
     def rescue_data(self) -> Path:
         """The ext4 image that holds what a rescued container's rescue image has written."""
         return self.path / "data.rescue"
+
+    def ephemeral_disk(self, index: int) -> Path:
+        """An ephemeral disk: raw, for a container an ext4 image that is mounted for it."""
+        return self.path / f"disk.eph{index}"
+
+    @property
+    def swap_disk(self) -> Path:
+        """The disk that a VM swaps to, raw."""
+        return self.path / "disk.swap"
+
+    def local_disks(self, disks: LocalDisks) -> list[Path]:
+        """Return the files of *disks* in their order, there or not."""
+        found = [self.ephemeral_disk(index) for index in range(len(disks.ephemerals))]
+        return [*found, self.swap_disk] if disks.swap_mb else found
+
+    def ephemeral_disks(self) -> list[Path]:
+        """Return the ephemeral disks of which anything is there: themselves, or what a resize keeps of them."""
+        names = (_EPHEMERAL.match(entry.name) for entry in self.path.glob("disk.eph*"))
+        return sorted({self.path / name[0] for name in names if name})
 
     @property
     def console_log(self) -> Path:

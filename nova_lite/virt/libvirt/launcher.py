@@ -74,6 +74,7 @@ def main(arguments: list[str]) -> None:
     mount("none", "/", None, MS_REC | MS_SLAVE, None)
     os.chdir(directory)
     mount_root(plan)
+    mount_ephemerals(plan)
     write_files(plan)
     os.chdir("/")
     filter_system_calls(base64.b64decode(plan["seccomp"]))
@@ -154,6 +155,21 @@ def mount_root(plan: dict[str, object]) -> None:
     if isinstance(own, dict):
         mount_overlay(str(own["data"]), str(own["lower"]), base, count, ("own-data", "own-lower", "own"))
         mount("own", make_inside("rootfs", str(own["at"]), base), None, MS_BIND, None)
+
+
+def mount_ephemerals(plan: dict[str, object]) -> None:
+    """Mount the ephemeral disks, ext4 images, and show them in the root; a new one is made the container's root's."""
+    base = int(str(plan["uid_base"]))
+    disks = plan.get("ephemerals")
+    for disk in disks if isinstance(disks, list) else []:
+        point = str(disk["point"])
+        os.makedirs(point, mode=0o700, exist_ok=True)
+        loop = attach_loop(str(disk["data"]))
+        mount(os.readlink(f"/proc/self/fd/{loop}"), point, "ext4", MS_NODEV | MS_NOATIME, None)
+        os.close(loop)
+        if os.stat(point).st_uid == 0:
+            os.chown(point, base, base)
+        mount(point, make_inside("rootfs", str(disk["at"]), base), None, MS_BIND, None)
 
 
 def mount_overlay(image: str, layer: str, base: int, count: int, points: "tuple[str, str, str]") -> None:

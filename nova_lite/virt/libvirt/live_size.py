@@ -68,10 +68,13 @@ def _set_balloon(domain: Any, memory_mb: int) -> None:
         time.sleep(0.05)
 
 
-def set_container(domain: Any, spec: GuestSpec) -> None:
-    """Set a container's limits of memory and CPU time. :raises DriverError: it holds more memory than that; nothing changed."""
+def set_container(domain: Any, spec: GuestSpec, counts_swap: bool) -> None:
+    """Set a container's limits of memory, of swap where the host *counts_swap*, and of CPU time. :raises DriverError: it holds more memory than that; nothing changed."""
     try:
-        domain.setMemoryParameters({"hard_limit": spec.memory_mb * 1024}, _LIVE)
+        limits = {"hard_limit": spec.memory_mb * 1024}
+        if counts_swap:
+            limits["swap_hard_limit"] = (spec.memory_mb + spec.disks.swap_mb) * 1024
+        domain.setMemoryParameters(limits, _LIVE)
     except libvirt.libvirtError as error:
         raise DriverError(
             f"the container's memory could not be limited to {spec.memory_mb} MiB, most likely because its processes hold more: "

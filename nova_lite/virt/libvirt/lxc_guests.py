@@ -73,7 +73,10 @@ class LxcGuests:
         uid_base = container_root.prepare(self._instances, spec, process, self._limits, rescue)
         launcher_install.install(self._launcher, self._instances.root)
         root = self._instances.at(spec.server_id).container_root
-        xml = container.to_xml(spec, process, str(root), str(self._launcher), uid_base, _masked(), rescue)
+        swap = container_limits.counts_swap()
+        xml = container.to_xml(
+            spec, process, str(root), str(self._launcher), uid_base, _masked(), rescue, counts_swap=swap
+        )
         self.domains.create(spec.server_id, xml)
 
     def _settle(self, spec: GuestSpec) -> None:
@@ -192,7 +195,9 @@ class LxcGuests:
 
     def wait_disk(self, server_id: str) -> None:
         """Wait until the kernel has taken the container's mounts down."""
-        container_disk.wait_released(self._instances.at(server_id).container_data)
+        instance = self._instances.at(server_id)
+        for path in (instance.container_data, *instance.ephemeral_disks()):
+            container_disk.wait_released(path)
 
     def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
         """Return the image that a rescue writes to."""
@@ -205,7 +210,11 @@ class LxcGuests:
 
     def resize_live(self, spec: GuestSpec) -> None:
         """Set the cgroup's limits."""
-        self.domains.on(spec.server_id, "resize", lambda domain: live_size.set_container(domain, spec))
+        self.domains.on(
+            spec.server_id,
+            "resize",
+            lambda domain: live_size.set_container(domain, spec, container_limits.counts_swap()),
+        )
 
     def console(self, server_id: str, kind: str) -> ConsoleTarget:
         """Have the reader of its console let others sit at it."""
@@ -230,15 +239,22 @@ class LxcGuests:
         return self.domains.size(spec.server_id) == (spec.vcpus, spec.memory_mb)
 
     def check_growth(self, spec: GuestSpec) -> None:
-        """Compare the image's size with *spec*'s."""
-        container_disk.check_growth(self._instances.at(spec.server_id).container_data, self._disk_bytes(spec))
+        """Compare the images' sizes with *spec*'s."""
+        for path, size in self._disk_sizes(spec):
+            container_disk.check_growth(path, size)
 
     def grow(self, spec: GuestSpec) -> None:
-        """Grow the image and the filesystem in it."""
-        container_disk.grow(self._instances.at(spec.server_id).container_data, self._disk_bytes(spec))
+        """Grow the images and the filesystems in them."""
+        for path, size in self._disk_sizes(spec):
+            container_disk.grow(path, size)
 
-    def _disk_bytes(self, spec: GuestSpec) -> int:
-        return container_disk.size_bytes(spec, self._limits.default_disk_gb)
+    def _disk_sizes(self, spec: GuestSpec) -> list[tuple[Path, int]]:
+        """Return the images, the root's first, and how many bytes each is to have."""
+        instance = self._instances.at(spec.server_id)
+        ephemerals = [
+            (instance.ephemeral_disk(index), disk.size_gb << 30) for index, disk in enumerate(spec.disks.ephemerals)
+        ]
+        return [(instance.container_data, container_disk.size_bytes(spec, self._limits.default_disk_gb)), *ephemerals]
 
     def snapshot(self, spec: GuestSpec, view: DomainView, target: Path) -> Snapshot:
         """Commit the root to an OCI archive."""

@@ -18,6 +18,7 @@ from nova_lite.virt.libvirt import (
     disks,
     hardware,
     live_size,
+    local_disks,
     qemu_nics,
     qemu_processes,
     qemu_snapshot,
@@ -44,14 +45,22 @@ _SAVE_TIMEOUT_S = 240.0
 class QemuGuests:
     """Guests in QEMU."""
 
-    def __init__(self, domains: Domains, instances: Instances, profiles: ProfileSource, reader: ConsoleReader) -> None:
+    def __init__(
+        self,
+        domains: Domains,
+        instances: Instances,
+        profiles: ProfileSource,
+        reader: ConsoleReader,
+        ephemeral_format: str = "",
+    ) -> None:
         self.domains = domains
         self._instances = instances
         self._profiles = profiles
         self._reader = reader
+        self._ephemeral_format = ephemeral_format
 
     def start(self, spec: GuestSpec) -> None:
-        """Make the disk and run the domain.
+        """Make the disks and run the domain.
 
         Memory that a suspend saved is dropped: who starts rather than resumes wants the guest to boot.
         """
@@ -73,6 +82,7 @@ class QemuGuests:
 
     def _xml(self, spec: GuestSpec, profile: HostProfile) -> str:
         instance = self._instances.make(spec.server_id)
+        local_disks.make(instance, spec, self._ephemeral_format)
         if spec.kind == UNIKERNEL:
             from_disk = unikernel.boots_from_disk(spec.image, spec.properties.get(unikernel.BOOT_PROPERTY, ""))
             if from_disk:
@@ -217,12 +227,16 @@ class QemuGuests:
         return self.domains.size(spec.server_id) == (spec.vcpus, spec.memory_mb)
 
     def check_growth(self, spec: GuestSpec) -> None:
-        """Compare the disk's size with *spec*'s."""
-        disks.check_growth(self._instances.at(spec.server_id).disk, spec)
+        """Compare the disks' sizes with *spec*'s."""
+        instance = self._instances.at(spec.server_id)
+        disks.check_growth(instance.disk, spec)
+        local_disks.check_growth(instance, spec)
 
     def grow(self, spec: GuestSpec) -> None:
-        """Grow the overlay, if there is one."""
-        disks.grow(self._instances.at(spec.server_id).disk, spec)
+        """Grow the overlay, if there is one, and the ephemeral disks."""
+        instance = self._instances.at(spec.server_id)
+        disks.grow(instance.disk, spec)
+        local_disks.grow(instance, spec)
 
     def snapshot(self, spec: GuestSpec, view: DomainView, target: Path) -> Snapshot:
         """Copy the disk as it is at one instant, flattened; the image itself where there is no disk."""

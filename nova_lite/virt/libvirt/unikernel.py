@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nova_lite.compute.local_disks import letter
 from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import elements
 from nova_lite.virt.libvirt.disks import backing_format
@@ -65,6 +66,8 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, *, from_di
     add(devices, "emulator", profile.emulator)
     if from_disk:
         elements.overlay_disk(devices, instance.disk, spec.image.path, backing_format(spec.image))
+    for index, path in enumerate(instance.local_disks(spec.disks), 1):
+        elements.raw_disk(devices, path, f"vd{letter(index)}", "virtio")
     if spec.config_drive is not None:
         elements.config_drive(devices, spec.config_drive)
     add(devices, "controller", type="usb", model="none")

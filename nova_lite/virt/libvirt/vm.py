@@ -67,11 +67,14 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     devices = add(root, "devices")
     add(devices, "emulator", profile.emulator)
     if rescue is None:
-        _disk(devices, instance.disk, spec, hardware, "a")
+        _disk(devices, instance.disk, spec, hardware, 0)
+        count = _local_disks(devices, instance, spec, hardware)
     else:
-        _disk(devices, instance.rescue_disk, booted, hardware, "a")
-        _disk(devices, instance.disk, spec, hardware, "b")
-    _drives(devices, booted, hardware)
+        # As Nova's rescue: the VM's own root disk is there, its ephemeral disks and swap are away.
+        _disk(devices, instance.rescue_disk, booted, hardware, 0)
+        _disk(devices, instance.disk, spec, hardware, 1)
+        count = 2
+    _drives(devices, booted, hardware, count)
     # A USB controller costs the guest's firmware and kernel time, and nothing here is plugged into it.
     add(devices, "controller", type="usb", model="none")
     for nic in spec.nics:
@@ -89,9 +92,9 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     return elements.text(root)
 
 
-def _disk(devices: ET.Element, path: Path, spec: GuestSpec, hardware: Hardware, letter: str) -> None:
+def _disk(devices: ET.Element, path: Path, spec: GuestSpec, hardware: Hardware, index: int) -> None:
     """Add the disk that *spec* has, if it has one: on its image, or empty where that is a CD's."""
-    name, bus = hardware.disk(letter), hardware.disk_bus
+    name, bus = hardware.disk(index), hardware.disk_bus
     if not has_disk(spec):
         return
     if spec.image.disk_format == ISO:
@@ -100,14 +103,25 @@ def _disk(devices: ET.Element, path: Path, spec: GuestSpec, hardware: Hardware, 
         elements.overlay_disk(devices, path, spec.image.path, backing_format(spec.image), name, bus)
 
 
-def _drives(devices: ET.Element, spec: GuestSpec, hardware: Hardware) -> None:
+def _local_disks(devices: ET.Element, instance: Instance, spec: GuestSpec, hardware: Hardware) -> int:
+    """Add the ephemeral disks and the swap, after the root disk's name; return how many names there are by then."""
+    paths = instance.local_disks(spec.disks)
+    for index, path in enumerate(paths, 1):
+        elements.raw_disk(devices, path, hardware.disk(index), hardware.disk_bus)
+    return 1 + len(paths)
+
+
+def _drives(devices: ET.Element, spec: GuestSpec, hardware: Hardware, disks: int) -> None:
     """Add the CD that *spec* boots from, and the config drive; a guest that knows no virtio disk finds it in a CD drive."""
-    if spec.image.disk_format == ISO:
-        elements.cdrom(devices, spec.image.path, hardware.cdrom("c"), hardware.cdrom_bus)
+    has_cd, is_config_cd = spec.image.disk_format == ISO, spec.config_drive is not None and hardware.disk_bus != VIRTIO
+    hardware.check_room(disks, has_cd + is_config_cd)
+    if has_cd:
+        elements.cdrom(devices, spec.image.path, hardware.cdrom(disks), hardware.cdrom_bus)
     if spec.config_drive is not None and hardware.disk_bus == VIRTIO:
         elements.config_drive(devices, spec.config_drive)
     elif spec.config_drive is not None:
-        elements.config_drive(devices, spec.config_drive, hardware.cdrom("d"), hardware.cdrom_bus)
+        name = hardware.config_cdrom(disks, beside_cd=has_cd)
+        elements.config_drive(devices, spec.config_drive, name, hardware.cdrom_bus)
     if hardware.has_scsi:
         elements.scsi_controller(devices, hardware.scsi_model)
 

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from guest_specs import IMAGES, SERVER_ID, guest_spec
 
+from nova_lite.compute.local_disks import Ephemeral, LocalDisks
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import container, identity, unikernel, vm
 from nova_lite.virt.libvirt.container_process import ContainerProcess
@@ -34,6 +35,7 @@ PROCESS = ContainerProcess(
 CD = LocalImage("cd", Path("/cache/install.iso"), "iso", 8 << 30)
 DISK = LocalImage("i", Path("/cache/disk.qcow2"), "qcow2", 1 << 20)
 
+DISKS = LocalDisks((Ephemeral(5), Ephemeral(1, "ext3")), 512)
 RESCUE = LocalImage("rescue", Path("/cache/rescue.img"), "ami", 8 << 20, Path("/cache/kernel"), Path("/cache/ramdisk"))
 
 
@@ -73,6 +75,26 @@ CASES = {
     ),
     "unikernel-disk-kvm": lambda: unikernel.to_xml(guest_spec(UNIKERNEL, image=DISK), INSTANCE, KVM, from_disk=True),
     "container": lambda: container_xml(guest_spec(CONTAINER)),
+    "vm-local-disks": lambda: vm.to_xml(
+        guest_spec(VM, image=DISK, disks=DISKS, config_drive=Path("/state/c.iso")), INSTANCE, KVM
+    ),
+    "vm-local-disks-sata": lambda: vm.to_xml(
+        guest_spec(
+            VM,
+            image=CD,
+            disks=DISKS,
+            config_drive=Path("/state/c.iso"),
+            properties={"hw_disk_bus": "sata", "hw_cdrom_bus": "sata"},
+        ),
+        INSTANCE,
+        KVM,
+    ),
+    "unikernel-local-disks": lambda: unikernel.to_xml(
+        guest_spec(UNIKERNEL, disks=LocalDisks((Ephemeral(5),))), INSTANCE, TCG, from_disk=False
+    ),
+    "container-swap": lambda: container.to_xml(
+        guest_spec(CONTAINER, disks=DISKS), PROCESS, "/root", "/launcher", 1_065_536, counts_swap=True
+    ),
 }
 
 
@@ -141,6 +163,23 @@ def test_hardware_that_no_vm_has_is_refused_by_name(name: str) -> None:
 def test_a_cd_without_room_for_a_disk_is_all_that_there_is() -> None:
     document = vm.to_xml(guest_spec(VM, image=CD, disk_gb=0), INSTANCE, TCG)
     assert [disk.get("device") for disk in ET.fromstring(document).iterfind("devices/disk")] == ["cdrom"]
+
+
+def test_a_rescue_has_the_root_disk_alone_beside_its_own() -> None:
+    document = ET.fromstring(vm.to_xml(guest_spec(VM, image=DISK, disks=DISKS), INSTANCE, KVM, RESCUE))
+    files = [str(source.get("file")).rpartition("/")[2] for source in document.iterfind("devices/disk/source")]
+    assert files == ["disk.rescue", "disk"]
+
+
+def test_an_ide_bus_has_room_for_four_drives() -> None:
+    ide = {"hw_disk_bus": "ide"}
+    fits = guest_spec(
+        VM, image=DISK, disks=LocalDisks((Ephemeral(1),), 64), properties=ide, config_drive=Path("/c.iso")
+    )
+    document = ET.fromstring(vm.to_xml(fits, INSTANCE, KVM))
+    assert [target.get("dev") for target in document.iterfind("devices/disk/target")] == ["hda", "hdb", "hdc", "hdd"]
+    with pytest.raises(DriverError, match=r"IDE bus has room for 4 drives.*would have 5"):
+        vm.to_xml(guest_spec(VM, image=DISK, disks=DISKS, properties=ide, config_drive=Path("/c.iso")), INSTANCE, KVM)
 
 
 def test_a_kernel_without_a_disk_gets_none() -> None:
