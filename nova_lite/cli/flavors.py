@@ -107,9 +107,9 @@ class CreateFlavor(ShowOne):
             "--disk", type=not_negative, default=0, metavar="GIB", help="root disk (0: the image's size)"
         )
         parser.add_argument(
-            "--ephemeral", type=not_negative, default=0, metavar="GIB", help="another disk (default: 0)"
+            "--ephemeral", type=not_negative, default=0, metavar="GIB", help="ephemeral disks, in all (default: 0)"
         )
-        parser.add_argument("--swap", type=not_negative, default=0, metavar="MIB", help="swap (default: 0)")
+        parser.add_argument("--swap", type=not_negative, default=0, metavar="MIB", help="swap disk (default: 0)")
         parser.add_argument("--vcpus", type=positive, default=1, metavar="N", help="processors (default: 1)")
         parser.add_argument("--private", action="store_true", help="for chosen projects only")
         parser.add_argument("--public", dest="private", action="store_false", help="for all (default)")

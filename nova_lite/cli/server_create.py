@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nova_lite.cli import names, servers, waiting
+from nova_lite.cli import names, server_disks, servers, waiting
 from nova_lite.cli.command import ShowOne, pair, positive
 from nova_lite.cli.faults import CommandError
 from nova_lite.cli.progress import Progress
@@ -29,6 +29,7 @@ class CreateServer(ShowOne):
         parser.add_argument("--image", required=True, metavar="IMAGE", help="what to boot: name or id")
         parser.add_argument("--flavor", required=True, metavar="FLAVOR", help="its size: name or id")
         _add_nics(parser)
+        server_disks.add_options(parser)
         parser.add_argument("--key-name", "--key_name", metavar="KEYPAIR", help="the public key that it gets")
         parser.add_argument("--user-data", "--user_data", metavar="FILE", help="what it gets as user data; - is stdin")
         parser.add_argument(
@@ -132,6 +133,7 @@ class CreateServer(ShowOne):
             "metadata": dict(wanted.property) or None,
             "tags": wanted.tag or None,
             "security_groups": [{"name": name} for name in wanted.security_group] or None,
+            "block_device_mapping_v2": server_disks.devices(image["id"], wanted) or None,
             "user_data": read_user_data(self.app, wanted.user_data) if wanted.user_data else None,
         }
         body: dict[str, Any] = {"server": {key: value for key, value in server.items() if value is not None}}

@@ -79,6 +79,31 @@ def test_a_resize_is_live_where_the_flavor_lets_it(running: Cloud) -> None:
     running.do("server", "delete", "--wait", "lively", "tight")
 
 
+def test_disks_are_given_as_asked_for(running: Cloud) -> None:
+    running.do("flavor", "create", "--ram", "64", "--disk", "1", "--ephemeral", "5", "--swap", "128", "m1.scratch")
+    shown = running.read("flavor", "list", "--long")
+    assert [(row["Ephemeral"], row["Swap"]) for row in shown if row["Name"] == "m1.scratch"] == [(5, 128)]
+    disks = ("--flavor", "m1.scratch", "--ephemeral", "size=2,format=ext4", "--swap", "64")
+    boot(running, "scratch", *disks)
+    log = running.do("console", "log", "show", "scratch")
+    assert "2 GiB of ephemeral disk" in log and "64 MiB of swap" in log
+    words = (
+        "server",
+        "create",
+        "--image",
+        "tiny",
+        "--flavor",
+        "m1.scratch",
+        "--network",
+        "none",
+        "--swap",
+        "129",
+        "no",
+    )
+    assert "Swap drive requested is larger than instance type allows." in running.run(*words).err
+    running.do("server", "delete", "--wait", "scratch")
+
+
 def test_a_locked_server_is_refused_with_what_helps(running: Cloud) -> None:
     boot(running, "voter")
     owned = running.run("server", "list", "--name", "voter", user="demo")

@@ -205,6 +205,24 @@ def test_every_action_ends_where_it_says(client: Client) -> None:
     client.do("server", "delete", "busier")
 
 
+def test_disks_are_given_as_asked_for(client: Client) -> None:
+    client.do("flavor", "create", "--ram", "64", "--disk", "1", "--ephemeral", "5", "--swap", "128", "m1.scratch")
+    for name, disks, told in (
+        ("whole", (), ("5 GiB of ephemeral disk", "128 MiB of swap")),
+        (
+            "parts",
+            ("--ephemeral", "size=2,format=ext4", "--swap", "64"),
+            ("2 GiB of ephemeral disk", "64 MiB of swap"),
+        ),
+    ):
+        made = client.read(
+            *("server", "create", "--image", "tiny", "--flavor", "m1.scratch", "--no-network", *disks, name)
+        )
+        client.until(made["id"], "ACTIVE")
+        log = client.do("console", "log", "show", name)
+        assert all(line in log for line in told), log
+
+
 def test_events_are_listed_in_pages(client: Client) -> None:
     identifier = boot(client, "eventful")
     client.do("server", "stop", "eventful")

@@ -37,6 +37,7 @@ def seen(found: dict[str, Any], openstack: Any) -> dict[str, Any]:
         "userdata": (found.get("userdata") or b"").decode("latin-1"),
         "vendordata": found.get("vendordata"),
         "network": openstack.convert_net_json(found["networkdata"], known_macs=macs),
+        "devices": (found.get("ec2-metadata") or {}).get("block-device-mapping"),
         "seed": len(found["metadata"].get("random_seed") or b""),
     }
 

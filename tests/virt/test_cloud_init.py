@@ -46,7 +46,10 @@ GUEST = GuestData(
     injected_files={"/etc/motd": b"h\xe9llo\n", "/etc/empty": b""},
     vendor_data={"cloud-init": "#cloud-config\n{}"},
     random_seed=bytes(range(256)) * 2,
+    devices={"root": "vda", "ephemeral0": "vdb", "swap": "vdc"},
 )
+DEVICES = {"ami": "vda", "root": "/dev/vda", "ephemeral0": "/dev/vdb", "swap": "/dev/vdc"}
+"""What cloud-init mounts at /mnt, and swaps to."""
 V4 = SubnetSpec("s4", "10.0.0.0/24", "10.0.0.1", True, ("192.0.2.53",))
 STATIC = SubnetSpec("s5", "10.1.0.0/24", "10.1.0.1", False, ("192.0.2.53",), (("10.9.0.0/16", "10.1.0.2"),))
 V6 = SubnetSpec("s6", "fd00:1::/64", "fd00:1::1", True, (), ra_mode="slaac", address_mode="slaac")
@@ -106,6 +109,7 @@ def check(seen: dict[str, Any]) -> None:
     assert seen["files"] == {"/etc/motd": "h\xe9llo\n", "/etc/empty": ""}
     assert seen["vendordata"] == {"cloud-init": "#cloud-config\n{}"}
     assert seen["seed"] == 512
+    assert seen["devices"] == DEVICES
     assert seen["version"] == 2
     first, second = (each for each in seen["network"]["config"] if each["type"] == "physical")
     assert (first["mac_address"], first["mtu"]) == ("fa:16:3e:00:00:05", 1450)
@@ -151,6 +155,7 @@ def test_the_ec2_datasource_reads_metadata(cloud_init: Path, world: World) -> No
     assert (data["hostname"], data["local-ipv4"], data["instance-id"]) == ("web-1", "10.0.0.5", "i-0afc3b94")
     assert data["placement"]["availability-zone"] == "nova"
     assert data["public-keys"] == {"mine": "ssh-ed25519 AAAA me"}
+    assert data["block-device-mapping"] == DEVICES
 
 
 @pytest.mark.parametrize("form", ["iso9660", "vfat"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nova_lite.cli import names
+from nova_lite.cli import names, server_disks
 from nova_lite.cli.app import NovaLite
 from nova_lite.cli.cells import Addresses, Joined, Pairs, Structure, cell, label
 from nova_lite.cli.command import fields, not_negative, pair, positive
@@ -135,6 +135,22 @@ def test_option_types() -> None:
 def _parsed(*words: str) -> Any:
     parser = CreateServer(NovaLite(), None).get_parser("nova-lite server create")
     return parser.parse_args(["--image", "i", "--flavor", "f", *words])
+
+
+def test_disks_are_asked_for_beside_the_image() -> None:
+    assert server_disks.devices("i", _parsed("name")) == []
+    wanted = _parsed("--ephemeral", "size=2,format=ext3", "--swap", "64", "--ephemeral", "size=3", "name")
+    image, *disks = server_disks.devices("i", wanted)
+    assert (image["uuid"], image["source_type"], image["boot_index"]) == ("i", "image", 0)
+    assert [(disk["volume_size"], disk.get("guest_format"), disk["boot_index"]) for disk in disks] == [
+        (2, "ext3", -1),
+        (3, None, -1),
+        (64, "swap", -1),
+    ]
+    assert {disk["destination_type"] for disk in [image, *disks]} == {"local"}
+    for bad in ("2", "size=0", "format=ext3", "size=1,form=x", "size=1,size"):
+        with pytest.raises(SystemExit):
+            _parsed("--ephemeral", bad, "name")
 
 
 def test_networks_in_all_spellings_keep_their_order() -> None:

@@ -59,6 +59,11 @@ def test_the_ec2_layout() -> None:
     assert got("/latest/meta-data/public-keys/0/") == "openssh-key"
     assert got("/latest/meta-data/public-keys/0/openssh-key") == "ssh-ed25519 AAAA me"
     assert metadata_tree.answer(TREE, "/latest/user-data", "").body == GUEST.user_data
+    assert "block-device-mapping/" not in listing
+    disks = metadata_tree.tree(replace(GUEST, devices={"root": "vda", "ephemeral0": "vdb"}), [])
+    for name, device in {"ami": "vda", "root": "/dev/vda", "ephemeral0": "/dev/vdb"}.items():
+        path = f"/latest/meta-data/block-device-mapping/{name}"
+        assert metadata_tree.answer(disks, path, "").body.decode() == device
     bare = metadata_tree.tree(replace(GUEST, user_data=None, keys={}), [])
     assert metadata_tree.answer(bare, "/latest/user-data", "").status == 404
     assert metadata_tree.answer(bare, "/latest/meta-data/public-keys/", "").status == 404
