@@ -20,9 +20,10 @@ from nova_lite.virt.driver import (
     Observed,
     Stats,
 )
-from nova_lite.virt.libvirt import console, container_freezer, host, launcher_install, qemu_processes
+from nova_lite.virt.libvirt import console, host, launcher_install, qemu_processes
 from nova_lite.virt.libvirt.connection import Connection, DriverAbsent
 from nova_lite.virt.libvirt.console_reader import ConsoleReader
+from nova_lite.virt.libvirt.container_freezer import ContainerFreezer
 from nova_lite.virt.libvirt.container_root import ContainerLimits
 from nova_lite.virt.libvirt.domains import Domains
 from nova_lite.virt.libvirt.driver_abilities import LibvirtAbilities
@@ -44,7 +45,7 @@ class LibvirtDriver(LibvirtAbilities):
         options = conf.libvirt
         instances = Instances(state / "instances")
         self._qemu = Connection(options.qemu_uri, options.call_timeout)
-        self._lxc = Connection(options.lxc_uri, options.call_timeout, container_freezer.tell)
+        self._lxc = Connection(options.lxc_uri, options.call_timeout, ContainerFreezer().tell)
         self._container_emulator = Path(options.container_emulator)
         self._profiles = ProfileSource(
             self._qemu,

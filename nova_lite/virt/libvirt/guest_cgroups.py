@@ -21,16 +21,22 @@ from nova_lite.virt.libvirt.identity import domain_name
 LOG = logging.getLogger(__name__)
 
 ROOT = Path("/sys/fs/cgroup")
-PLACES = ("nova-lite", "machine")
-"""Where the launcher and libvirt make guests' groups. Below ``machine.slice`` systemd removes what is empty."""
+PLACES = ("nova-lite", "machine", "machine.slice")
+"""Where the launcher, libvirt, and systemd at libvirt's wish make guests' groups."""
+_DASH = "\\x2d"
+"""How systemd writes a dash in the name of what is not a slice."""
 _WAIT_S = 10.0
 _POLL_S = 0.01
 
 
 def of(server_id: str) -> list[Path]:
-    """Return the guest's groups in every hierarchy: ``nl-<id>``, and libvirt's ``lxc-<pid>-nl-<id>.libvirt-lxc``."""
+    """Return the guest's groups in every hierarchy.
+
+    They are called ``nl-<id>``, ``lxc-<pid>-nl-<id>.libvirt-lxc`` (libvirt), or ``machine-lxc-<pid>-nl-<id>.scope`` with escaped dashes (systemd).
+    """
     name = domain_name(server_id)
-    return [group for place in _places() for group in place.iterdir() if name in group.name and group.is_dir()]
+    found = [group for place in _places() for group in place.iterdir() if group.is_dir()]
+    return [group for group in found if name in group.name.replace(_DASH, "-")]
 
 
 def remove(server_id: str) -> None:
@@ -67,16 +73,17 @@ def _places() -> Iterator[Path]:
 
 
 def _pids(group: Path) -> list[int]:
-    """Return the processes in the group and below it; one that is frozen is thawed, or it would not take the signal."""
+    """Return the processes in the group and below it; one that is frozen is thawed: in cgroup v1 it would not take the signal."""
     found: list[int] = []
     for directory, _, _ in os.walk(group):
         with contextlib.suppress(OSError):
             listed = map(int, Path(directory, "cgroup.procs").read_text(encoding="ascii").split())
             found += [pid for pid in listed if pid > 0]  # 0: in a pid namespace that can't be seen from here
-    if found:
         for file, thawed in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
-            with contextlib.suppress(OSError):
-                (group / file).write_text(thawed, encoding="ascii")
+            path = Path(directory, file)
+            if path.exists():
+                with contextlib.suppress(OSError):
+                    path.write_text(thawed, encoding="ascii")
     return found
 
 
