@@ -151,6 +151,7 @@ class Runner:
                 self._retry(job, error, unseen=isinstance(error, _UNANSWERED))
                 return "retry"
             reason, details = (error.message, error.code) if isinstance(error, NovaLiteError) else (repr(error), "")
+            _log("failing", work, error)
             power = self._power_after(error, work.target_id)
             self._persist(
                 partial(undoing.failed, work=work, reason=reason, details=details, power=power, events=job.events)
@@ -180,7 +181,7 @@ class Runner:
         if self._may_retry(work, error):
             self._retry(job, error, unseen=isinstance(error, _UNANSWERED) and action.name != "create")
             return "retry"
-        LOG.warning("server=%s action=%s event=failing reason=%r", work.target_id, work.action, str(error))
+        _log("failing", work, error)
         clean = self._undo(action, job)
         self._hook(work, "fail")
         power = None if action.name == "create" else self._power_after(error, work.target_id)
@@ -211,7 +212,7 @@ class Runner:
         try:
             action.undo(job)
         except Exception as error:
-            LOG.error("server=%s action=%s event=undo-failed reason=%r", job.work.target_id, action.name, str(error))
+            _log("undo-failed", job.work, error)
             return False
         return True
 
@@ -243,6 +244,22 @@ class Runner:
                 LOG.warning("event=database-away reason=%r", str(error)[:200])
                 time.sleep(delay)
                 delay = min(2.0, delay * 2)
+
+
+def _log(event: str, work: Work, error: Exception) -> None:
+    """Say what failed; and where, if nobody foresaw that it can."""
+    unexpected = None if isinstance(error, NovaLiteError) else error
+    LOG.log(
+        logging.ERROR if unexpected else logging.WARNING,
+        "server=%s action=%s event=%s reason=%r request=%s operation=%d",
+        work.target_id,
+        work.action,
+        event,
+        str(error),
+        work.request_id,
+        work.id,
+        exc_info=unexpected,
+    )
 
 
 def _note(session: Session, work: Work, step: Step) -> bool:

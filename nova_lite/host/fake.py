@@ -78,6 +78,7 @@ class FakeImages:
         self.drives: dict[str, dict[str, bytes]] = {}
         """server id → files of its config drive, as last written; of the last servers only"""
         self._root = root
+        self._lock = threading.Lock()
 
     def fetch(self, image: ImageSpec, go_on: GoOn = go_on) -> LocalImage:
         """Return the image. :raises HostError: a test asked for it."""
@@ -99,7 +100,8 @@ class FakeImages:
 
     def config_drive(self, server_id: str, files: dict[str, bytes]) -> Path:
         """Keep the files; nothing is written."""
-        self.drives[server_id] = dict(files)
-        while len(self.drives) > _DRIVES:
-            self.drives.pop(next(iter(self.drives)), None)
+        with self._lock:
+            self.drives[server_id] = dict(files)
+            while len(self.drives) > _DRIVES:
+                del self.drives[next(iter(self.drives))]
         return self._root / "instances" / server_id / "config.iso"

@@ -11,7 +11,7 @@ from compute_cloud import IMAGE, ask, boot
 from sqlalchemy import select, update
 from whole_cloud import LATEST, WholeCloud
 
-from nova_lite.db.models import Allocation, Host
+from nova_lite.db.models import Allocation, Host, Operation
 
 REBUILD = {"rebuild": {"imageRef": IMAGE}}
 
@@ -34,6 +34,25 @@ def fail_to_boot(cloud: WholeCloud) -> str:
 def claims(cloud: WholeCloud) -> set[str]:
     with cloud.store.read() as session:
         return set(session.scalars(select(Allocation.server_id)))
+
+
+def test_what_nobody_foresaw_is_logged_with_its_place_and_request(
+    cloud: WholeCloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    monkeypatch.setattr(cloud.images, "fetch", broken)
+    cloud.agent()
+    cloud.scheduler()
+    server_id = fail_to_boot(cloud)
+    fault = cloud.show(server_id)["fault"]
+    assert fault["message"] == "The create failed unexpectedly on host host1." and "details" not in fault
+    logged = next(record for record in caplog.records if "event=failing" in record.getMessage())
+    assert logged.exc_info is not None and "in broken" in caplog.text
+    with cloud.store.read() as session:
+        asked_by = session.scalars(select(Operation.request_id).where(Operation.target_id == server_id)).one()
+    assert f"request={asked_by}" in logged.getMessage()
 
 
 def test_a_rebuild_takes_the_room_that_the_failure_gave_back(cloud: WholeCloud) -> None:

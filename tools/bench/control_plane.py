@@ -133,8 +133,17 @@ class Bench:
             if len(self.door.ask("GET", f"{COMPUTE}/servers?status=ACTIVE")["servers"]) >= count:
                 return
             if time.perf_counter() > deadline:
-                raise cloud.Failed(f"{count} servers are not all ACTIVE")
+                raise cloud.Failed(f"{count} servers are not all ACTIVE: {self._others()}")
             time.sleep(0.01)
+
+    def _others(self) -> list[str]:
+        """Say what the servers are that are not ACTIVE, and why."""
+        listed = self.door.ask("GET", f"{COMPUTE}/servers/detail?limit={EXISTING}")["servers"]
+        return [
+            f"{server['id']} {server['status']} {server['OS-EXT-STS:task_state']} {server.get('fault')}"
+            for server in listed
+            if server["status"] != "ACTIVE"
+        ]
 
     def clear(self) -> None:
         """Delete every server."""

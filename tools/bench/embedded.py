@@ -46,7 +46,7 @@ disk_gb = 10000000
 
 
 class Embedded:
-    """One embedded cloud; a context manager that leaves nothing behind."""
+    """One embedded cloud; a context manager that leaves nothing behind, but what failed if NOVA_LITE_BENCH_KEEP is set."""
 
     def __init__(self, more: str = "") -> None:
         """*more*: lines of ``[fake]``, or sections, beside the configuration of the benchmarks."""
@@ -74,6 +74,9 @@ class Embedded:
         if kind is not None:
             log = self.state / "log"
             print(log.read_text(errors="replace")[-3000:] if log.exists() else "no log", file=sys.stderr)
+            if "NOVA_LITE_BENCH_KEEP" in os.environ:
+                print(f"kept: {self.state}", file=sys.stderr)
+                return
         shutil.rmtree(self.state, ignore_errors=True)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -51,6 +52,19 @@ def test_images() -> None:
     images.refuse[kernel.image_id] = "gone"
     with pytest.raises(HostError, match="gone"):
         as_protocol.fetch(image)
+
+
+def test_config_drives_of_many_workers_at_once() -> None:
+    images = FakeImages()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as workers:
+            drives = [workers.submit(images.config_drive, str(number), {"a": b"b"}) for number in range(20_000)]
+            assert [drive.exception() for drive in drives if drive.exception() is not None] == []
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(images.drives) == 100
 
 
 def test_the_fakes_do_not_need_pyroute2() -> None:
