@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,37 @@ from nova_lite.virt.fake import FakeDriver
 LATEST = "2.96"
 
 
+class Gate:
+    """Where a call of the driver waits, and tells that it does."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+
+class GatedDriver(FakeDriver):
+    """A fake driver whose calls wait at their gate, where there is one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.gates: dict[str, Gate] = {}
+
+    @contextmanager
+    def _action(self, action: str, server_id: str = "") -> Iterator[None]:
+        gate = self.gates.get(action)
+        if gate is not None:
+            gate.reached.set()
+            assert gate.opened.wait(60)
+        with super()._action(action, server_id):
+            yield
+
+
 class WholeCloud(Cloud):
     """:class:`one_host.Cloud` with a front door before it and the fake driver, networks and images on its host."""
 
     def __init__(self, directory: Path, **overrides: Any) -> None:
         super().__init__(directory, overrides={"host": "host1", "image.keep_free_bytes": 0, **overrides})
-        self.driver = FakeDriver(capacity=Inventory(8, 16_384, 500, 500))
+        self.driver: FakeDriver = GatedDriver(capacity=Inventory(8, 16_384, 500, 500))
         self.networks = FakeNetworks()
         self.images = FakeImages()
         self.app = make_door(self.conf, self.store, self.waker, self.bus)
@@ -108,6 +135,17 @@ class WholeCloud(Cloud):
         """Return what is claimed of the host."""
         row = self.host()
         return row.used_vcpus, row.used_memory_mb, row.used_disk_gb
+
+    @contextmanager
+    def holding(self, call: str) -> Iterator[threading.Event]:
+        """Keep every *call* of the driver from going on as long as the block runs; the event tells that there is one."""
+        assert isinstance(self.driver, GatedDriver)
+        gate = self.driver.gates[call] = Gate()
+        try:
+            yield gate.reached
+        finally:
+            del self.driver.gates[call]
+            gate.opened.set()
 
     def until(self, condition: Callable[[], bool], timeout: float = 60.0) -> None:
         """Wait for a condition."""

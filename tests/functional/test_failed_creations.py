@@ -120,12 +120,12 @@ def test_files_of_snapshots_that_nobody_makes_any_more_go(cloud: WholeCloud) -> 
     directory.mkdir(exist_ok=True)
     for name in (IMAGE, f"{IMAGE}.part"):
         (directory / name).write_bytes(b"cut off")
-    cloud.driver.latency.actions["snapshot"] = 0.7
-    cloud.act(server_id, {"createImage": {"name": "shot"}})
-    cloud.until(lambda: cloud.driver.calls[-1][0] == "snapshot")
-    work = cloud.operations(server_id)[-1]
-    (directory / work.arguments["image_id"]).write_bytes(b"under way")
-    agent._upkeep.run()
-    assert [path.name for path in directory.iterdir()] == [work.arguments["image_id"]]
+    with cloud.holding("snapshot") as reached:
+        cloud.act(server_id, {"createImage": {"name": "shot"}})
+        assert reached.wait(60)
+        work = cloud.operations(server_id)[-1]
+        (directory / work.arguments["image_id"]).write_bytes(b"under way")
+        agent._upkeep.run()
+        assert [path.name for path in directory.iterdir()] == [work.arguments["image_id"]]
     cloud.settled(server_id)
     assert list(directory.iterdir()) == []

@@ -151,26 +151,15 @@ def test_what_we_do_ourselves_is_not_looked_at_again(cloud: WholeCloud, agent: A
     assert looks == []
 
 
-def test_an_operation_that_waits_is_not_disturbed(
-    cloud: WholeCloud, agent: Agent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_operation_that_waits_is_not_disturbed(cloud: WholeCloud, agent: Agent) -> None:
     """The guest dies while its server is asked to do something: that operation finds out."""
     server_id = cloud.boot()
     quiet(agent)
-    begun, go_on = threading.Event(), threading.Event()
-    pause = cloud.driver.pause
-
-    def slowly(server_id: str) -> None:
-        begun.set()
-        assert go_on.wait(60)
-        pause(server_id)
-
-    monkeypatch.setattr(cloud.driver, "pause", slowly)
-    cloud.act(server_id, {"pause": None})
-    assert begun.wait(60)
-    cloud.driver.power_off(server_id)
-    quiet_watch(agent)
-    go_on.set()
+    with cloud.holding("pause") as reached:
+        cloud.act(server_id, {"pause": None})
+        assert reached.wait(60)
+        cloud.driver.power_off(server_id)
+        quiet_watch(agent)
     assert cloud.settled(server_id).vm_state in ("active", "stopped")
     assert cloud.operations(server_id)[-1].state == "failed"
     cloud.until(lambda: cloud.server(server_id).vm_state == "stopped")

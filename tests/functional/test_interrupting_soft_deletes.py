@@ -51,11 +51,12 @@ def soft_delete(cloud: WholeCloud, server_id: str) -> Server:
 
 def soft_delete_during(cloud: WholeCloud, server_id: str, call: str, body: Any) -> Server:
     """Ask for an action, and delete the server while the driver is at *call*, which comes to its end."""
-    cloud.driver.latency.actions[call] = 0.5
-    cloud.act(server_id, body, token=ADMIN, status=204 if "confirmResize" in body else 202)
-    cloud.until(lambda: cloud.driver.calls[-1] == (call, server_id))
-    server = soft_delete(cloud, server_id)
-    cloud.driver.latency.actions.clear()
+    with cloud.holding(call) as reached:
+        cloud.act(server_id, body, token=ADMIN, status=204 if "confirmResize" in body else 202)
+        assert reached.wait(60)
+        assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
+    server = cloud.settled(server_id)
+    assert server.vm_state == "soft-delete"
     assert [row.state for row in cloud.operations(server_id)[-2:]] == ["done", "done"]
     return server
 
@@ -161,9 +162,9 @@ def test_a_restored_server_keeps_no_snapshot_of_its_shelving(cloud: WholeCloud) 
 
 def test_a_delete_during_an_action_leaves_nothing(cloud: WholeCloud) -> None:
     server_id = cloud.boot(flavorRef="r1")
-    cloud.driver.latency.actions["resize"] = 0.5
-    cloud.act(server_id, RESIZE)
-    cloud.until(lambda: cloud.driver.calls[-1] == ("resize", server_id))
-    cloud.act(server_id, {"forceDelete": None})
+    with cloud.holding("resize") as reached:
+        cloud.act(server_id, RESIZE)
+        assert reached.wait(60)
+        cloud.act(server_id, {"forceDelete": None})
     cloud.until(lambda: cloud.server(server_id).deleted)
     assert cloud.used() == (0, 0, 0) and not cloud.driver.observe()

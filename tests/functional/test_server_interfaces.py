@@ -90,9 +90,9 @@ def test_a_users_port_is_given_back(cloud: WholeCloud) -> None:
 def test_a_detach_asked_for_twice_is_done_once(cloud: WholeCloud) -> None:
     server_id = cloud.boot()
     port_id = next(iter(listed(cloud, server_id)))
-    cloud.driver.latency.actions["detach_nic"] = 0.3
-    detach(cloud, server_id, port_id)
-    detach(cloud, server_id, port_id)
+    with cloud.holding("detach_nic"):
+        detach(cloud, server_id, port_id)
+        detach(cloud, server_id, port_id)
     cloud.quiet()
     detach(cloud, server_id, port_id, status=404)
     assert [row.state for row in cloud.operations(server_id) if row.action == "detach_interface"] == ["done"]
