@@ -156,12 +156,15 @@ def test_who_may_and_what_is_refused(cloud: WholeCloud) -> None:
         assert session.scalars(select(Server)).all() == []
 
 
-def test_a_host_that_is_silent_is_named(cloud: WholeCloud) -> None:
-    cloud.conf.set_override("rpc_timeout", 0.5, group="compute")
-    reply = ask(cloud, "GET", "/os-nova-lite-strangers", token=ADMIN)
-    assert reply.status_int == 200
-    assert [silent["host"] for silent in reply.json["unanswered"]] == ["host1"]
-    adopt(cloud, 503)
+def test_a_host_that_is_silent_is_named(tmp_path: Path) -> None:
+    cloud = WholeCloud(tmp_path, **{"compute.rpc_timeout": 0.5})
+    try:
+        reply = ask(cloud, "GET", "/os-nova-lite-strangers", token=ADMIN)
+        assert reply.status_int == 200
+        assert [silent["host"] for silent in reply.json["unanswered"]] == ["host1"]
+        adopt(cloud, 503)
+    finally:
+        cloud.close()
 
 
 def test_an_adoption_that_fails_leaves_the_stranger_and_can_be_asked_for_again(cloud: WholeCloud) -> None:
