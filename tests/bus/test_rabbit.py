@@ -120,12 +120,12 @@ def test_a_waker_neither_waits_nor_fails_nor_grows() -> None:
     waker = Waker(send)
     waker.wake(SCHEDULER)
     assert blocked.wait(60)
-    began = time.process_time()
+    began = time.thread_time()
     for number in range(100_000):
         waker.wake(AGENT, f"h{number % 50}")
     for number in range(5_000):
         waker.wake(AGENT, f"many{number}")
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2
     go_on.set()
     waker.stop(10)
     assert len(sent) <= 1 + 1024

@@ -188,5 +188,5 @@ def test_a_storm_of_events_costs_little(libvirtd: OwnLibvirtd) -> None:  # noqa:
         stdout=subprocess.DEVNULL,
     )
     until(lambda: len(told.changes) >= 1001)
-    assert time.process_time() - before < 1.0
+    assert time.process_time() - before < 2.0
     events.stop()
