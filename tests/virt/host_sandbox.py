@@ -75,7 +75,7 @@ class Spaces:
     def inside(self, namespace: str, *argv: str, check: bool = True, timeout: float = 20) -> str:
         return run("ip", "netns", "exec", namespace, *argv, check=check, timeout=timeout)
 
-    def pings(self, namespace: str, address: str, *options: str, wait: int = 2) -> bool:
+    def pings(self, namespace: str, address: str, *options: str, wait: int = 10) -> bool:
         said = self.inside(
             namespace, "busybox", "ping", "-c1", f"-W{wait}", *options, address, check=False, timeout=wait + 15
         )

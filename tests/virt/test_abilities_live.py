@@ -148,7 +148,7 @@ def test_a_unikernel_and_a_container_have_a_serial_console(driver, make_spec) ->
     for _ in range(2):
         first = Seat(driver.console_target(spec.server_id, "serial"))
         second = Seat(driver.console_target(spec.server_id, "serial"))
-        time.sleep(0.1)
+        time.sleep(0.5)
         first.type(b"echo he''llo\r", b"hello")
         second.wait(b"hello")
         first.socket.close()

@@ -80,11 +80,11 @@ class Station:
         return {"answered": answered}
 
     def arp(self, target: str) -> Findings:
-        """Ask who has the address, and give the hardware address of the first answer within a second (RFC 826)."""
+        """Ask who has the address, and give the hardware address of the first answer within three seconds (RFC 826)."""
         opened, own_mac = self._open_link()
         body = struct.pack("!HHBBH", 1, ETHERTYPE_IPV4, 6, 4, 1) + own_mac + socket.inet_aton(self.own_ip)
         body += bytes(6) + socket.inet_aton(target)
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + 3
         with opened:
             opened.send(b"\xff" * 6 + own_mac + struct.pack("!H", ETHERTYPE_ARP) + body)
             while time.monotonic() < deadline:
