@@ -112,7 +112,7 @@ def test_every_action(connection: Any, compute: Any, server: Any) -> None:
     for act, status in acts:
         act()
         until(compute, server, status)
-    assert compute.create_server_image(server, "snap", metadata={"q": "w"}, wait=True, timeout=20).status == "active"
+    assert compute.create_server_image(server, "snap", metadata={"q": "w"}, wait=True, timeout=60).status == "active"
     names = [action.action for action in compute.server_actions(server)]
     assert names[0] == "createImage"
     assert names[-1] == "create"
