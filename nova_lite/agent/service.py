@@ -95,6 +95,7 @@ class Agent:
         """When operations can be taken that this agent has begun for later (epoch s); a heap."""
         self._under_way: dict[int, Work] = {}
         self._threads: list[threading.Thread] = []
+        self._taker: threading.Thread | None = None
         self._listener: Listener | None = None
 
     def start(self) -> None:
@@ -116,7 +117,7 @@ class Agent:
                 **PacketTrace(self._tools).answers(),
             }
             self._listener = self._bus.listen(AGENT, self.host, answers)
-        self._spawn("taker", self._take)
+        self._taker = self._spawn("taker", self._take)
         self._spawn("networks", self._network_watch.run)
         self._spawn("leases", self._renew)
         self._spawn("report", self._report)
@@ -134,6 +135,8 @@ class Agent:
         """End well: take nothing more, give what is under way ``stop_timeout`` seconds, hand the rest back."""
         self._begin_to_stop()
         deadline = time.monotonic() + self._conf.compute.stop_timeout
+        if self._taker is not None:
+            self._taker.join(_JOIN_S)  # what it is just taking is under way, too
         while self._under_way and time.monotonic() < deadline:
             time.sleep(0.02)
         self._hand_back()
@@ -178,10 +181,11 @@ class Agent:
         except Exception:
             LOG.exception("operation=%d event=not-handed-back", work.id)
 
-    def _spawn(self, name: str, function: Callable[[], Any]) -> None:
+    def _spawn(self, name: str, function: Callable[[], Any]) -> threading.Thread:
         thread = threading.Thread(target=function, name=f"agent-{name}", daemon=True)
         thread.start()
         self._threads.append(thread)
+        return thread
 
     def _take(self) -> None:
         while not self._stopping.is_set():

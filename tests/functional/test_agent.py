@@ -7,13 +7,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from left_over import left_over
 from one_host import Cloud, Hypervisor, broken
 
+from nova_lite.agent import service
 from nova_lite.agent.service import Agent
 from nova_lite.compute.transitions import TRANSITIONS, PowerState
+from nova_lite.db import operations
 from nova_lite.errors import Conflict, NotFound
 from nova_lite.virt.driver import DriverTimeout
 
@@ -259,6 +262,33 @@ def test_stop_hands_back_what_is_under_way(cloud: Cloud) -> None:
     assert (operation.state, operation.error) == ("pending", "the agent was stopped")
     go_on.set()
     time.sleep(0.1)
+    cloud._agents.remove(first)
+    cloud.agent()
+    assert cloud.settled(server_id).vm_state == "active"
+
+
+def test_stop_hands_back_what_is_just_being_taken(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, go_on = threading.Event(), threading.Event()
+    take = operations.take
+
+    def taking(*arguments: Any, **options: Any) -> Any:
+        works = take(*arguments, **options)
+        if works and not taken.is_set() and works[0].queue == "agent":
+            taken.set()
+            assert first._stopping.wait(60)
+            time.sleep(0.5)  # longer than a stop takes that does not wait for this
+        return works
+
+    monkeypatch.setattr(service.operations, "take", taking)
+    cloud.conf.set_override("stop_timeout", 0.2, group="compute")
+    first = cloud.agent(hook=lambda _work, _step: go_on.wait(60) and None)
+    cloud.scheduler()
+    server_id = cloud.create()
+    assert taken.wait(60)
+    first.stop()
+    (operation,) = cloud.operations(server_id)
+    assert (operation.state, operation.error) == ("pending", "the agent was stopped")
+    go_on.set()
     cloud._agents.remove(first)
     cloud.agent()
     assert cloud.settled(server_id).vm_state == "active"
