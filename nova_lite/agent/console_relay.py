@@ -166,13 +166,18 @@ class ConsoleRelay:
                 LOG.warning("event=console-refused reason=too-many")
                 proxy.close()
                 continue
-            threading.Thread(target=self._serve, args=(proxy,), name="console", daemon=True).start()
+            try:
+                threading.Thread(target=self._serve, args=(proxy,), name="console", daemon=True).start()
+            except RuntimeError as error:  # no thread can be had just now: that must not be the end of this one
+                LOG.warning("event=console-refused reason=%r", str(error))
+                proxy.close()
+                self._places.release()
 
     def _serve(self, proxy: socket.socket) -> None:
         try:
             with proxy:
-                proxy.settimeout(self._conf.connect_timeout)
                 grant = self._admitted(proxy)
+                proxy.settimeout(self._conf.connect_timeout)
                 if grant is None:
                     proxy.sendall(REFUSED)
                     return
@@ -196,7 +201,10 @@ class ConsoleRelay:
 
     def _admitted(self, proxy: socket.socket) -> _Grant | None:
         request = b""
+        # For all of it: who sends a byte now and then would hold a place without ever having shown a secret.
+        deadline = time.monotonic() + self._conf.connect_timeout
         while b"\r\n\r\n" not in request:
+            proxy.settimeout(max(deadline - time.monotonic(), 0.001))
             piece = proxy.recv(_LONGEST_REQUEST)
             request += piece
             if not piece or len(request) > _LONGEST_REQUEST:

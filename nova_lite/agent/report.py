@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -17,9 +18,13 @@ from nova_lite.compute import aggregates
 from nova_lite.db.models import Host
 from nova_lite.db.store import Store
 from nova_lite.db.types import epoch, new_id, now
-from nova_lite.virt.driver import Capabilities, Driver, DriverError, Inventory
+from nova_lite.virt.driver import KINDS, Capabilities, Driver, DriverError, Inventory
 
 LOG = logging.getLogger(__name__)
+
+FIRST_AGAIN_S = 10.0
+"""After how long a host is asked again what it can do that can't run every kind: what runs one may just have been starting."""
+LONGEST_AGAIN_S = 600.0
 
 
 class Reporter:
@@ -31,21 +36,34 @@ class Reporter:
         self._driver = driver
         self._host = host
         self._capabilities: Capabilities | None = None
+        self._again_in = FIRST_AGAIN_S
+        self._again_at = 0.0
 
     def report(self) -> None:
         """Write what the host has now. A driver that does not answer leaves the row as it is, and the host falls silent."""
         try:
-            if self._capabilities is None:
-                self._capabilities = self._driver.capabilities()
+            capabilities = self._capabilities = self._able_to()
             inventory = self._driver.inventory()
         except DriverError as error:
             LOG.error("host=%s event=not-reported reason=%r", self._host, error.message)
             return
-        values = self._values(self._capabilities, inventory)
+        values = self._values(capabilities, inventory)
         try:
             self._store.transact(lambda session: self._write(session, values))
         except IntegrityError:
             self._store.transact(lambda session: self._write(session, values))  # another agent's first report was first
+
+    def _able_to(self) -> Capabilities:
+        """Return what the host can do: asked once, and where a kind is missing again, more and more seldom."""
+        known = self._capabilities
+        if known is not None and (set(known.kinds) >= set(KINDS) or time.monotonic() < self._again_at):
+            return known
+        found = self._driver.capabilities()
+        self._again_at = time.monotonic() + self._again_in
+        self._again_in = min(2 * self._again_in, LONGEST_AGAIN_S)
+        if known is not None and found.kinds != known.kinds:
+            LOG.info("host=%s event=kinds-changed kinds=%s before=%s", self._host, found.kinds, known.kinds)
+        return found
 
     def silence(self) -> None:
         """Say that the agent is leaving: the host counts as down at once."""

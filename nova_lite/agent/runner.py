@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from nova_lite.agent.actions import ACTIONS, Action, revive
@@ -233,13 +233,14 @@ class Runner:
         """Write an operation's end, again and again while the database is away: what was done is done.
 
         :raises StaleState: the operation is not ours any more, or an earlier try was committed after all.
+        :raises DBAPIError: the database is there and refuses what is written, as it would each time.
         """
         delay = 0.1
         while True:
             try:
                 return self._store.transact(work)
             except (DBAPIError, Unavailable) as error:
-                if self._stopping():
+                if self._stopping() or not _is_away(error):
                     raise
                 LOG.warning("event=database-away reason=%r", str(error)[:200])
                 time.sleep(delay)
@@ -260,6 +261,13 @@ def _log(event: str, work: Work, error: Exception) -> None:
         work.id,
         exc_info=unexpected,
     )
+
+
+def _is_away(error: DBAPIError | Unavailable) -> bool:
+    """Tell whether the database may take the same later."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError)
+    return True
 
 
 def _note(session: Session, work: Work, step: Step) -> bool:

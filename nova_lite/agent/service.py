@@ -227,8 +227,15 @@ class Agent:
                 self._put_back(work, operations.untake, COLLISION_S, "the agent is still at work on this server")
                 continue
             self._under_way[work.id] = work
-            # A thread that the process's end does not wait for: it may be in a call that hangs.
-            threading.Thread(target=self._run, args=(work,), name=f"operation-{work.id}", daemon=True).start()
+            try:
+                # A thread that the process's end does not wait for: it may be in a call that hangs.
+                threading.Thread(target=self._run, args=(work,), name=f"operation-{work.id}", daemon=True).start()
+            except RuntimeError as error:
+                # Kept, it would hold its server and a worker for good, and its lease would be renewed.
+                LOG.error("host=%s event=no-thread operation=%d reason=%r", self.host, work.id, str(error))
+                self._under_way.pop(work.id, None)
+                self._let_go(work.target_id)
+                self._put_back(work, operations.untake, COLLISION_S, "the agent could not begin another thread")
         return bool(len(works) == free)  # what comes after this look sets the hint
 
     def _tell(self, change: Change) -> None:

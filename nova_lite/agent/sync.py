@@ -8,27 +8,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import exists, select, update
-from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from nova_lite.agent import restarts, rows, spec
+from nova_lite.agent import restarts, rows, spec, wanted_rows
+from nova_lite.agent.host_boot import HostBoot
 from nova_lite.agent.job import Tools, fetch_image, plug_ports, remove_guest
 from nova_lite.agent.left_overs import LeftOvers
 from nova_lite.agent.reconcile import Decision, Do, Wanted, diff
+from nova_lite.agent.wanted_rows import swap
 from nova_lite.compute import claims, endings, lifecycle, undoing
 from nova_lite.compute.transitions import PowerState, VmState
-from nova_lite.db.models import Allocation, Operation, Server
-from nova_lite.db.operations import UNFINISHED, Caller
-from nova_lite.db.types import epoch, new_id, now
+from nova_lite.db.models import Server
+from nova_lite.db.operations import Caller
+from nova_lite.db.types import epoch, new_id
 from nova_lite.errors import Conflict, NotFound, NovaLiteError, StaleState
 from nova_lite.virt.driver import DriverError, GuestNotFound, Observed
 
 LOG = logging.getLogger(__name__)
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_MOST_IDS = 500
-"""In one query."""
 _RUNS = (PowerState.RUNNING, PowerState.PAUSED)
 
 
@@ -56,7 +53,7 @@ class Reconciler:
         self._starting = False
         self._untaken: set[str] = set()
         """Servers that were here when the agent started, as long as their guests have not been taken up."""
-        self._boot_file = Path(tools.conf.state_path, f"boot-id-{tools.host}")
+        self._boot = HostBoot(Path(tools.conf.state_path), tools.host)
         self._ended: set[str] = set()
         """Servers whose guests a boot of the host may have ended, as long as something is under way on them."""
         self._left_overs = LeftOvers(tools, try_hold, release)
@@ -70,15 +67,18 @@ class Reconciler:
 
     def run(self, *, starting: bool = False) -> list[Decision]:
         """Compare once and act; return what was decided. *starting*: the agent has just started."""
-        wanted = self._wanted()
+        store, host = self._tools.store, self._tools.host
+        wanted = wanted_rows.of_host(store, host)
         if starting and not self._starting:
             self._starting = True
             self._untaken = {row.server_id for row in wanted}
         observed = self._observe()
         if observed is not None:
-            wanted += self._others(observed, {row.server_id for row in wanted})
+            wanted += wanted_rows.others(store, host, observed, {row.server_id for row in wanted})
+            # One that goes and comes again is told of again.
+            self._reported &= {guest.name for guest in observed}
             # Until the hypervisor answers, as it may not for a while after the host's boot, the agent is still about to start.
-            if self._was_booted() and self._resumes():
+            if self._boot.is_another() and self._resumes():
                 self._ended = {row.server_id for row in wanted}
             self._starting = False
             self._untaken &= _takeable(observed, wanted)
@@ -87,7 +87,7 @@ class Reconciler:
         if not self._stopping():
             if observed is not None:
                 self._ended &= {row.server_id for row in wanted if row.busy}
-                self._remember_boot()  # not before: a death in between must not cost what ran its start
+                self._boot.remember()  # not before: a death in between must not cost what ran its start
             self._left_overs.remove()
         return decisions
 
@@ -104,7 +104,7 @@ class Reconciler:
         What is told (power, or None: gone) only says where to look: where it is what the row says anyway, as after what we did ourselves, nothing
         more is asked; elsewhere the driver's answer decides. Ids of no server of this host cost nothing more.
         """
-        found = self._told_of(list(told))
+        found = wanted_rows.among(self._tools.store, self._tools.host, list(told))
         rows = [row for row in found if not row.busy and _differs(row, told[row.server_id])]
         observed: list[Observed] = []
         seen: list[Wanted] = []
@@ -134,71 +134,6 @@ class Reconciler:
             if not self._act(decision) and decision.wanted is not None:
                 left.append(decision.wanted.server_id)
         return left
-
-    def _was_booted(self) -> bool:
-        """Tell whether the host was booted since what ran on it was last compared."""
-        return self._boot_file.exists() and self._boot_file.read_text().strip() != _this_boot()
-
-    def _remember_boot(self) -> None:
-        if not self._boot_file.exists() or self._was_booted():
-            self._boot_file.write_text(_this_boot() + "\n")
-
-    def _wanted(self) -> list[Wanted]:
-        condition = (Server.host == self._tools.host, Server.deleted.is_(False))
-        return self._read(condition)
-
-    def _told_of(self, ids: list[str]) -> list[Wanted]:
-        found: list[Wanted] = []
-        for start in range(0, len(ids), _MOST_IDS):
-            here = (Server.host == self._tools.host, Server.deleted.is_(False))
-            found += self._read((Server.id.in_(ids[start : start + _MOST_IDS]), *here))
-        return found
-
-    def _others(self, observed: list[Observed], known: Collection[str]) -> list[Wanted]:
-        """Read the rows of guests that were seen here and are not wanted here.
-
-        A server that came to this host after the first look is left out by being called busy.
-        """
-        seen = [guest.server_id for guest in observed if guest.server_id and guest.server_id not in known]
-        found: list[Wanted] = []
-        for start in range(0, len(seen), _MOST_IDS):
-            found += self._read((Server.id.in_(seen[start : start + _MOST_IDS]),), late=True)
-        return found
-
-    def _read(self, condition: tuple[Any, ...], *, late: bool = False) -> list[Wanted]:
-        busy = exists().where(
-            Operation.target_type == "server", Operation.target_id == Server.id, Operation.state.in_(UNFINISHED)
-        )
-        claimed = exists().where(Allocation.server_id == Server.id)
-        query = select(
-            Server.id,
-            Server.vm_state,
-            Server.task_state,
-            Server.power_state,
-            Server.generation,
-            Server.deleted,
-            Server.host,
-            Server.launched_at,
-            busy.label("busy"),
-            claimed.label("claimed"),
-        ).where(*condition)
-        with self._tools.store.read() as session:
-            found = session.execute(query).all()
-        return [
-            Wanted(
-                server_id=row.id,
-                vm_state=row.vm_state,
-                task_state=row.task_state,
-                power_state=row.power_state,
-                generation=row.generation,
-                busy=bool(row.busy) or (late and not row.deleted and row.host == self._tools.host),
-                deleted=row.deleted,
-                elsewhere=row.host != self._tools.host,
-                built=row.launched_at is not None,
-                claimed=bool(row.claimed),
-            )
-            for row in found
-        ]
 
     def _observe(self) -> list[Observed] | None:
         try:
@@ -376,37 +311,10 @@ def _takeable(observed: Collection[Observed], wanted: Collection[Wanted]) -> set
     return {row.server_id for row in wanted if not row.deleted and (row.busy or row.server_id in running)}
 
 
-def _this_boot() -> str:
-    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
-
-
 def _differs(row: Wanted, power: PowerState | None) -> bool:
     """Tell whether a guest of that power (None: gone) would have to be acted on."""
     guests = [] if power is None else [Observed(row.server_id, row.server_id, power, "")]
     return bool(diff(guests, [row]))
-
-
-def swap(session: Session, row: Wanted, values: dict[str, Any]) -> bool:
-    """Change a server's row if it is still as it was decided on and nobody has asked for anything; tell whether it was."""
-    busy = exists().where(
-        Operation.target_type == "server", Operation.target_id == row.server_id, Operation.state.in_(UNFINISHED)
-    )
-    task = Server.task_state.is_(None) if row.task_state is None else Server.task_state == row.task_state
-    result = session.execute(
-        update(Server)
-        .where(
-            Server.id == row.server_id,
-            Server.deleted.is_(False),
-            Server.generation == row.generation,
-            Server.vm_state == row.vm_state,
-            task,
-            ~busy,
-        )
-        .values(generation=Server.generation + 1, updated_at=now(), **values)
-        .execution_options(synchronize_session=False)
-    )
-    assert isinstance(result, CursorResult)
-    return bool(result.rowcount)
 
 
 _ACTS: dict[Do, Callable[[Reconciler, Decision, Wanted], None]] = {

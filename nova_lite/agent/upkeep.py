@@ -21,6 +21,7 @@ from nova_lite.conf import state_path
 from nova_lite.db.models import Operation, Server
 from nova_lite.db.operations import UNFINISHED
 from nova_lite.errors import NovaLiteError
+from nova_lite.virt.driver import REMOVED
 
 LOG = logging.getLogger(__name__)
 
@@ -60,19 +61,26 @@ class Upkeep:
     def run(self, *, now: bool = False) -> None:
         """Tend the networks, and when it is time (or *now*) look at the image cache."""
         networks, images = self._tools.networks, self._tools.images
+        if isinstance(networks, Tends):
+            self._do("networks", networks.tend)
+        self._do("snapshots", self._drop_snapshots)
+        self._do("directories", self._drop_directories)
+        if isinstance(images, Evicts) and (now or time.monotonic() >= self._due):
+            self._due = time.monotonic() + EVERY_S
+            self._do("images", partial(self._evict, images))
+
+    def _do(self, what: str, work: Callable[[], object]) -> None:
+        """Do one thing; one that fails, and may fail each time, must not keep the others from their turn."""
         try:
-            if isinstance(networks, Tends):
-                networks.tend()
-            self._drop_snapshots()
-            self._drop_directories()
-            if isinstance(images, Evicts) and (now or time.monotonic() >= self._due):
-                self._due = time.monotonic() + EVERY_S
-                with self._tools.store.read() as session:
-                    keep = images_in_use(session, self._tools.host) | self._kept()
-                for image_id in images.evict(keep):
-                    LOG.info("image=%s event=evicted host=%s", image_id, self._tools.host)
+            work()
         except (NovaLiteError, OSError) as error:
-            LOG.error("host=%s event=upkeep-failed reason=%r", self._tools.host, str(error))
+            LOG.error("host=%s event=upkeep-failed what=%s reason=%r", self._tools.host, what, str(error))
+
+    def _evict(self, images: Evicts) -> None:
+        with self._tools.store.read() as session:
+            keep = images_in_use(session, self._tools.host) | self._kept()
+        for image_id in images.evict(keep):
+            LOG.info("image=%s event=evicted host=%s", image_id, self._tools.host)
 
     def _drop_snapshots(self) -> None:
         """Remove every file that no unfinished operation of this host makes; looked for before the operations are read."""
@@ -98,7 +106,9 @@ class Upkeep:
     def _drop_directories(self) -> None:
         """Remove what there is of each server that was deleted; one that the database does not know is left alone."""
         directory = state_path(self._tools.conf, "instances")
-        names = [entry.name for entry in directory.iterdir() if entry.is_dir()] if directory.is_dir() else []
+        found = [entry.name for entry in directory.iterdir() if entry.is_dir()] if directory.is_dir() else []
+        # Of one whose removal was cut off in the middle there is no more than this.
+        names = sorted({name.removeprefix(REMOVED) for name in found})
         for start in range(0, len(names), _MOST_NAMES):
             with self._tools.store.read() as session:
                 gone = deleted(session, names[start : start + _MOST_NAMES])

@@ -135,10 +135,15 @@ class Scheduler:
 
     def _sweep(self) -> None:
         while not self._stopping.wait(self._conf.scheduler.sweep_interval):
-            try:
-                sweep.sweep(self._store, self._owner, self._conf.compute.down_after)
-                self._purge_now_and_then()
-                for host in due.begin_due(self._store, self._conf.compute):
-                    self._waker.wake(AGENT, host)
-            except Exception:
-                LOG.exception("scheduler=%s event=sweep-failed", self._conf.host)
+            for work in (self._end_overdue, self._purge_now_and_then, self._begin_due):
+                try:
+                    work()
+                except Exception:
+                    LOG.exception("scheduler=%s event=sweep-failed", self._conf.host)
+
+    def _end_overdue(self) -> None:
+        sweep.sweep(self._store, self._owner, self._conf.compute.down_after)
+
+    def _begin_due(self) -> None:
+        for host in due.begin_due(self._store, self._conf.compute):
+            self._waker.wake(AGENT, host)

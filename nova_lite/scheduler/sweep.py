@@ -9,6 +9,7 @@ import logging
 from functools import partial
 
 from sqlalchemy import select
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from nova_lite.compute import left_overs, lifecycle, undoing
@@ -18,7 +19,7 @@ from nova_lite.db.models import Host, Operation
 from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
 from nova_lite.db.types import epoch
-from nova_lite.errors import StaleState
+from nova_lite.errors import StaleState, Unavailable
 
 LOG = logging.getLogger(__name__)
 
@@ -37,6 +38,11 @@ def sweep(store: Store, owner: str, down_after: float) -> int:
             ended += store.transact(partial(_end, row=row, owner=owner, down_after=down_after))
         except StaleState:
             continue
+        except (OperationalError, InterfaceError, Unavailable):
+            raise  # the database is away: no other would fare better
+        except Exception:
+            # One that can't be ended must not keep all others unfinished, now and each time.
+            LOG.exception("operation=%d event=not-ended", row.id)
     return ended
 
 

@@ -19,6 +19,9 @@ from nova_lite.errors import NovaLiteError
 
 __all__ = ["CONTAINER", "KINDS", "UNIKERNEL", "VM"]
 
+REMOVED = ".removed-"
+"""What the name of a guest's directory begins with while it is being removed; :meth:`Driver.destroy` removes that, too."""
+
 
 class DriverError(NovaLiteError):
     """The hypervisor refused or failed; ``message`` is fit for the server's fault."""

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -41,18 +41,25 @@ def write(target: Path, layer: Path, config: Mapping[str, object]) -> int:
     manifest_blob = json.dumps(manifest).encode()
     index = {"schemaVersion": 2, "manifests": [_descriptor("manifest.v1+json", manifest_blob)]}
     part = target.with_name(f"{target.name}.part")
+    try:
+        _fill(part, layer, digest, index, (manifest_blob, config_blob))
+        size = part.stat().st_size
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)  # as large as the container's root, where the disk was full say
+    return size
+
+
+def _fill(part: Path, layer: Path, digest: str, index: Mapping[str, object], blobs: Sequence[bytes]) -> None:
     with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
         _add(archive, "index.json", json.dumps(index).encode())
-        for blob in (manifest_blob, config_blob):
+        for blob in blobs:
             _add(archive, f"blobs/sha256/{hashlib.sha256(blob).hexdigest()}", blob)
         entry = tarfile.TarInfo(f"blobs/sha256/{digest}")
         entry.size = layer.stat().st_size
         with layer.open("rb") as file:
             archive.addfile(entry, file)
-    size = part.stat().st_size
-    os.replace(part, target)
-    return size
 
 
 def _descriptor(suffix: str, blob: bytes) -> dict[str, object]:

@@ -12,7 +12,7 @@ from whole_cloud import WholeCloud
 from nova_lite.agent.upkeep import Upkeep
 from nova_lite.host.fake import FakeImages, FakeNetworks
 from nova_lite.host.ports import HostError
-from nova_lite.virt.driver import DriverError
+from nova_lite.virt.driver import REMOVED, DriverError
 
 
 class Cache(FakeImages):
@@ -111,6 +111,33 @@ def test_a_directory_that_can_not_be_removed_keeps_no_other(cloud: WholeCloud) -
     cloud.driver.destroy = destroy  # type: ignore[method-assign]
     upkeep.run()
     assert set(tried) == set(gone)
+
+
+def test_what_of_a_directory_is_left_whose_removal_was_cut_off(cloud: WholeCloud) -> None:
+    upkeep = Upkeep(cloud.agent()._tools)
+    server_id, other = cloud.boot(), cloud.boot()
+    for name in (server_id, other):
+        (cloud.directory / "instances" / f"{REMOVED}{name}").mkdir(parents=True)
+    ask(cloud, "DELETE", f"/servers/{server_id}")
+    cloud.until(lambda: cloud.server(server_id).deleted)
+    calls: list[str] = []
+    cloud.driver.destroy = calls.append  # type: ignore[method-assign]
+    upkeep.run()
+    assert set(calls) == {server_id}
+
+
+def test_networks_that_can_not_be_mended_keep_nothing_else_from_its_turn(cloud: WholeCloud) -> None:
+    upkeep = Upkeep(cloud.agent()._tools)
+    networks, cache = cloud.networks, cloud.images
+    assert isinstance(networks, Dhcp)
+    assert isinstance(cache, Cache)
+    networks.broken = True
+    left = cloud.directory / "snapshots" / "00000000-0000-4000-8000-000000000000.part"
+    left.parent.mkdir(exist_ok=True)
+    left.touch()
+    upkeep.run(now=True)
+    assert not left.exists()
+    assert cache.kept
 
 
 def test_an_embedded_host_has_an_address(cloud: WholeCloud) -> None:

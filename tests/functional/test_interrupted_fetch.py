@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -27,9 +28,10 @@ class SlowSource:
 
     def __init__(self) -> None:
         self.opened = threading.Event()
+        self.quick: tuple[str, ...] = (KERNEL,)
 
     def open(self, image_id: str) -> Any:
-        if image_id == KERNEL:
+        if image_id in self.quick:
             return io.BytesIO(bytes(1000))
         self.opened.set()
         return self
@@ -115,3 +117,25 @@ def test_an_agent_that_is_stopped_hands_the_fetch_back_and_leaves_nothing_half_d
     cloud._agents.remove(agent)
     cloud.agent()
     assert cloud.source.opened.wait(60)  # type: ignore[attr-defined]
+
+
+def test_a_delete_ends_the_fetch_of_a_rebuild(cloud: WholeCloud) -> None:
+    cloud.agent()
+    cloud.scheduler()
+    small = update(Image).where(Image.id == IMAGE).values(size=1000)
+    cloud.store.transact(lambda session: session.execute(small))
+    source: SlowSource = cloud.source  # type: ignore[attr-defined]
+    source.quick = (KERNEL, IMAGE)
+    server_id = cloud.boot()
+    source.quick = (KERNEL,)
+    large = update(Image).where(Image.id == IMAGE).values(size=SIZE)
+    cloud.store.transact(lambda session: session.execute(large))
+    shutil.rmtree(cloud.directory / "cache")
+    assert ask(cloud, "POST", f"/servers/{server_id}/action", {"rebuild": {"imageRef": IMAGE}}).status_int == 202
+    assert source.opened.wait(60)
+    assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
+    cloud.until(lambda: cloud.server(server_id).deleted)
+    assert [(row.action, row.state) for row in cloud.operations(server_id)][1:] == [
+        ("rebuild", "cancelled"),
+        ("delete", "done"),
+    ]

@@ -11,6 +11,7 @@ import pytest
 from one_host import Cloud
 from sqlalchemy import select, update
 
+from nova_lite.compute import lifecycle
 from nova_lite.db.models import Allocation, Host, Operation
 from nova_lite.db.types import epoch, new_id
 from nova_lite.scheduler import sweep
@@ -149,6 +150,23 @@ def test_a_delete_that_its_living_host_does_not_do_ends_with_a_fault(cloud: Clou
     sweep.sweep(cloud.store, "me", 30)
     server = cloud.settled(server_id)
     assert (server.vm_state, server.deleted) == ("error", False)
+
+
+def test_an_operation_that_can_not_be_ended_keeps_no_other_from_its_end(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = [cloud.create() for _ in range(3)]
+    overdue(cloud)
+    fail = lifecycle.fail
+
+    def failing(session: Any, work: Any, *arguments: Any, **options: Any) -> None:
+        if work.target_id == servers[0]:
+            raise ValueError("on purpose")
+        fail(session, work, *arguments, **options)
+
+    monkeypatch.setattr(lifecycle, "fail", failing)
+    assert sweep.sweep(cloud.store, "me", 30) == 2
+    assert [cloud.server(server_id).vm_state for server_id in servers] == ["building", "error", "error"]
 
 
 def test_sweepers_side_by_side_end_each_operation_once(cloud: Cloud) -> None:

@@ -103,6 +103,42 @@ class Clock:
         self._ahead_s += seconds
 
 
+def test_who_says_little_now_and_then_is_let_go(tmp_path: Path) -> None:
+    relay = make_relay(tmp_path, connect_timeout=0.5)
+    relayed = relay.grant("one", "serial", TARGET)
+    with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line:
+        line.settimeout(0.1)
+        for _ in range(200):
+            try:
+                line.sendall(b"x")
+                assert line.recv(100) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                pass
+            break
+        else:
+            pytest.fail("it held its place")
+    relay.stop()
+
+
+def test_a_connection_for_which_there_was_no_thread(relay: ConsoleRelay, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, refused = threading.Thread.start, []
+
+    def refusing(self: threading.Thread) -> None:
+        if self.name == "console" and not refused:
+            refused.append(self.name)
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refusing)
+    relayed = relay.grant("one", "serial", TARGET)
+    with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line, suppress(ConnectionError):
+        assert line.recv(100) == b""
+    with closing(connect(relayed)) as line:
+        assert take(line, len(GRANTED)) == GRANTED
+
+
 def test_a_quiet_console_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, relay = Clock(monkeypatch), make_relay(tmp_path, idle_timeout=100.0)
     with closing(connect(relay.grant("one", "serial", TARGET))) as line:

@@ -195,6 +195,14 @@ def test_a_container_that_ends_by_itself_is_shut_down_and_its_words_are_kept(dri
     until(lambda: b"just this" in says(driver, spec))
 
 
+def test_a_container_with_a_longer_name_than_the_kernel_takes(driver: LibvirtDriver, make_spec) -> None:
+    name = "web." + "sub." * 20 + "example.org"
+    output = run_in_container(driver, make_spec, "hostname; cat /etc/hostname /etc/hosts", hostname=name).decode()
+    lines = output.replace("\r", "").splitlines()
+    assert lines[:2] == ["web", "web"]
+    assert any(line.split()[1:] == [name, "web"] for line in lines)
+
+
 def test_a_link_in_a_container_leads_nowhere_outside(driver: LibvirtDriver, make_spec, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("untouched")

@@ -89,7 +89,7 @@ def undo_resize_live(job: Job) -> None:
 
 def fetch_own(job: Job) -> None:
     """Have the server's image in the cache; not the snapshot that an unshelved server's disk stands on."""
-    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, job.server.image_id))
+    job.image = job.tools.images.fetch(spec.image_spec(job.server, job.rows.images, job.server.image_id), job.go_on)
 
 
 def rebuild(job: Job) -> None:

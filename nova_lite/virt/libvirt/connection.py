@@ -28,6 +28,7 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MAX_CALLS = 32
+_LONGEST_REASON = 500
 _EARLIER_S = 2.0
 """How long a call waits for an earlier one of its guest that was given up: one that ended the guest has freed it."""
 _POLL_S = 0.02
@@ -139,7 +140,11 @@ class Connection:
         if not self._slots.acquire(timeout=limit):
             raise DriverTimeout(f"{what}: libvirt ({self.uri}) has not answered {_MAX_CALLS} earlier calls")
         attempt = _Attempt(what, guest)
-        threading.Thread(target=self._run, args=(attempt, work), name=f"libvirt: {what}", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(attempt, work), name=f"libvirt: {what}", daemon=True).start()
+        except RuntimeError as error:
+            self._slots.release()
+            raise DriverUnavailable(f"{what}: {error}") from error
         if not attempt.finished.wait(max(deadline - time.monotonic(), 0)):
             self._give_up(attempt)
             raise DriverTimeout(f"{what}: libvirt ({self.uri}) did not answer within {limit:.0f} s")
@@ -233,8 +238,14 @@ def is_absent(error: Any) -> bool:
     )
 
 
+def _plain(said: str) -> str:
+    """Return *said* as one line of bounded length: some of it a guest's agent may have written."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in said).split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+
+
 def _translate(what: str, error: Any) -> DriverError:
-    message = f"{what}: {error.get_error_message() or error}"
+    message = f"{what}: {_plain(str(error.get_error_message() or error))}"
     if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
         return GuestNotFound(message)
     if is_absent(error):

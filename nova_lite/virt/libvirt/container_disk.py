@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from nova_lite.virt import delivery
 from nova_lite.virt.driver import DriverError, DriverTimeout, GuestSpec
 from nova_lite.virt.libvirt.unprivileged import BOUND
 
@@ -80,11 +81,14 @@ def grow(data: Path, size: int) -> None:
         return
     wait_released(data)
     part = data.with_name(f"{data.name}.part")
-    _run(["cp", "--reflink=auto", "--sparse=auto", "--preserve=mode", "--", str(data), str(part)], "copied")
-    os.truncate(part, size)
-    _run(["e2fsck", "-f", "-p", str(part)], "checked", accepted=(0, 1))
-    _run(["resize2fs", str(part)], "grown")
-    part.rename(data)
+    try:
+        _run(["cp", "--reflink=auto", "--sparse=auto", "--preserve=mode", "--", str(data), str(part)], "copied")
+        os.truncate(part, size)
+        _run(["e2fsck", "-f", "-p", str(part)], "checked", accepted=(0, 1))
+        _run(["resize2fs", str(part)], "grown")
+        delivery.put_in_place(part, data)
+    finally:
+        part.unlink(missing_ok=True)  # as large as the disk, where that was full say
 
 
 def _run(command: list[str], done: str, accepted: tuple[int, ...] = (0,)) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from nova_lite.virt import delivery
 from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import container_disk, seccomp
 from nova_lite.virt.libvirt.container import ID_COUNT
@@ -24,6 +25,8 @@ EPHEMERAL_ROOT = "/mnt"
 """Where a container finds its ephemeral disks, each in a directory of its name."""
 
 _GIB = 1 << 30
+_LONGEST_NODE_NAME = 64
+"""HOST_NAME_MAX; the API takes names of 255 characters."""
 _LAST_ID = (1 << 32) - 2
 _UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
 
@@ -61,7 +64,7 @@ def prepare(
         "data": instance.container_data.name,
         "id_count": ID_COUNT,
         "pids": limits.pids,
-        "hostname": spec.hostname,
+        "hostname": node_name(spec.hostname),
         "emulator": limits.emulator,
         "console_bytes": limits.console_bytes,
         "directory": process.directory,
@@ -78,7 +81,7 @@ def prepare(
         part = instance.path / "container.json.part"
         part.write_text(json.dumps(plan), encoding="utf-8")
         part.chmod(0o600)
-        part.rename(instance.container_plan)
+        delivery.put_in_place(part, instance.container_plan)  # the range of ids is nowhere else
     return int(str(plan["uid_base"]))
 
 
@@ -95,14 +98,21 @@ def make_ephemerals(instance: Instance, spec: GuestSpec) -> list[dict[str, str]]
 def system_files(spec: GuestSpec) -> dict[str, str]:
     """Return what is written into the root at each start: path → text. The names come from rows, never from the image."""
     hosts = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
-    hosts += [f"{address.partition('/')[0]} {spec.hostname}" for nic in spec.nics for address in nic.addresses]
+    name = node_name(spec.hostname)
+    names = spec.hostname if name == spec.hostname else f"{spec.hostname} {name}"
+    hosts += [f"{address.partition('/')[0]} {names}" for nic in spec.nics for address in nic.addresses]
     if not any(nic.addresses for nic in spec.nics):
-        hosts.append(f"127.0.1.1 {spec.hostname}")
+        hosts.append(f"127.0.1.1 {names}")
     servers = dict.fromkeys(server for nic in spec.nics for server in nic.dns)
-    files = {"/etc/hostname": f"{spec.hostname}\n", "/etc/hosts": "\n".join(hosts) + "\n"}
+    files = {"/etc/hostname": f"{name}\n", "/etc/hosts": "\n".join(hosts) + "\n"}
     if servers:
         files["/etc/resolv.conf"] = "".join(f"nameserver {server}\n" for server in servers)
     return files
+
+
+def node_name(hostname: str) -> str:
+    """Return the name that the kernel is told: *hostname*, or its first part where it is longer than the kernel takes."""
+    return hostname if len(hostname) <= _LONGEST_NODE_NAME else hostname.partition(".")[0][:_LONGEST_NODE_NAME]
 
 
 def recorded_base(instance: Instance) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nova_lite.compute.local_disks import LocalDisks
-from nova_lite.virt.driver import DriverError
+from nova_lite.virt.driver import REMOVED, DriverError
 
 _EPHEMERAL = re.compile(r"disk\.eph[0-9]+")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -129,7 +129,7 @@ class Instances:
         """Remove the guest's directory with all that is in it; not there is success."""
         path = self.at(server_id).path
         # A name that does not count first: a removal that is cut off leaves nothing that looks like a guest.
-        doomed = path.with_name(f".removed-{path.name}")
+        doomed = path.with_name(f"{REMOVED}{path.name}")
         if path.exists():
             shutil.rmtree(doomed, ignore_errors=True)
             path.rename(doomed)

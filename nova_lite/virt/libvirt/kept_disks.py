@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from nova_lite.virt import delivery
 from nova_lite.virt.driver import DriverError
 from nova_lite.virt.libvirt.unprivileged import BOUND
 
@@ -50,7 +51,7 @@ def keep(disk: Path) -> None:
     except (OSError, subprocess.SubprocessError) as error:
         part.unlink(missing_ok=True)
         raise DriverError(f"the disk could not be kept for a revert: {error}") from error
-    part.rename(_before(disk))
+    delivery.put_in_place(part, _before(disk))
 
 
 def restore(disk: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import libvirt
 import pytest
 
-from nova_lite.virt.driver import DriverTimeout
+from nova_lite.virt.driver import DriverError, DriverTimeout, DriverUnavailable
 from nova_lite.virt.libvirt.connection import Connection, still_wanted
 
 
@@ -32,6 +32,34 @@ def test_a_guest_that_hangs_gets_no_second_call_but_its_end_and_others_go_on() -
     assert connection.call("end", lambda conn: release.set(), guest="one", ends=True) is None
     assert connection.call("start", lambda conn: 1, guest="one") == 1
     assert not connection.is_stuck("one")
+
+
+def test_calls_for_which_there_was_no_thread_hold_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection("test:///default", 5.0)
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(40):
+            with pytest.raises(DriverUnavailable, match="thread"):
+                connection.call("look", lambda conn: 1, timeout=0.5)
+    assert connection.call("look", lambda conn: 1) == 1
+
+
+def test_what_a_guests_agent_says_is_one_bounded_line() -> None:
+    connection = Connection("test:///default", 5.0)
+
+    def fails(_connection: object) -> None:
+        error = libvirt.libvirtError("")
+        error.err = (1, 10, "no\n2026 event=forged \x1b[2J" + "x" * 100_000, 2, None, None, None, -1, -1)
+        raise error
+
+    with pytest.raises(DriverError) as raised:
+        connection.call("ask", fails)
+    assert len(raised.value.message) < 600
+    assert raised.value.message.isprintable()
 
 
 def test_what_was_given_up_before_it_was_begun_is_never_begun(monkeypatch: pytest.MonkeyPatch) -> None:
