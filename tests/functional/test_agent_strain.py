@@ -122,7 +122,7 @@ def test_an_end_that_the_database_refuses_is_not_written_for_ever(cloud: Cloud) 
         session.add_all([Host(uuid=new_id(), **values), Host(uuid=new_id(), **values)])
         session.flush()
 
-    runner = Runner(cloud.agent()._tools, lambda: len(tries) > 1)
+    runner = Runner(cloud.agent()._tools, lambda: len(tries) > 1, observing=lambda _server: None)
     with pytest.raises(IntegrityError):
         runner._persist(write)
     assert len(tries) == 1
