@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import webob
+from compute_cloud import seed
 from named_tokens import Tokens
 
 from nova_lite import conf as configuration
@@ -109,3 +110,10 @@ def compute_door(tmp_path: Path) -> Iterator[Door]:
     door = open_door(tmp_path, (COMPUTE, NETWORK))
     yield door
     door.store.close()
+
+
+@pytest.fixture
+def door(compute_door: Door, request: pytest.FixtureRequest) -> Door:
+    """``compute_door`` with a small cloud behind it; no network in a module that says ``WITH_NETWORK = False``."""
+    seed(compute_door, network=getattr(request.module, "WITH_NETWORK", True))
+    return compute_door

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, PRIVATE_IMAGE, add_project, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, PRIVATE_IMAGE, add_project, ask, boot, build
 from sqlalchemy import func, insert, select, update
 
 from nova_lite.db.models import Flavor, Image, Operation, Port, Server
 from nova_lite.db.types import new_id
 
 GONE = "deadbeef-0000-4000-8000-000000000000"
-
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door)
-    return compute_door
 
 
 def nothing_was_made(door):

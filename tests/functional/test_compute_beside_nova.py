@@ -5,19 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from compute_cloud import ADMIN, IMAGE, add_project, ask, boot, build, seed
+from compute_cloud import ADMIN, IMAGE, add_project, ask, boot, build
 from whole_cloud import WholeCloud
 
 from nova_lite.agent.spec import _user_data
 
 LATEST = "2.96"
 NOBODY = "88888888-8888-4888-8888-888888888888"
-
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door)
-    return compute_door
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import random
 from urllib.parse import urlsplit
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, build, rows, seed
+from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, build, rows
 from sqlalchemy import insert, update
 
 from nova_lite.db.models import Server
@@ -26,12 +26,6 @@ SORTS = [
     "sort_key=instance_type_id",
     "sort_key=power_state&sort_key=display_description",
 ]
-
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door)
-    return compute_door
 
 
 @pytest.fixture

@@ -5,19 +5,13 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, build, lift_quotas, seed
+from compute_cloud import ADMIN, DEMO, OTHER, ask, boot, build, lift_quotas
 
 from nova_lite.db.models import Domain, Host, Migration, Project
 from nova_lite.db.types import epoch, new_id, now
 
 LATEST = "2.96"
 PAST, FUTURE = "2001-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door)
-    return compute_door
 
 
 def walk(door, path, member, marker, *, version, token=DEMO, limit=2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, READER, seed
+from compute_cloud import ADMIN, DEMO, IMAGE, OTHER, READER
 from network_cloud import ask as ask_network
 from network_cloud import bind, join, make, make_external, make_subnet
 
@@ -12,10 +12,8 @@ from nova_lite.db.types import new_id
 MISSING = new_id()
 
 
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door, network=False)
-    return compute_door
+WITH_NETWORK = False
+"""Of :func:`conftest.door`: the tests make their own."""
 
 
 @pytest.fixture

@@ -7,18 +7,12 @@ import hashlib
 import subprocess
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, add_project, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, OTHER, add_project, ask, boot, build
 
 from nova_lite.api.compute.versions import VERSIONS
 from nova_lite.compute import flavors
 from nova_lite.db.models import Service
 from nova_lite.db.types import epoch
-
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door)
-    return compute_door
 
 
 def flavor(door, **members):

@@ -32,12 +32,6 @@ from nova_lite.errors import Unavailable
 LATEST = "2.96"
 
 
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door)
-    return compute_door
-
-
 def made(door, **members):
     reply = boot(door, **members)
     assert reply.status_int == 202, reply.text

@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from compute_cloud import ADMIN, DEMO, IMAGE, add_project, ask, boot, build, seed
+from compute_cloud import ADMIN, DEMO, IMAGE, add_project, ask, boot, build
 
 from nova_lite.db.models import Server
 
 LATEST = "2.96"
 HEX = "0123456789abcdef0123456789abcdef"
-
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door)
-    return compute_door
 
 
 @pytest.fixture

@@ -5,13 +5,10 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, READER, boot, seed
+from compute_cloud import ADMIN, DEMO, OTHER, READER, boot
 
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door, network=False)
-    return compute_door
+WITH_NETWORK = False
+"""Of :func:`conftest.door`: the tests make their own."""
 
 
 def ask(door, method, path, body=None, token=DEMO):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, READER, seed
+from compute_cloud import ADMIN, DEMO, OTHER, READER
 from network_cloud import ask, bind, join, kind, leave, make, make_external, make_subnet
 
 from nova_lite.db.types import new_id
@@ -12,10 +12,8 @@ from nova_lite.network import port_removal
 MANAGER = "mia:demo:manager"
 
 
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door, network=False)
-    return compute_door
+WITH_NETWORK = False
+"""Of :func:`conftest.door`: the tests make their own."""
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, seed
+from compute_cloud import ADMIN, DEMO, OTHER
 from network_cloud import ask, bind, kind, make, make_external
 
 from nova_lite.db.models import Port
@@ -12,10 +11,8 @@ from nova_lite.db.types import new_id
 MANAGER = "mia:demo:manager"
 
 
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door, network=False)
-    return compute_door
+WITH_NETWORK = False
+"""Of :func:`conftest.door`: the tests make their own."""
 
 
 def policy(door, token=MANAGER, **members):

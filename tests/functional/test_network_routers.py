@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, READER, Statements, seed
+from compute_cloud import ADMIN, DEMO, OTHER, READER, Statements
 from network_cloud import ask, bind, join, kind, leave, make, make_external, make_subnet
 
 from nova_lite.db.types import new_id
 
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door, network=False)
-    return compute_door
+WITH_NETWORK = False
+"""Of :func:`conftest.door`: the tests make their own."""
 
 
 def show(door, router, token=DEMO):

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, OTHER, READER, seed
+from compute_cloud import ADMIN, DEMO, OTHER, READER
 
 from nova_lite.db.models import Port, PortSecurityGroup, RbacPolicy
 from nova_lite.db.types import new_id
 from nova_lite.network import networks
 from nova_lite.network.networks import NewNetwork
 
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door, network=False)
-    return compute_door
+WITH_NETWORK = False
+"""Of :func:`conftest.door`: the tests make their own."""
 
 
 def ask(door, method, path, body=None, token=DEMO, **headers):

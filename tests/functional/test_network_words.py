@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from compute_cloud import ADMIN, DEMO, seed
+from compute_cloud import ADMIN, DEMO
 from network_cloud import ask, kind, make, make_external, make_subnet
 
-
-@pytest.fixture
-def door(compute_door):
-    seed(compute_door, network=False)
-    return compute_door
+WITH_NETWORK = False
+"""Of :func:`conftest.door`: the tests make their own."""
 
 
 def said(reply, status=400):
