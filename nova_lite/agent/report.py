@@ -102,6 +102,7 @@ class Reporter:
             "disk_ratio": options.disk_ratio,
             "own_zone": options.availability_zone,
             "kinds": list(capabilities.kinds),
+            "traits": list(capabilities.traits),
             "capabilities": dataclasses.asdict(capabilities)
             | {"disk_free_gb": inventory.disk_free_gb, "tunnel_ip": self._tunnel_ip()},
             "address": options.address or ("127.0.0.1" if _is_embedded(self._conf) else None),

@@ -54,7 +54,7 @@ def _list(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> int:
     moment = epoch()
     show(
         arguments,
-        ("Name", "Zone", "State", "Enabled", "Seen", "VCPUs", "Memory MiB", "Disk GiB", "Servers", "Kinds"),
+        ("Name", "Zone", "State", "Enabled", "Seen", "VCPUs", "Memory MiB", "Disk GiB", "Servers", "Kinds", "Traits"),
         [
             (
                 host.name,
@@ -67,6 +67,7 @@ def _list(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> int:
                 f"{host.used_disk_gb}/{host.disk_gb}",
                 host.running_servers,
                 ",".join(host.kinds),
+                ",".join(host.traits),
             )
             for host in hosts
         ],

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from nova_lite.compute import traits
 from nova_lite.errors import Invalid
 
 Needs = Callable[[str], bool]
@@ -156,7 +157,7 @@ _DEVICES = (
     Spec("hw_rng:allowed", _TRUTH),
     Spec("hw_rng:rate_(bytes|period)", _NUMBER),
     Spec("hw_video:ram_max_mb", _NUMBER),
-    Spec("os:secure_boot", _one_of("disabled", "required"), _is("required"), "secure boot"),
+    Spec("os:secure_boot", _one_of("disabled", "required"), works=True),
     Spec(
         "pci_passthrough:alias",
         _shaped(r"[^:]+:\d+(\s*,\s*[^:,]+:\d+)*", "names with counts, as gpu:1"),
@@ -203,7 +204,8 @@ _PLACEMENT = (
     Spec(rf"capabilities:({_DEEP_CAPABILITIES})(:\w+)*", _TEXT),
     Spec(f"resources{_GROUP}:({_HELD_CLASSES})", _integer()),
     Spec(f"resources{_GROUP}:({_OTHER_CLASSES})", _integer(), _more_than(0), "that resource"),
-    # Upstream lists the standard ones, a few hundred; here their form is enough, since no host has any.
+    Spec(f"trait{_GROUP}:({'|'.join(traits.WORDS)})", _REQUIRED, works=True),
+    # Upstream lists the standard ones, a few hundred; here their form is enough, since no host has any other.
     Spec(
         f"trait{_GROUP}:(COMPUTE|CUSTOM|HW|MISC|OWNER|STORAGE|VIRT)_[A-Z0-9_]+",
         _REQUIRED,
@@ -222,7 +224,6 @@ _NAMESPACES = re.compile(
     f"(resources|trait){_GROUP}"
 )
 _PROPERTY = re.compile("(hw|os)_(.+)")
-_FIRMWARE = "hw_firmware_type"
 
 
 @functools.lru_cache(maxsize=1024)
@@ -271,5 +272,3 @@ def _unmet(specs: Mapping[str, object], properties: Mapping[str, object]) -> Ite
         spec = find(f"{matched[1]}:{matched[2]}" if matched else name)
         if spec is not None and spec.needs(str(value)):
             yield f"{spec.lacks} (image property {name}={value})"
-        if name == _FIRMWARE and value == "uefi":
-            yield f"UEFI for guests (image property {name}={value})"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from nova_lite.compute.traits import Wanted
 from nova_lite.db.models import Host, Server, Service
 from nova_lite.db.store import Store
 from nova_lite.db.types import epoch
@@ -40,6 +41,13 @@ class ServiceRecord:
 def number_of(identifier: str) -> int:
     """Make the number that old microversions know a host by out of its UUID, the same each time."""
     return zlib.crc32(identifier.encode()) & 0x7FFFFFFF
+
+
+def lacking(session: Session, host: str | None, wanted: Wanted) -> str:
+    """Say which of the *wanted* traits keep *host* from having a server, as words after "The host is"; empty: none do."""
+    if host is None or wanted == Wanted():
+        return ""
+    return wanted.lacking(session.scalar(select(Host.traits).where(Host.name == host)) or ())
 
 
 def is_up(last_seen: float | None, forced_down: bool | None, down_after: float) -> bool:

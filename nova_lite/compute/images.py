@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import kinds
+from nova_lite.compute import firmware, kinds
 from nova_lite.compute.kinds import CONTAINER, UNIKERNEL, VM
 from nova_lite.db.models import Flavor, Image
 from nova_lite.db.store import Store
@@ -29,8 +29,8 @@ class BootImage:
 def choose(session: Session, image_id: str, project_id: str | None, flavor: Flavor) -> BootImage:
     """Return the image to boot *flavor* from. *project_id* None: an admin, who may use any.
 
-    :raises Invalid: it is not to be had, not active, larger than the flavor, its kernel or ramdisk is missing, or it makes a
-    container of an isolation that there is not.
+    :raises Invalid: it is not to be had, not active, larger than the flavor, its kernel or ramdisk is missing, it makes a
+    container of an isolation that there is not, or asks for firmware that its kind can't have.
     """
     image = _visible(session, image_id, project_id)
     _check_active(image)
@@ -50,6 +50,7 @@ def choose(session: Session, image_id: str, project_id: str | None, flavor: Flav
     }
     kind = _kind(image)
     _check_isolation(kinds.isolation(kind, flavor.extra_specs or {}, properties))
+    firmware.check(kind, properties, flavor.extra_specs or {})
     return BootImage(image.id, kind, properties)
 
 

@@ -11,6 +11,8 @@ from nova_lite.compute import (
     action_rules,
     claims,
     config_drives,
+    firmware,
+    hosts,
     images,
     keypairs,
     lifecycle,
@@ -79,6 +81,8 @@ def _values(session: Session, server: Server, wanted: Rebuild, scope: str | None
             f"The image makes a {image.kind}, and the server is a {server.kind}; make a new server of it.",
             "server.other_kind",
         )
+    if lacking := hosts.lacking(session, server.host, firmware.wanted(image.kind, image.properties, specs)):
+        raise Invalid(f"No valid host was found. The server's host is {lacking}.", "server.no_valid_host")
     values = {**wanted.changes, "image_id": image.image_id, "image_properties": image.properties}
     if config_drives.is_mandatory(image.kind, image.properties):
         values["config_drive"] = True

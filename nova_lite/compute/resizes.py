@@ -11,7 +11,9 @@ from nova_lite.compute import (
     claims,
     endings,
     extra_specs,
+    firmware,
     flavors,
+    hosts,
     kinds,
     lifecycle,
     local_disks,
@@ -99,6 +101,10 @@ def _check(session: Session, server: Server, flavor: Flavor) -> None:
         raise Invalid("Flavor's memory is too small for requested image.", "server.flavor_memory_too_small")
     if lacking := extra_specs.unmet(flavor.extra_specs or {}, {}):
         raise Invalid(f"No valid host was found. The server's host is without {lacking}.", "server.no_valid_host")
+    specs = flavor.extra_specs or {}
+    firmware.check(server.kind, server.image_properties, specs)
+    if lacking := hosts.lacking(session, server.host, firmware.wanted(server.kind, server.image_properties, specs)):
+        raise Invalid(f"No valid host was found. The server's host is {lacking}.", "server.no_valid_host")
     if server.kind == kinds.CONTAINER:
         wanted, has = (
             (kept.get("extra_specs") or {}).get("nova_lite:isolation")

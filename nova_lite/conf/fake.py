@@ -10,6 +10,7 @@ OPTIONS = [
     cfg.IntOpt("memory_mb", default=262_144, min=1, help="Memory (MiB) that the host says it has."),
     cfg.IntOpt("disk_gb", default=4096, min=1, help="Disk (GiB) that the host says it has."),
     cfg.ListOpt("kinds", default=["vm", "unikernel", "container"], help="Kinds of guests that the host says it runs."),
+    cfg.ListOpt("lacking_traits", default=[], help="Traits that the host says it has not; it has all others."),
     cfg.FloatOpt("latency", default=0.0, min=0, help="Seconds that each action takes."),
     cfg.FloatOpt("latency_jitter", default=0.0, min=0, help="Up to this many seconds more, at random."),
     cfg.FloatOpt("fault_rate", default=0.0, min=0, max=1, help="The part of actions that fail with a DriverError."),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nova_lite.compute.server_groups import Neighbours
+from nova_lite.compute.traits import Wanted
 
 ALTERNATIVES = 4
 """Next best hosts that a placement names, for when the best one's room is taken meanwhile."""
@@ -28,6 +29,8 @@ class Request:
     """What the aggregates of its host must say: the flavor's ``aggregate_instance_extra_specs:*``."""
     unmet: str = ""
     """What its flavor or image asks for that no host has; empty: nothing."""
+    wanted_traits: Wanted = field(default_factory=Wanted)
+    """What it asks for that some hosts may have."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class HostView:
     used_disk_gb: int = 0
     metadata: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """What its aggregates say."""
+    traits: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,11 @@ FILTERS = (
         lambda request: f"without kind {request.kind}",
     ),
     Filter("unmet", lambda host, request: not request.unmet, lambda request: f"without {request.unmet}"),
+    Filter(
+        "traits",
+        lambda host, request: request.wanted_traits.allows(host.traits),
+        lambda request: request.wanted_traits.says(),
+    ),
     Filter(
         "availability_zone",
         lambda host, request: request.availability_zone in (None, host.availability_zone),

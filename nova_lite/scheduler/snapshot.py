@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import aggregates, claims, extra_specs
+from nova_lite.compute import aggregates, claims, extra_specs, firmware
 from nova_lite.compute.server_groups import Neighbours
 from nova_lite.db.models import Host, Server
 from nova_lite.db.types import epoch
@@ -53,6 +53,7 @@ _HOSTS = select(
     _ROWS.c.name,
     _ROWS.c.availability_zone,
     _ROWS.c.kinds,
+    _ROWS.c.traits,
     _ROWS.c.enabled,
     _ROWS.c.forced_down,
     _ROWS.c.last_seen,
@@ -78,6 +79,7 @@ def read_hosts(session: Session, down_after: float) -> Snapshot:
             name=name,
             availability_zone=zone,
             kinds=frozenset(kinds),
+            traits=frozenset(traits),
             enabled=enabled,
             up=not forced_down and moment - last_seen <= down_after,
             vcpus=vcpus * vcpus_ratio,
@@ -92,6 +94,7 @@ def read_hosts(session: Session, down_after: float) -> Snapshot:
             name,
             zone,
             kinds,
+            traits,
             enabled,
             forced_down,
             last_seen,
@@ -133,4 +136,5 @@ def request_of(server: Server, host: str | None = None, neighbours: Neighbours |
             key.removeprefix(_SCOPE): str(value) for key, value in specs.items() if key.startswith(_SCOPE)
         },
         unmet=extra_specs.unmet(specs, server.image_properties or {}),
+        wanted_traits=firmware.wanted(server.kind, server.image_properties or {}, specs),
     )

@@ -139,7 +139,10 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the driver can do here, found out rather than assumed. ``missing`` gives a reason for each absent ability."""
+    """What the driver can do here, found out rather than assumed. ``missing`` gives a reason for each absent ability.
+
+    ``traits``: those of :mod:`nova_lite.compute.traits` that the host has.
+    """
 
     driver: str
     kinds: tuple[str, ...]
@@ -150,6 +153,7 @@ class Capabilities:
     arch: str
     cpu_model: str
     missing: Mapping[str, str] = field(default_factory=dict)
+    traits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

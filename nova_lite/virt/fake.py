@@ -14,6 +14,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from nova_lite.compute.traits import WORDS
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import refusals
 from nova_lite.virt.driver import (
@@ -43,6 +44,7 @@ class FakeDriver(FakeAbilities):
         return cls(
             capacity=Inventory(options.vcpus, options.memory_mb, options.disk_gb, options.disk_gb),
             kinds=options.kinds,
+            traits=[name for name in WORDS if name not in options.lacking_traits],
             latency=Latency(options.latency, options.latency_jitter),
             faults=Faults(
                 options.fault_rate,
@@ -70,6 +72,7 @@ class FakeDriver(FakeAbilities):
                     **{kind: "left out by [fake] kinds" for kind in KINDS if kind not in self.kinds},
                     **refusals.missing(self.kinds),
                 },
+                traits=self.traits,
             )
 
     def inventory(self) -> Inventory:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nova_lite.compute.traits import WORDS
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import refusals
 from nova_lite.virt.abilities import Change
@@ -79,6 +80,7 @@ class FakeGuests:
         *,
         capacity: Inventory | None = None,
         kinds: Sequence[str] = KINDS,
+        traits: Sequence[str] = tuple(WORDS),
         latency: Latency | None = None,
         faults: Faults | None = None,
         database: Path | None = None,
@@ -87,6 +89,7 @@ class FakeGuests:
         """:param database: the SQLite file that keeps the guests; None: memory. :param seed: makes chance repeatable."""
         self.capacity = capacity or Inventory(vcpus=64, memory_mb=262_144, disk_gb=4096, disk_free_gb=4096)
         self.kinds = tuple(kinds)
+        self.traits = tuple(traits)
         self.latency = latency or Latency()
         self.faults = faults or Faults()
         self.calls: deque[tuple[str, str]] = deque(maxlen=_CALLS)

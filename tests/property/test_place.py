@@ -7,10 +7,12 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nova_lite.compute.traits import WORDS, Wanted
 from nova_lite.scheduler.place import FILTERS, HostView, Placement, Refusal, Request, Weights, place
 from nova_lite.scheduler.snapshot import Snapshot
 from nova_lite.virt.driver import KINDS
 
+TRAITS = tuple(WORDS)
 amounts = st.integers(0, 64)
 hosts = st.lists(
     st.builds(
@@ -26,6 +28,7 @@ hosts = st.lists(
         used_vcpus=amounts,
         used_memory_mb=amounts,
         used_disk_gb=amounts,
+        traits=st.frozensets(st.sampled_from(TRAITS)),
     ),
     max_size=12,
     unique_by=lambda host: host.name,
@@ -39,6 +42,11 @@ requests = st.builds(
     disk_gb=st.integers(0, 16),
     availability_zone=st.sampled_from([None, "nova", "other"]),
     host=st.one_of(st.none(), st.text("abcdef", min_size=1, max_size=3)),
+    wanted_traits=st.builds(
+        Wanted,
+        required=st.dictionaries(st.sampled_from(TRAITS[:1]), st.just("words"), max_size=1),
+        forbidden=st.frozensets(st.sampled_from(TRAITS[1:]), max_size=1),
+    ),
 )
 weights = st.builds(Weights, memory=st.floats(-2, 2), vcpus=st.floats(-2, 2))
 
@@ -49,6 +57,8 @@ def fits(host: HostView, request: Request) -> bool:
         host.enabled
         and host.up
         and request.kind in host.kinds
+        and set(request.wanted_traits.required) <= host.traits
+        and not request.wanted_traits.forbidden & host.traits
         and (request.host is None or request.host == host.name)
         and (request.availability_zone is None or request.availability_zone == host.availability_zone)
         and host.used_vcpus + request.vcpus <= host.vcpus
@@ -113,7 +123,7 @@ def test_lost_races_end(cloud: list[HostView], request: Request) -> None:
 def test_spread_and_pack(request: Request) -> None:
     empty = HostView("empty", "nova", frozenset(KINDS), True, True, 64, 64, 64)
     used = dataclasses.replace(empty, name="used", used_vcpus=8, used_memory_mb=8)
-    free = dataclasses.replace(request, host=None, availability_zone=None)
+    free = dataclasses.replace(request, host=None, availability_zone=None, wanted_traits=Wanted())
     spread = place(free, [used, empty], Weights(1, 1))
     pack = place(free, [used, empty], Weights(-1, -1))
     assert isinstance(spread, Placement)

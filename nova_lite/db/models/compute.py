@@ -121,8 +121,9 @@ class Host(Base, Timestamps):
 
     ``vcpus``, ``memory_mb`` and ``disk_gb`` are physical; ``*_ratio`` are the overcommit; ``used_*`` are sums over
     ``allocations`` and change only together with a row there. ``last_seen`` is epoch seconds. ``capabilities`` is what the
-    driver said of itself (``nova_lite.virt.driver.Capabilities`` as a dict). ``availability_zone`` is that of an aggregate that the
-    host is in, else ``own_zone``, which its agent's configuration names.
+    driver said of itself (``nova_lite.virt.driver.Capabilities`` as a dict). ``traits`` are those of
+    ``nova_lite.compute.traits`` that it has. ``availability_zone`` is that of an aggregate that the host is in, else ``own_zone``,
+    which its agent's configuration names.
     """
 
     __tablename__ = "hosts"
@@ -142,6 +143,7 @@ class Host(Base, Timestamps):
     used_disk_gb: Mapped[int] = mapped_column(default=0)
     running_servers: Mapped[int] = mapped_column(default=0)
     kinds: Mapped[list[str]] = mapped_column(Json, default=list)
+    traits: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
     capabilities: Mapped[JsonDict] = mapped_column(Json, default=dict)
     address: Mapped[str | None] = mapped_column(String(64))
     enabled: Mapped[bool] = mapped_column(default=True)

@@ -163,7 +163,7 @@ class LibvirtAbilities(GuestLookup):
         guests.check_growth(spec)
         guests.shut_down(view, self._grace_s)
         guests.wait_disk(spec.server_id)
-        for path in self._ephemerals(spec.server_id, len(spec.disks.ephemerals)):
+        for path in self._beside(guests, spec.server_id, len(spec.disks.ephemerals)):
             kept_disks.keep(path)
         kept_disks.keep(disk)  # the last: it says that all are kept
         guests.grow(spec)
@@ -173,13 +173,13 @@ class LibvirtAbilities(GuestLookup):
     def confirm_resize(self, server_id: str) -> None:
         """Throw the disks from before away; none there is success."""
         guests, _ = self._need(server_id)
-        for path in (guests.disk(self._instances.at(server_id)), *self._ephemerals(server_id)):
+        for path in (guests.disk(self._instances.at(server_id)), *self._beside(guests, server_id)):
             kept_disks.drop(path)
 
     def revert_resize(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Put the disks from before back and start; reverted already is success."""
         guests = self._guests(spec)
-        paths = (*self._ephemerals(spec.server_id), guests.disk(self._instances.at(spec.server_id)))
+        paths = (*self._beside(guests, spec.server_id), guests.disk(self._instances.at(spec.server_id)))
         if any(kept_disks.is_kept(path) for path in paths):
             self._stop_at_once(spec.server_id)
             guests.wait_disk(spec.server_id)
@@ -193,19 +193,21 @@ class LibvirtAbilities(GuestLookup):
         guests = self._guests(spec)
         self._stop_at_once(spec.server_id)
         instance = self._instances.at(spec.server_id)
-        disk = guests.disk(instance)
-        ephemerals = self._ephemerals(spec.server_id)
-        for path in (disk, *ephemerals):
+        own = (guests.disk(instance), *self._beside(guests, spec.server_id))
+        for path in own:
             kept_disks.drop(path)
-        for path in (disk, *ephemerals, instance.swap_disk, *guests.rescue_files(instance)):
+        for path in (*own, instance.swap_disk, *guests.rescue_files(instance)):
             path.unlink(missing_ok=True)
         if run:
             guests.start(spec)
 
-    def _ephemerals(self, server_id: str, count: int = 0) -> list[Path]:
-        """Return the ephemeral disks that there are, or were before a resize, and the first *count*."""
+    def _beside(self, guests: Guests, server_id: str, count: int = 0) -> list[Path]:
+        """Return what shares the life of the guest's disk: the ephemeral disks and firmware's variables that there are, or were before a
+        resize, and the first *count* ephemeral disks."""
         instance = self._instances.at(server_id)
-        return sorted({*instance.ephemeral_disks(), *(instance.ephemeral_disk(index) for index in range(count))})
+        ephemerals = {*instance.ephemeral_disks(), *(instance.ephemeral_disk(index) for index in range(count))}
+        variables = (path for path in guests.variables(instance) if path.exists() or kept_disks.is_kept(path))
+        return [*sorted(ephemerals), *variables]
 
     def _stop_at_once(self, server_id: str) -> None:
         found = self._find(server_id)

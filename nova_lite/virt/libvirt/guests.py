@@ -40,6 +40,9 @@ class Guests(Protocol):
     def disk(self, instance: Instance) -> Path:
         """Return where the guest's own disk is, if it has one."""
 
+    def variables(self, instance: Instance) -> tuple[Path, ...]:
+        """Return the files, there or not, that the guest's firmware keeps its variables in."""
+
     def wait_disk(self, server_id: str) -> None:
         """Wait until nobody uses the stopped guest's disk any more."""
 

@@ -65,19 +65,21 @@ class Hardware:
             )
 
 
-def read(properties: Mapping[str, str]) -> Hardware:
-    """Return what an image's *properties* ask for.
+def read(properties: Mapping[str, str], *, has_ide: bool = True) -> Hardware:
+    """Return what an image's *properties* ask for; *has_ide*: the machine has that bus, which a q35 has not.
 
     :raises DriverError: there is no such bus or model here; the message names the property and what there is.
     """
-    return Hardware(*(_choice(properties, name) for name in _CHOICES))
+    return Hardware(*(_choice(properties, name, has_ide) for name in _CHOICES))
 
 
-def _choice(properties: Mapping[str, str], name: str) -> str:
-    choices = _CHOICES[name]
+def _choice(properties: Mapping[str, str], name: str, has_ide: bool) -> str:
+    choices = tuple(choice for choice in _CHOICES[name] if has_ide or choice != "ide")
     wanted = str(properties.get(name) or choices[0]).lower()
     if wanted not in choices:
         raise DriverError(
             f"the image's {name} is {wanted!r:.40}, which no VM here can have; there are {', '.join(choices)}"
+            if has_ide or wanted != "ide"
+            else f"the image's {name} is ide, which a machine of type q35 has not; there are {', '.join(choices)}"
         )
     return wanted

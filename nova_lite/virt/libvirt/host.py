@@ -47,11 +47,14 @@ def capabilities(qemu: Connection, lxc: Connection, profiles: ProfileSource, con
     kinds: list[str] = []
     missing = {"container.isolation.vm": "containers in a VM of their own are not there yet", **refusals.missing()}
     virt_type, version, model = "none", 0, "unknown"
+    traits: tuple[str, ...] = ()
     try:
         profile = profiles.get()
         version, model = qemu.call("ask for the version", lambda conn: (conn.getVersion(), conn.getInfo()[0]))
         virt_type = profile.virt_type
         kinds += [VM, UNIKERNEL]
+        traits = profile.firmwares.traits()
+        missing |= profile.firmwares.missing()
         if virt_type != KVM:
             missing["kvm"] = "guests are emulated; see accelerator.json below state_path for what was found"
         for protocol, ability in (("vnc", "console.novnc"), ("spice", "console.spice-html5")):
@@ -80,6 +83,7 @@ def capabilities(qemu: Connection, lxc: Connection, profiles: ProfileSource, con
         arch=os.uname().machine,
         cpu_model=str(model),
         missing=missing,
+        traits=traits,
     )
 
 

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 
 from nova_lite.virt.libvirt.elements import add
+from nova_lite.virt.libvirt.firmware import Firmwares
 from nova_lite.virt.libvirt.screens import Screens
 
 KVM = "kvm"
@@ -18,6 +19,7 @@ class HostProfile:
 
     ``virt_type``: ``kvm`` or ``qemu`` (emulation). ``cpu_mode``: ``[libvirt] cpu_mode``. ``skip_cpu_probe``: this
     libvirt knows the shortcut of :func:`elements.without_cpu_probe`. ``screens``: how a VM can be seen here.
+    ``machine``: that of a VM which asks for none; ``firmwares``: what it may ask for.
     """
 
     virt_type: str
@@ -26,6 +28,7 @@ class HostProfile:
     skip_cpu_probe: bool = False
     machine: str = "pc"
     screens: Screens = field(default_factory=Screens)
+    firmwares: Firmwares = field(default_factory=Firmwares)
 
 
 def cpu(root: ET.Element, profile: HostProfile) -> None:

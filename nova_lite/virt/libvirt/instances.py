@@ -62,6 +62,15 @@ class Instance:
         names = (_EPHEMERAL.match(entry.name) for entry in self.path.glob("disk.eph*"))
         return sorted({self.path / name[0] for name in names if name})
 
+    def variables(self, *, secure: bool) -> Path:
+        """Return where a UEFI guest's firmware keeps its variables; those of a guest with secure boot are made with keys in them."""
+        return self.path / ("nvram.secure.fd" if secure else "nvram.fd")
+
+    @property
+    def rescue_variables(self) -> Path:
+        """The variables of a rescue's firmware."""
+        return self.path / "nvram.rescue.fd"
+
     @property
     def console_log(self) -> Path:
         """What the guest wrote on its console; older text is in ``console.log.0`` and so on."""

@@ -199,6 +199,10 @@ class LxcGuests:
         for path in (instance.container_data, *instance.ephemeral_disks()):
             container_disk.wait_released(path)
 
+    def variables(self, instance: Instance) -> tuple[Path, ...]:
+        """There is no firmware."""
+        return ()
+
     def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
         """Return the image that a rescue writes to."""
         return (instance.rescue_data,)

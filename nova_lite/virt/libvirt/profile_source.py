@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Collection
@@ -11,7 +12,7 @@ from typing import Any
 import libvirt
 
 from nova_lite.virt.driver import DriverError
-from nova_lite.virt.libvirt import accelerator, elements, screens
+from nova_lite.virt.libvirt import accelerator, elements, firmware, screens
 from nova_lite.virt.libvirt.connection import Connection
 from nova_lite.virt.libvirt.host_profile import KVM, TCG, HostProfile
 
@@ -51,12 +52,22 @@ class ProfileSource:
             raise DriverError("[libvirt] virt_type is kvm, but there is no /dev/kvm")
         shortcut = virt_type == TCG and self._connection.call("try a definition", _knows_shortcut)
         seen = screens.read(capabilities, self._shown_by)
-        return HostProfile(virt_type, emulator, self._cpu_mode, shortcut, screens=seen)
+        found = self._connection.call("ask for machines and firmware", _firmwares)
+        return HostProfile(virt_type, emulator, self._cpu_mode, shortcut, screens=seen, firmwares=found)
 
 
 def _capabilities(connection: Any) -> str:
     """Return what libvirt says (XML) of the QEMU that it would use for x86_64."""
     return str(connection.getDomainCapabilities(None, "x86_64", None, TCG))
+
+
+def _firmwares(connection: Any) -> firmware.Firmwares:
+    """Return what libvirt says of machines and firmware; of a family that this QEMU has not, nothing."""
+    known = {}
+    for family in firmware.FAMILIES:
+        with contextlib.suppress(libvirt.libvirtError):
+            known[family] = str(connection.getDomainCapabilities(None, "x86_64", family, TCG))
+    return firmware.read(str(connection.getCapabilities()), known)
 
 
 def _emulator(capabilities: str) -> str:

@@ -182,9 +182,13 @@ class QemuGuests:
     def wait_disk(self, server_id: str) -> None:
         """Nothing to wait for: libvirt has waited for QEMU's end."""
 
+    def variables(self, instance: Instance) -> tuple[Path, ...]:
+        """Return those without secure boot, and those with it."""
+        return (instance.variables(secure=False), instance.variables(secure=True))
+
     def rescue_files(self, instance: Instance) -> tuple[Path, ...]:
-        """Return the rescue's disk."""
-        return (instance.rescue_disk,)
+        """Return the rescue's disk, and its firmware's variables."""
+        return (instance.rescue_disk, instance.rescue_variables)
 
     def rescue(self, spec: GuestSpec, rescue: LocalImage) -> None:
         """Make a disk of the rescue image and run the domain from it."""

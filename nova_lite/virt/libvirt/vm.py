@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nova_lite.virt import refusals
 from nova_lite.virt.driver import GuestSpec, LocalImage
-from nova_lite.virt.libvirt import elements, screens
+from nova_lite.virt.libvirt import elements, firmware, screens
 from nova_lite.virt.libvirt.disks import ISO, backing_format
 from nova_lite.virt.libvirt.elements import add
 from nova_lite.virt.libvirt.hardware import VIRTIO, Hardware, read
@@ -52,15 +52,22 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     :param rescue: an image to boot from instead; its disk is then vda, and the VM's own vdb.
     :raises DriverError: a text in *spec* has a character that XML can't hold, or names a device that there is not.
     """
-    hardware = read(spec.properties)
+    machine = firmware.choose(spec, profile.firmwares, profile.machine, rescue)
+    hardware = read(spec.properties, has_ide=not machine.is_q35)
     booted = spec if rescue is None else rescue_spec(spec, rescue)
     name = "" if rescue is None else rescue.image_id
     root = elements.domain(profile.virt_type, spec, name, refusals.live_maximum(spec))
-    _boot(root, booted, profile, is_rescue=rescue is not None)
+    boot = add(root, "os")
+    variables = instance.variables(secure=machine.secure_boot) if rescue is None else instance.rescue_variables
+    firmware.describe(boot, machine, variables)
+    _boot(boot, booted, is_rescue=rescue is not None)
     elements.product(root, spec.server_id)
     features = add(root, "features")
     add(features, "acpi")
     add(features, "apic")
+    if machine.secure_boot:
+        # Else the guest's system could write over the variables behind the firmware's back.
+        add(features, "smm", state="on")
     cpu(root, profile)
     add(root, "clock", offset="utc")
     elements.lifecycle(root)
@@ -87,6 +94,8 @@ def to_xml(spec: GuestSpec, instance: Instance, profile: HostProfile, rescue: Lo
     add(devices, "memballoon", model="virtio")
     rng = add(devices, "rng", model="virtio")
     add(rng, "backend", "/dev/urandom", model="random")
+    if machine.is_q35:
+        firmware.spare_ports(devices)
     if profile.virt_type == TCG and profile.skip_cpu_probe:
         elements.without_cpu_probe(root)
     return elements.text(root)
@@ -126,9 +135,7 @@ def _drives(devices: ET.Element, spec: GuestSpec, hardware: Hardware, disks: int
         elements.scsi_controller(devices, hardware.scsi_model)
 
 
-def _boot(root: ET.Element, spec: GuestSpec, profile: HostProfile, *, is_rescue: bool) -> None:
-    boot = add(root, "os")
-    add(boot, "type", "hvm", arch="x86_64", machine=profile.machine)
+def _boot(boot: ET.Element, spec: GuestSpec, *, is_rescue: bool) -> None:
     if spec.image.kernel is None:
         # An installer's CD is booted until the disk can be; one that rescues must not be passed over for the disk.
         devices = ["hd"] if spec.image.disk_format != ISO else ["cdrom", "hd"] if is_rescue else ["hd", "cdrom"]

@@ -77,11 +77,8 @@ def test_what_nova_refuses_is_refused_by_name(name: str, value: str, words: str)
         ({"resources:VGPU": "1"}, {}, "resources:VGPU=1"),
         ({"hw:cpu_policy": "dedicated"}, {}, "CPUs of their own"),
         ({"hw:numa_nodes": "2"}, {}, "NUMA"),
-        ({"os:secure_boot": "required"}, {}, "secure boot"),
         ({}, {"hw_tpm_version": "2.0"}, "image property hw_tpm_version=2.0"),
-        ({}, {"os_secure_boot": "required"}, "image property os_secure_boot=required"),
         ({}, {"trait:HW_GPU_API_VULKAN": "required"}, "image property trait:HW_GPU_API_VULKAN"),
-        ({}, {"hw_firmware_type": "uefi"}, "UEFI"),
     ],
 )
 def test_what_no_host_has_is_told(specs: dict[str, str], properties: dict[str, str], words: str) -> None:

@@ -22,6 +22,7 @@ from nova_lite.compute.local_disks import Ephemeral, LocalDisks
 from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import container, identity, unikernel, vm
 from nova_lite.virt.libvirt.container_process import ContainerProcess
+from nova_lite.virt.libvirt.firmware import Firmwares
 from nova_lite.virt.libvirt.host_profile import HostProfile
 from nova_lite.virt.libvirt.instances import Instance
 
@@ -29,6 +30,8 @@ GOLDEN = Path(__file__).parent / "golden"
 INSTANCE = Instance(Path("/state/instances") / SERVER_ID)
 TCG = HostProfile("qemu", "/usr/bin/qemu-system-x86_64", skip_cpu_probe=True)
 KVM = HostProfile("kvm", "/usr/bin/qemu-system-x86_64")
+FIRM = HostProfile("kvm", "/usr/bin/qemu-system-x86_64", firmwares=Firmwares(("pc", "q35"), ("pc", "q35"), ("q35",)))
+UEFI = {"hw_firmware_type": "uefi"}
 PROCESS = ContainerProcess(
     ("/sbin/start", "--flag", "<a & b>"), (("PATH", "/usr/bin:/bin"), ("HOME", "/root")), "/srv", 100, 101
 )
@@ -70,6 +73,13 @@ CASES = {
     "vm-iso": lambda: vm.to_xml(guest_spec(VM, image=CD), INSTANCE, KVM),
     "vm-rescue-iso": lambda: vm.to_xml(guest_spec(VM, image=DISK), INSTANCE, KVM, CD),
     "vm-rescue": lambda: vm.to_xml(guest_spec(VM, image=DISK), INSTANCE, TCG, RESCUE),
+    "vm-uefi": lambda: vm.to_xml(guest_spec(VM, image=DISK, properties=UEFI), INSTANCE, FIRM),
+    "vm-uefi-rescue": lambda: vm.to_xml(guest_spec(VM, image=DISK, properties=UEFI), INSTANCE, FIRM, RESCUE),
+    "vm-q35-secure": lambda: vm.to_xml(
+        guest_spec(VM, image=CD, properties=UEFI | {"os_secure_boot": "required"}, config_drive=Path("/state/c.iso")),
+        INSTANCE,
+        FIRM,
+    ),
     "unikernel-tcg": lambda: unikernel.to_xml(
         guest_spec(UNIKERNEL, command_line="ip=10.0.0.5/24 name=demo"), INSTANCE, TCG, from_disk=False
     ),
