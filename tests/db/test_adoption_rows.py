@@ -17,7 +17,7 @@ from nova_lite.compute.transitions import PowerState
 from nova_lite.db.models import Allocation, Flavor, Host, Operation, QuotaUsage, Server
 from nova_lite.db.operations import Caller
 from nova_lite.db.store import Store
-from nova_lite.errors import Conflict, OverLimit
+from nova_lite.errors import Conflict, Invalid, OverLimit
 
 UUID = "77777777-7777-4777-8777-777777777777"
 SEEN = Stranger("old", UUID, "vm", 1, 64, PowerState.RUNNING, True, None, (), ())
@@ -72,6 +72,14 @@ def test_what_does_not_fit_leaves_nothing(ready: Store, conf: Any) -> None:
     assert held(ready) == (0, 0, 0, 0)
     with ready.read() as session:
         assert session.get(Server, UUID) is None
+
+
+@pytest.mark.parametrize("column", ["ephemeral_gb", "swap_mb"])
+def test_a_flavor_with_disks_that_it_would_not_have_is_refused(ready: Store, conf: Any, column: str) -> None:
+    ready.transact(lambda session: session.execute(update(Flavor).values({column: 1})))
+    with pytest.raises(Invalid, match="keeps the disks that it has; name a flavor without"):
+        adoption.adopt(ready, conf, CALLER, WANTED, SEEN)
+    assert held(ready) == (0, 0, 0, 0)
 
 
 def test_one_that_failed_is_taken_up_again_and_one_that_lived_is_not(ready: Store, conf: Any) -> None:

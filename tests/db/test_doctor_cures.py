@@ -31,7 +31,8 @@ def test_differences_are_found_and_cured(store: Store) -> None:
         run = session.execute  # type: ignore[attr-defined]
         run(update(Server).where(Server.id == gone).values(deleted=True))
         run(update(Server).where(Server.id == stuck).values(task_state="pausing"))
-        run(update(Server).where(Server.id == held).values(memory_mb=256))
+        run(update(Server).where(Server.id == held).values(memory_mb=256, ephemeral_gb=2))
+        run(update(Server).where(Server.id == bare).values(ephemeral_gb=3, swap_mb=1025))
         run(update(Host).values(used_vcpus=99))
 
     store.transact(break_it)
@@ -49,6 +50,7 @@ def test_differences_are_found_and_cured(store: Store) -> None:
     with store.read() as session:
         host = session.get_one(Host, "h1")
     assert (host.used_vcpus, host.used_memory_mb, host.running_servers) == (3, 256 + 2 * 512, 3)
+    assert host.used_disk_gb == (1 + 2) + (1 + 3 + 2) + 1
 
 
 def test_one_look_sees_one_moment_and_a_cure_of_sums_loses_no_claim(store: Store) -> None:

@@ -100,6 +100,9 @@ def test_what_reboots_keep_and_a_rebuild_or_an_offload_begins_anew(cloud: WholeC
     ):
         cloud.do(server_id, body, status=200 if "rescue" in body else 202)
     assert made_at(cloud, server_id) == since
+    keeping = {"rebuild": {"imageRef": IMAGE, "preserve_ephemeral": True}}
+    reply = cloud.act(server_id, keeping, status=400)
+    assert "does not support preserving ephemeral partitions" in str(reply.json)
     cloud.do(server_id, {"rebuild": {"imageRef": IMAGE}})
     assert made_at(cloud, server_id) > since
     since = made_at(cloud, server_id)

@@ -297,7 +297,7 @@ def layers(archive: Path) -> list[str]:
     return names
 
 
-@pytest.mark.skipif(not container_limits.counts_swap(), reason="the host's cgroups count no swap")
+@pytest.mark.skipif(not container_limits.counts_with_swap(), reason="the host's cgroups (v1) count no swap")
 def test_a_container_has_no_more_of_the_hosts_swap_than_its_flavor_says(
     driver: LibvirtDriver,  # noqa: F811
     make_spec: Make,  # noqa: F811

@@ -40,9 +40,10 @@ def make(directory: Path) -> None:
 
 
 def _rows(session: Any) -> None:
-    session.add(Flavor(flavorid="small", name="small", vcpus=1, memory_mb=128, disk_gb=1))
-    session.add(Flavor(flavorid="large", name="large", vcpus=2, memory_mb=256, disk_gb=1))
-    session.add(Flavor(flavorid=LIVE, name="live", vcpus=1, memory_mb=64, disk_gb=1, extra_specs=LIVE_SPECS))
+    disks = {"disk_gb": 1, "ephemeral_gb": 1}
+    session.add(Flavor(flavorid="small", name="small", vcpus=1, memory_mb=128, **disks))
+    session.add(Flavor(flavorid="large", name="large", vcpus=2, memory_mb=256, **disks))
+    session.add(Flavor(flavorid=LIVE, name="live", vcpus=1, memory_mb=64, extra_specs=LIVE_SPECS, **disks))
     common: dict[str, Any] = {"status": "active", "visibility": "public", "owner": "admin", "size": SIZE}
     common |= {"os_hash_algo": "sha512", "os_hash_value": "0" * 128}
     formats = {"vm": ("bare", "qcow2"), "unikernel": ("bare", "raw"), "container": ("docker", "raw")}

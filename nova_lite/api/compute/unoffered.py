@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from nova_lite.api.compute.parameters import truth
 from nova_lite.errors import Invalid
 
 MOVES = frozenset({"migrate", "os-migrateLive", "evacuate"})
@@ -24,5 +25,9 @@ def refuse_unoffered(wanted: Mapping[str, Any]) -> None:
         raise Invalid("Block Device Mapping is Invalid: there are no volumes yet.", "server.device_mapping")
     if wanted.get("trusted_image_certificates"):
         raise Invalid("Image signatures are not verified here; leave trusted_image_certificates out.", "server.trusted")
+    if truth(wanted.get("preserve_ephemeral", False)):
+        raise Invalid(
+            "The current driver does not support preserving ephemeral partitions.", "server.preserve_ephemeral"
+        )
     if any(device.get("tag") for device in wanted.get("block_device_mapping_v2") or ()):
         raise Invalid("Tags of block devices are not offered here; leave 'tag' out.", "server.device_tag")

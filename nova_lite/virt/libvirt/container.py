@@ -46,7 +46,7 @@ def to_xml(
     masked: Sequence[str] = MASKED,
     rescue: LocalImage | None = None,
     *,
-    counts_swap: bool = False,
+    with_swap: bool = False,
 ) -> str:
     """Return the domain XML of a container.
 
@@ -54,7 +54,7 @@ def to_xml(
     :param launcher: the program that libvirt runs as the domain's emulator (``launcher.py``).
     :param uid_base: the host id that id 0 in the container is; :data:`ID_COUNT` ids from there are the container's.
     :param masked: directories that an empty, read-only one covers.
-    :param counts_swap: the host's cgroups count swap, so that the container can be held to its flavor's.
+    :param with_swap: the host's cgroups can limit memory and swap together, to what the flavor has of both.
     :raises DriverError: a text has a character that XML can't hold.
     """
     root = elements.domain("lxc", spec, "" if rescue is None else rescue.image_id)
@@ -64,7 +64,7 @@ def to_xml(
     add(cputune, "quota", spec.vcpus * _PERIOD_US)
     memtune = add(root, "memtune")
     add(memtune, "hard_limit", spec.memory_mb, unit="MiB")
-    if counts_swap:
+    if with_swap:
         add(memtune, "swap_hard_limit", spec.memory_mb + spec.disks.swap_mb, unit="MiB")
     _init(root, process)
     idmap = add(root, "idmap")

@@ -13,8 +13,8 @@ _V1_SWAP = Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
 _V2_ROOT = Path("/sys/fs/cgroup")
 
 
-def apply(first: int, pids: int) -> None:
-    """Forbid further user namespaces inside, and on cgroup v2 limit the number of processes.
+def apply(first: int, pids: int, swap_mb: int) -> None:
+    """Forbid further user namespaces inside, and on cgroup v2 limit the number of processes and the swap (MiB).
 
     A nested user namespace would give the container's root every capability in it, and with them much more
     of the kernel to attack. Its own root can't raise the number again: that takes a capability that it has not.
@@ -30,12 +30,12 @@ def apply(first: int, pids: int) -> None:
         if os.path.exists(f"/proc/{first}"):
             raise DriverError(f"the container's user namespaces could not be limited: {error}") from error
     if not _V1_PIDS.exists():
-        _limit_v2(first, pids)
+        _limit_v2(first, pids, swap_mb)
 
 
-def counts_swap() -> bool:
-    """Say whether the host's cgroups count swap: v1 does with ``swapaccount``, v2 below its root."""
-    return _V1_SWAP.exists() or any(_V2_ROOT.glob("*/memory.swap.max"))
+def counts_with_swap() -> bool:
+    """Say whether the host's cgroups can limit memory and swap together, as libvirt asks for: v1 with ``swapaccount``."""
+    return _V1_SWAP.exists()
 
 
 def first_process(controller_pid: int) -> int | None:
@@ -54,8 +54,11 @@ def first_process(controller_pid: int) -> int | None:
     return None
 
 
-def _limit_v2(first: int, pids: int) -> None:
-    """Write pids.max into the cgroup that libvirt made for the container."""
+def _limit_v2(first: int, pids: int, swap_mb: int) -> None:
+    """Write pids.max, and memory.swap.max if swap is counted, into the cgroup that libvirt made for the container.
+
+    That file is of swap alone, where libvirt's own limit is of memory and swap together.
+    """
     for line in Path(f"/proc/{first}/cgroup").read_text(encoding="ascii").splitlines():
         if not line.startswith("0::/"):
             continue
@@ -64,3 +67,6 @@ def _limit_v2(first: int, pids: int) -> None:
         if limit is None or "machine" not in str(limit):
             raise DriverError("the pids controller is not there for containers (cgroup v2)")
         limit.write_text(f"{pids}\n", encoding="ascii")
+        swap = limit.with_name("memory.swap.max")
+        if swap.exists():
+            swap.write_text(f"{swap_mb << 20}\n", encoding="ascii")

@@ -68,11 +68,11 @@ def _set_balloon(domain: Any, memory_mb: int) -> None:
         time.sleep(0.05)
 
 
-def set_container(domain: Any, spec: GuestSpec, counts_swap: bool) -> None:
-    """Set a container's limits of memory, of swap where the host *counts_swap*, and of CPU time. :raises DriverError: it holds more memory than that; nothing changed."""
+def set_container(domain: Any, spec: GuestSpec, with_swap: bool) -> None:
+    """Set a container's limits of memory, of swap together *with_swap* where the host can, and of CPU time. :raises DriverError: it holds more memory than that; nothing changed."""
     try:
         limits = {"hard_limit": spec.memory_mb * 1024}
-        if counts_swap:
+        if with_swap:
             limits["swap_hard_limit"] = (spec.memory_mb + spec.disks.swap_mb) * 1024
         domain.setMemoryParameters(limits, _LIVE)
     except libvirt.libvirtError as error:

@@ -73,9 +73,9 @@ class LxcGuests:
         uid_base = container_root.prepare(self._instances, spec, process, self._limits, rescue)
         launcher_install.install(self._launcher, self._instances.root)
         root = self._instances.at(spec.server_id).container_root
-        swap = container_limits.counts_swap()
+        swap = container_limits.counts_with_swap()
         xml = container.to_xml(
-            spec, process, str(root), str(self._launcher), uid_base, _masked(), rescue, counts_swap=swap
+            spec, process, str(root), str(self._launcher), uid_base, _masked(), rescue, with_swap=swap
         )
         self.domains.create(spec.server_id, xml)
 
@@ -86,7 +86,7 @@ class LxcGuests:
             return  # A program that does one thing and ends; its console has been read to the end.
         first = None if view.adopted else container_limits.first_process(view.pid)
         if first is not None:
-            container_limits.apply(first, self._limits.pids)
+            container_limits.apply(first, self._limits.pids, spec.disks.swap_mb)
             container_network.settle(first, spec.nics)
         self._reader.follow(spec.server_id, view.pid, self._instances.at(spec.server_id).console_log)
 
@@ -217,7 +217,7 @@ class LxcGuests:
         self.domains.on(
             spec.server_id,
             "resize",
-            lambda domain: live_size.set_container(domain, spec, container_limits.counts_swap()),
+            lambda domain: live_size.set_container(domain, spec, container_limits.counts_with_swap()),
         )
 
     def console(self, server_id: str, kind: str) -> ConsoleTarget:

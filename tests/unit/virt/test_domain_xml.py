@@ -103,7 +103,7 @@ CASES = {
         guest_spec(UNIKERNEL, disks=LocalDisks((Ephemeral(5),))), INSTANCE, TCG, from_disk=False
     ),
     "container-swap": lambda: container.to_xml(
-        guest_spec(CONTAINER, disks=DISKS), PROCESS, "/root", "/launcher", 1_065_536, counts_swap=True
+        guest_spec(CONTAINER, disks=DISKS), PROCESS, "/root", "/launcher", 1_065_536, with_swap=True
     ),
 }
 
