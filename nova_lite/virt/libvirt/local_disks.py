@@ -27,12 +27,15 @@ def make(instance: Instance, spec: GuestSpec, default_format: str) -> None:
     """Make what is missing of a stopped guest's ephemeral disks, which keep what is in them, and its swap in its size.
 
     :param default_format: for those that name none; empty: ext4 for Linux, else vfat (image property ``os_type``), as Nova has it.
-    :raises DriverError: the host has no program for a format, or it fails.
+    :raises DriverError: the host has no program for a format, or it fails; the filesystem does not hold a file so large.
     """
     default = default_format or (EXT4 if spec.properties.get("os_type", "").lower() == "linux" else VFAT)
-    for index, disk in enumerate(spec.disks.ephemerals):
-        _make_ephemeral(instance.ephemeral_disk(index), disk, f"ephemeral{index}", disk.format or default)
-    _make_swap(instance.swap_disk, spec.disks.swap_mb * _MIB)
+    try:
+        for index, disk in enumerate(spec.disks.ephemerals):
+            _make_ephemeral(instance.ephemeral_disk(index), disk, f"ephemeral{index}", disk.format or default)
+        _make_swap(instance.swap_disk, spec.disks.swap_mb * _MIB)
+    except OSError as error:
+        raise DriverError(f"an ephemeral disk or the swap could not be made: {error.strerror}") from error
 
 
 def _make_ephemeral(path: Path, disk: Ephemeral, label: str, filesystem: str) -> None:

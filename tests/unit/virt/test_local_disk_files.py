@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import struct
 import subprocess
@@ -114,6 +115,19 @@ def test_a_program_that_is_not_there_is_named_with_its_package(instance: Instanc
     monkeypatch.setattr(local_disks, "_LIMITS", ("env", "PATH=/usr/bin:/bin"))
     with pytest.raises(DriverError, match="mkswap is missing on the host; it needs the package util-linux"):
         make(instance, swap_mb=64)
+
+
+@NEEDS_ROOT
+def test_a_disk_that_no_file_can_hold_is_refused(instance: Instance) -> None:
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (GIB // 2, most[1]))
+    try:
+        with pytest.raises(DriverError, match="could not be made: File too large"):
+            make(instance, Ephemeral(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    make(instance, Ephemeral(1))
+    assert instance.ephemeral_disk(0).stat().st_size == GIB
 
 
 @pytest.mark.parametrize("size", [GIB, 9 * GIB, 40 * GIB, fat32.LARGEST])
