@@ -89,8 +89,11 @@ class Cloud:
         return self.host.run(str(PROGRAMS / "nova-lite-manage"), "--config-file", str(self.file), *words).stdout
 
     def start(self) -> None:
-        """Start the processes and wait until the API answers."""
+        """Start the processes that do not run and wait until the API answers."""
+        running = [process.args for process in self.processes]
         for program in self.programs:
+            if any(str(PROGRAMS / program[0]) in args for args in running):  # type: ignore[operator]
+                continue
             line = [str(PROGRAMS / program[0]), *program[1:], "--config-file", str(self.file)]
             with self.log.open("ab") as log:
                 options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
@@ -105,13 +108,15 @@ class Cloud:
         except (OSError, http.client.HTTPException):
             return False
 
-    def kill(self) -> None:
-        """``kill -9`` every process of the cloud, its workers too."""
-        for process in self.processes:
+    def kill(self, *programs: str) -> None:
+        """``kill -9`` every process of the cloud, its workers too; or those of *programs* alone."""
+        paths = {str(PROGRAMS / program) for program in programs or (program[0] for program in self.programs)}
+        doomed = [process for process in self.processes if paths.intersection(process.args)]  # type: ignore[arg-type]
+        for process in doomed:
             process.kill()
-        for process in self.processes:
+        for process in doomed:
             process.wait(20)
-        self.processes.clear()
+            self.processes.remove(process)
 
     def stop(self) -> None:
         """End the cloud's processes as an operator does. :raises AssertionError: one ended badly or not at all."""

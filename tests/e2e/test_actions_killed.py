@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,18 +63,24 @@ reclaim_instance_interval = 3600
 [scheduler]
 poll_interval = 0.5
 """
+PIECES = {"api": "nova-lite-api", "scheduler": "nova-lite-scheduler", "agent": "nova-lite-compute"}
+"""The programs of a cloud in pieces, which are killed alone or together."""
 HARMLESS = ("does not run",)
 """Why an action may fail though nothing else did."""
 
 
 @dataclass
 class Trial:
-    """A cloud and its servers, one of each kind at a time. ``strict``: nothing but the cloud's own deaths happens to it."""
+    """A cloud and its servers, one of each kind at a time. ``strict``: nothing but the cloud's own deaths happens to it.
+
+    ``strikes``: what may happen in a round, one of them at a time.
+    """
 
     cloud: Cloud
     store: Store
     chance: random.Random
     strict: bool
+    strikes: Sequence[str]
     images: dict[str, str]
     subjects: dict[str, Subject] = field(default_factory=dict)
     gone: list[Subject] = field(default_factory=list)
@@ -87,14 +94,10 @@ class Trial:
         """Ask and kill, *rounds* times; then delete everything, which is cut off once, too."""
         self._round({slot: self._creation(slot) for slot in SLOTS}, "none")
         for _ in range(rounds):
-            self._round({slot: self._next(slot) for slot in SLOTS}, self._fault())
-        self._round({slot: one.request("delete", self.chance) for slot, one in self.subjects.items()}, "cloud")
+            self._round({slot: self._next(slot) for slot in SLOTS}, self.chance.choice(self.strikes))
+        last = {slot: one.request("delete", self.chance) for slot, one in self.subjects.items()}
+        self._round(last, self.strikes[0] if self.strict else "cloud")
         self._leave_nothing()
-
-    def _fault(self) -> str:
-        if self.strict:
-            return self.chance.choice(("cloud", "cloud", "cloud twice"))
-        return self.chance.choice(("libvirtd", "libvirtd and cloud", "hang", "hang and cloud"))
 
     def _creation(self, slot: str) -> Request:
         kind = SLOTS[slot]
@@ -133,6 +136,10 @@ class Trial:
 
     def _strike(self, fault: str) -> None:
         cloud, host = self.cloud, self.cloud.host
+        if pieces := [PIECES[name] for name in fault.split(" and ") if name in PIECES]:
+            cloud.kill(*pieces)
+            time.sleep(self.chance.choice((0.0, LATEST_S)))
+            cloud.start()
         if fault == "cloud twice":
             self._restart()
             time.sleep(self.chance.uniform(0.0, LATEST_S))
@@ -313,38 +320,38 @@ class Trial:
 
 
 def trial(images: Path, seed: int, *, strict: bool) -> None:
+    strikes = (
+        ("cloud", "cloud", "cloud twice") if strict else ("libvirtd", "libvirtd and cloud", "hang", "hang and cloud")
+    )
     with cloud_on_a_host(images, options=OPTIONS) as cloud:
-        make_flavors(cloud, WIDE)
-        make_network(cloud)
-        found = {kind: cloud.find("/image/v2/images", "images", BOOT[kind][0]) for kind in KINDS}
-        found["container"] = upload_container(cloud, images, "counting")
-        agent = [{"op": "add", "path": "/hw_qemu_guest_agent", "value": "yes"}]
-        patch = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
-        assert cloud.ask("PATCH", f"/image/v2/images/{found['vm']}", agent, user="admin", headers=patch).status == 200
-        store = migrate.open_store(cloud.conf)
-        one = Trial(cloud, store, random.Random(seed), strict, found)
-        try:
-            one.run(ROUNDS)
-        except BaseException as error:
-            if KEEP:
-                log = cloud.log.read_text(errors="replace")
-                Path(KEEP, f"{seed}-{'strict' if strict else 'faults'}.log").write_text(f"{error!r}\n\n{log}")
-            error.add_note(f"seed {seed}; {dict(one.faults)}; {cloud.tail()}")
-            raise
-        finally:
-            store.close()
-            print(
-                json.dumps(
-                    {
-                        "seed": seed,
-                        "asked": one.asked,
-                        "faults": one.faults,
-                        "slowest_s": one.slowest_s,
-                        "ended": one.ended,
-                    }
-                )
-            )
-        cloud.stop()
+        strike(cloud, images, seed, strict, strikes)
+
+
+def strike(cloud: Cloud, images: Path, seed: int, strict: bool, strikes: Sequence[str]) -> None:
+    """Have a trial of a cloud, print what came of it, and stop the cloud."""
+    make_flavors(cloud, WIDE)
+    make_network(cloud)
+    found = {kind: cloud.find("/image/v2/images", "images", BOOT[kind][0]) for kind in KINDS}
+    found["container"] = upload_container(cloud, images, "counting")
+    agent = [{"op": "add", "path": "/hw_qemu_guest_agent", "value": "yes"}]
+    patch = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+    assert cloud.ask("PATCH", f"/image/v2/images/{found['vm']}", agent, user="admin", headers=patch).status == 200
+    store = migrate.open_store(cloud.conf)
+    one = Trial(cloud, store, random.Random(seed), strict, strikes, found)
+    try:
+        one.run(ROUNDS)
+    except BaseException as error:
+        if KEEP:
+            log = cloud.log.read_text(errors="replace")
+            name = f"{seed}-{'strict' if strict else 'faults'}-{len(cloud.programs)}.log"
+            Path(KEEP, name).write_text(f"{error!r}\n\n{log}")
+        error.add_note(f"seed {seed}; {dict(one.faults)}; {cloud.tail()}")
+        raise
+    finally:
+        store.close()
+        figures = {"asked": one.asked, "faults": one.faults, "slowest_s": one.slowest_s, "ended": one.ended}
+        print(json.dumps({"seed": seed, **figures}))
+    cloud.stop()
 
 
 def seed_of(default: int) -> int:

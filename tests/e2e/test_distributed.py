@@ -44,8 +44,11 @@ def own_database(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def distributed(images: Path, database: str) -> Iterator[tuple[Cloud, Relay]]:
-    """Have a distributed cloud, and the relay that its broker is reached by; the caller is inside its host."""
+def distributed(images: Path, database: str, more: str = "") -> Iterator[tuple[Cloud, Relay]]:
+    """Have a distributed cloud, and the relay that its broker is reached by; the caller is inside its host.
+
+    :param more: lines of its configuration.
+    """
     bus = server_url("rabbit").render_as_string(hide_password=False)
     with ExitStack() as stack:
         url = stack.enter_context(own_database(database))
@@ -57,7 +60,7 @@ def distributed(images: Path, database: str) -> Iterator[tuple[Cloud, Relay]]:
             stack.callback(relay.close)
         options = f"workers = 2\n[database]\nconnection = {url}\n[bus]\ntransport_url = {bus}\n"
         stack.enter_context(host.inside())
-        cloud = Cloud(host, DISTRIBUTED, f"[api]\n{options}")
+        cloud = Cloud(host, DISTRIBUTED, f"[api]\n{options}{more}")
         stack.callback(cloud.remove)
         cloud.prepare(images)
         yield cloud, relays[0]
