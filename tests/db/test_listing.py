@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from nova_lite.compute import listing, migrations
 from nova_lite.compute.listing import EQUAL, MATCHING, SORT, Listing
 from nova_lite.compute.migrations import MigrationListing
 from nova_lite.db.store import Store
-from nova_lite.db.types import now
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ CASES: list[tuple[dict[str, Any], set[str]]] = [
     ({"tags": {"not-tags": ["Blue"]}}, {"plain"}),
     ({"matching": {"name": "^LOCK"}}, set()),
     ({"matching": {"name": "ock"}}, {"locked"}),
-    ({"changes_since": now().replace(year=2001)}, {"plain", "locked"}),
-    ({"changes_before": now().replace(year=2001)}, set()),
+    ({"changes_since": datetime.datetime(2001, 1, 1)}, {"plain", "locked"}),
+    ({"changes_before": datetime.datetime(2001, 1, 1)}, set()),
 ]
 
 
@@ -75,5 +75,5 @@ def test_every_filter_and_sort_is_a_statement_that_runs(four: Store) -> None:
 
 
 def test_migrations_are_filtered_by_their_last_change(store: Store) -> None:
-    past, future = now().replace(year=2001), now().replace(year=2099)
+    past, future = datetime.datetime(2001, 1, 1), datetime.datetime(2099, 1, 1)
     assert migrations.find(store, MigrationListing(changes_since=past, changes_before=future)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import threading
@@ -19,7 +20,7 @@ from nova_lite.cmd import manage
 from nova_lite.cmd.manage_doctor import examine
 from nova_lite.compute.transitions import PowerState
 from nova_lite.db.models import Allocation, Host, Image, Operation, Port, QuotaUsage, Server
-from nova_lite.db.types import epoch, new_id, now
+from nova_lite.db.types import epoch, new_id
 from nova_lite.doctor.findings import Finding
 from nova_lite.virt.driver import Observed
 
@@ -60,7 +61,7 @@ def _operation(session: Any, target: str, **values: Any) -> None:
 
 
 def _saving(session: Any) -> None:
-    old = now().replace(year=2020)
+    old = datetime.datetime(2020, 1, 1)
     session.add(Image(id=new_id(), status="saving", upload_owner="dead", created_at=old, updated_at=old))
 
 
