@@ -185,14 +185,13 @@ def test_a_cloud_under_load_has_nothing(cloud: Cloud, servers: list[str]) -> Non
     found: list[Finding] = []
     try:
         until = time.monotonic() + 4
-        while time.monotonic() < until:
+        while time.monotonic() < until or len(made) <= 5:
             found += _look(cloud, fix=True, interval=0.3)[0]
     finally:
         stop.set()
         for thread in threads:
             thread.join()
     assert found == []
-    assert len(made) > 5
     for server_id in made:
         while not cloud.server(server_id).deleted:
             time.sleep(0.01)
