@@ -221,7 +221,7 @@ def test_they_are_at_the_bus_of_the_root_disk(
     local = LocalDisks((Ephemeral(1),), 64)
     spec = make_spec(VM, nics=(), image=image, properties=properties, config_drive=drive, disks=local)
     driver.spawn(spec)
-    until(lambda: b"D" in says(driver, spec))
+    until(lambda: b"D" in says(driver, spec), BOOT_S)
     domains = driver._by_kind[VM].domains
     document = ET.fromstring(domains.on(spec.server_id, "look at", lambda domain: domain.XMLDesc()))
     seen = {
@@ -254,7 +254,7 @@ def test_a_container_uses_its_disks(driver: LibvirtDriver, make_spec: Make, stat
     files = state / "instances" / spec.server_id
 
     def says_end(count: int, times: int) -> None:
-        until(lambda: says(driver, spec).count(b"end%d\r\n" % count) == times)
+        until(lambda: says(driver, spec).count(b"end%d\r\n" % count) == times, BOOT_S)
 
     driver.spawn(spec)
     says_end(1, 1)
@@ -273,7 +273,7 @@ def test_a_container_uses_its_disks(driver: LibvirtDriver, make_spec: Make, stat
     says_end(3, 2)
     assert (files / "disk.eph0").stat().st_size == GIB
     driver.rescue(spec, make_spec.container_image("ls /mnt; echo rescued; sleep 1000"))  # type: ignore[attr-defined]
-    until(lambda: b"rescued" in says(driver, spec))
+    until(lambda: b"rescued" in says(driver, spec), BOOT_S)
     assert b"ephemeral" not in says(driver, spec).rpartition(b"end3")[2]
     driver.unrescue(spec)
     says_end(4, 1)
