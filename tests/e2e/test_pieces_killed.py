@@ -14,6 +14,7 @@ from test_distributed import distributed
 STRIKES = ("agent", "api", "scheduler", "agent", "api and agent", "scheduler and agent", "api and scheduler and agent")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_its_pieces_are_killed(images: Path) -> None:
     with distributed(images, "postgresql", OPTIONS) as (cloud, _):
