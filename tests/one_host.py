@@ -390,9 +390,10 @@ def rest(agent: Agent) -> None:
 
 
 def reconcile(agent: Agent) -> None:
-    """Let *agent* compare and act once; what it is still at work on it would leave alone."""
+    """Let *agent* compare and act once; what it is still at work on it would leave alone, as what its watch acts on meanwhile."""
     rest(agent)
     agent.reconcile()
+    rest(agent)
 
 
 def broken(call: str, error: type[DriverError] = DriverError, times: int | None = None) -> Callable[[str], None]:
