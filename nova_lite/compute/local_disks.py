@@ -25,6 +25,9 @@ FORMATS = ("ext2", "ext3", EXT4, "xfs", VFAT)
 PREFIXES: Mapping[str, str] = {"virtio": "vd", "scsi": "sd", "sata": "sd", "ide": "hd"}
 """Each bus that a VM's disks can be at, the default one first, and how Linux calls the disks there."""
 
+MOST = 20
+"""Disks of one server, its root disk among them: their names end before z, with CDs and the config drive after them."""
+
 _MIB_PER_GIB = 1024
 
 
@@ -91,7 +94,7 @@ def check(
     """
     wanted = asked.get("ephemerals") or ()
     most = conf.compute.max_local_block_devices
-    if 0 <= most < 1 + len(wanted) + ("swap" in asked):
+    if (most if 0 <= most < MOST else MOST) < 1 + len(wanted) + ("swap" in asked):
         raise _invalid("You specified more local devices than the limit allows", "server.device_count")
     if any(not (each.get("size") or flavor.ephemeral_gb) for each in wanted) or flavor.ephemeral_gb < sum(
         each.get("size") or flavor.ephemeral_gb for each in wanted

@@ -38,8 +38,8 @@ OPTIONS = [
         "max_local_block_devices",
         default=3,
         min=-1,
-        help="The most disks without a volume, the image's among them, that a request's block_device_mapping_v2 may name; -1: any "
-        "number.",
+        max=20,
+        help="The most disks without a volume, the image's among them, that a request's block_device_mapping_v2 may name; -1: 20.",
     ),
     cfg.StrOpt(
         "default_ephemeral_format",

@@ -82,6 +82,9 @@ def test_a_request_may_split_and_lessen_them(cloud: WholeCloud) -> None:
     assert cloud.used() == (1, 128, 7)  # what the flavor gives, as in Nova
     cloud.do(server_id, {"resize": {"flavorRef": "e8s1500"}})
     assert disks(cloud, server_id) == {"ephemeral0": 2, "ephemeral1": 3, "swap": 100}
+    cloud.conf.set_override("max_local_block_devices", -1, group="compute")
+    reply = boot(cloud, flavorRef="e5s512", block_device_mapping_v2=[ROOT, *[BLANK] * 20])
+    assert (reply.status_int, "more local devices than the limit" in reply.text) == (400, True)
     plain = cloud.boot(flavorRef="e5s512", block_device_mapping_v2=[ROOT, BLANK, SWAP])
     assert disks(cloud, plain) == {"ephemeral0": 5, "swap": 512}
     alone = cloud.boot(flavorRef="e5s512", block_device_mapping_v2=[ROOT, {"no_device": True, "device_name": "vdb"}])
