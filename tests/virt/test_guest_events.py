@@ -140,8 +140,8 @@ def test_a_libvirtd_that_dies_is_listened_to_again(libvirtd: OwnLibvirtd) -> Non
         until(lambda life=life: told.missed() == life)  # type: ignore[misc]
         told_before = len(told.changes)
         guest = cycle(libvirtd)
-        until(lambda guest=guest: told.of(guest)[-2:] == [PowerState.SHUTDOWN, PowerState.RUNNING])  # type: ignore[misc]
-        assert len(told.changes) >= told_before + 2
+        until(lambda before=told_before: len(told.changes) >= before + 2)  # type: ignore[misc]
+        assert told.of(guest)[-2:] == [PowerState.SHUTDOWN, PowerState.RUNNING]
         libvirtd.kill()
         libvirtd.start()
     events.stop()
