@@ -19,7 +19,7 @@ def test_a_vm_boots_by_the_firmware_that_its_image_asks_for(cloud: Cloud) -> Non
     plain = upload(cloud, "by-bios", disk, "raw")
     server_id = cloud.create("by-uefi", "vm", imageRef=image)
     cloud.await_status(server_id, "ACTIVE")
-    cloud.await_console(server_id, efi_medium.SAYS, 60)
+    cloud.await_console(server_id, efi_medium.SAYS, 120)
     directory = cloud.host.state / "instances" / server_id
     variables = directory / "nvram.fd"
     number = variables.stat().st_ino
@@ -28,7 +28,7 @@ def test_a_vm_boots_by_the_firmware_that_its_image_asks_for(cloud: Cloud) -> Non
     assert variables.stat().st_ino == number
     assert cloud.act(server_id, rebuild={"imageRef": plain}).status == 202
     cloud.await_status(server_id, "ACTIVE")
-    wait_for("BIOS", lambda: cloud.console(server_id).rstrip().endswith(efi_medium.BIOS_SAYS.decode()), 60, 0.2)
+    wait_for("BIOS", lambda: cloud.console(server_id).rstrip().endswith(efi_medium.BIOS_SAYS.decode()), 120, 0.2)
     assert not list(directory.glob("nvram*"))
     assert cloud.act(server_id, rebuild={"imageRef": image}).status == 202
     cloud.await_status(server_id, "ACTIVE")
