@@ -57,6 +57,7 @@ class GuestWatch:
         self._later: dict[str, PowerState | None] = {}
         self._freed: dict[str, str | None] = {}
         """Servers that were let go since the look that is under way began, and what was done to them."""
+        self._is_looking = False
         self._hint = threading.Event()
 
     def tell(self, change: Change) -> None:
@@ -80,7 +81,8 @@ class GuestWatch:
     def let_go(self, server_id: str, action: str | None) -> None:
         """Take up what was told of a server that the agent has let go of; *action*: what it did, None: it compared."""
         with self._lock:
-            self._freed[server_id] = action
+            if self._is_looking:
+                self._freed[server_id] = action
             if server_id in self._later:
                 self._take_up(server_id, self._later.pop(server_id), action)
 
@@ -103,14 +105,14 @@ class GuestWatch:
             self._hint.clear()
             with self._lock:
                 told, self._told = self._told, {}
-                self._freed.clear()
+                self._is_looking = True
             began = time.monotonic()
             try:
                 busy = self._reconciler.look(told)
             except Exception:
                 LOG.exception("event=look-failed guests=%d (the next comparison sees them)", len(told))
-            else:
-                self._leave(busy, told)
+                busy = []
+            self._leave(busy, told)
             if self._stopping.wait(min(MOST_REST_S, REST * (time.monotonic() - began))):
                 return
 
@@ -122,3 +124,5 @@ class GuestWatch:
                     self._take_up(server_id, told[server_id], self._freed[server_id])
                 else:
                     self._later.setdefault(server_id, told[server_id])
+            self._is_looking = False
+            self._freed.clear()

@@ -126,3 +126,10 @@ def test_an_end_that_the_database_refuses_is_not_written_for_ever(cloud: Cloud) 
     with pytest.raises(IntegrityError):
         runner._persist(write)
     assert len(tries) == 1
+
+
+def test_servers_that_are_let_go_of_are_not_kept_in_mind(cloud: Cloud) -> None:
+    agent = cloud.agent()
+    for number in range(100):
+        agent._let_go(f"server-{number}", "delete")
+    assert agent._guest_watch._freed == {}

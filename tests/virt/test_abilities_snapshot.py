@@ -31,7 +31,7 @@ from driver_fixtures import (  # noqa: E402, F401
 
 from nova_lite.compute.transitions import PowerState  # noqa: E402
 from nova_lite.host.oci import Limits, unpack  # noqa: E402
-from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, GuestSpec, LocalImage  # noqa: E402
+from nova_lite.virt.driver import CONTAINER, UNIKERNEL, VM, DriverError, GuestSpec, LocalImage  # noqa: E402
 
 pytestmark = NEEDS_LIBVIRT
 
@@ -115,6 +115,17 @@ def test_a_container_becomes_an_oci_archive_that_runs(driver, make_spec, state: 
     again = make_spec(CONTAINER, image=replace(image, rootfs=root, config=config | {"Cmd": ["cat", "/kept"]}))
     driver.spawn(again)
     until(lambda: b"kept" in says(driver, again))
+
+
+def test_a_container_with_a_file_of_holes_runs_on_and_fills_no_disk(driver, make_spec, state: Path) -> None:
+    command = "dd if=/dev/zero of=/holes bs=1 count=1 seek=400G; echo made; sleep 1000"
+    spec = make_spec(CONTAINER, image=make_spec.container_image(command))
+    driver.spawn(spec)
+    until(lambda: b"made" in says(driver, spec))
+    with pytest.raises(DriverError, match="holes"):
+        driver.snapshot(spec, state / "image")
+    assert driver.power(spec.server_id) == PowerState.RUNNING
+    assert not list((state / "instances" / spec.server_id).glob("snapshot*"))
 
 
 def test_a_paused_container_stays_paused(driver, make_spec, state: Path) -> None:

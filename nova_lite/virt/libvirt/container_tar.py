@@ -13,6 +13,7 @@ import struct
 import sys
 import tarfile
 from collections.abc import Iterator
+from typing import Any
 
 _CAPABILITY = "security.capability"
 _NOBODY = 65_534
@@ -30,9 +31,19 @@ def main(arguments: list[str]) -> None:
         mount_root(plan)
     base, count = int(plan["uid_base"]), int(plan["id_count"])
     own = "own" if "own" in plan else "rootfs"
+    left = room(plan)
     with open(out, "wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, name in walk(own):
-            add(archive, path, name, base, count)
+            left -= add(archive, path, name, base, count, left)
+
+
+def room(plan: "dict[str, Any]") -> int:
+    """Return how many bytes of files there may be: as many as the container's disk and its image can hold.
+
+    A file with holes can seem to be far larger than any disk, and would be written here with all its zeros.
+    """
+    source = plan.get("own") or plan
+    return os.stat(source["data"]).st_size + sum(os.lstat(path).st_size for path, _ in walk(source["lower"]))
 
 
 def mount_root(plan: dict[str, object]) -> None:
@@ -58,18 +69,22 @@ def walk(root: str) -> Iterator[tuple[str, str]]:
         folders[:] = [name for name in folders if os.lstat(os.path.join(where, name)).st_dev == device]
 
 
-def add(archive: tarfile.TarFile, path: str, name: str, base: int, count: int) -> None:
-    """Add one file as it is, but with the ids that it has inside the container."""
+def add(archive: tarfile.TarFile, path: str, name: str, base: int, count: int, most: int) -> int:
+    """Add one file as it is, but with the ids that it has inside the container; return how many bytes it has, *most* at most."""
     mode = os.lstat(path).st_mode
     if stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        return
+        return 0
     entry = archive.gettarinfo(path, name)
     entry.uid = entry.uid - base if base <= entry.uid < base + count else _NOBODY
     entry.gid = entry.gid - base if base <= entry.gid < base + count else _NOBODY
     entry.uname = entry.gname = ""
     if not entry.isreg():
         archive.addfile(entry)
-        return
+        return 0
+    if entry.size > most:
+        raise SystemExit(
+            "its files have holes, and would take more in an image than its disk and its own image can hold"
+        )
     capability = file_capability(path)
     if capability:
         # Bytes as text: PAX headers are UTF-8, and tarfile writes these back as they were.
@@ -77,6 +92,7 @@ def add(archive: tarfile.TarFile, path: str, name: str, base: int, count: int) -
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         archive.addfile(entry, file)
+    return entry.size
 
 
 def file_capability(path: str) -> bytes:
