@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import socket
 import sqlite3
 import threading
 import time
@@ -27,6 +28,23 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS = 8
+SILENCE_S = 25
+"""After how long a connection is lost whose server's host has gone without a word: by themselves, kernels wait for hours."""
+
+_IDLE_S, _INTERVAL_S, _PROBES = 10, 5, 3
+_SILENCE_POSTGRESQL = {
+    "keepalives": 1,
+    "keepalives_idle": _IDLE_S,
+    "keepalives_interval": _INTERVAL_S,
+    "keepalives_count": _PROBES,
+    "tcp_user_timeout": SILENCE_S * 1000,
+}
+_SILENCE_TCP = {
+    socket.TCP_KEEPIDLE: _IDLE_S,
+    socket.TCP_KEEPINTVL: _INTERVAL_S,
+    socket.TCP_KEEPCNT: _PROBES,
+    socket.TCP_USER_TIMEOUT: SILENCE_S * 1000,
+}
 # Lock wait timeout, deadlock, record changed since last read; no such savepoint: a deadlock took the whole transaction.
 _RETRIABLE_MYSQL = {1205, 1213, 1020, 1305}
 _RETRIABLE_POSTGRESQL = {"40001", "40P01"}  # serialization failure, deadlock detected
@@ -59,11 +77,23 @@ def connect(url: str, *, pool_size: int = 10, max_overflow: int = 20) -> Engine:
             "isolation_level": "READ COMMITTED",
         }
         arguments["connect_args"] = {"connect_timeout": 5}
+        if backend == "postgresql":
+            arguments["connect_args"] |= _SILENCE_POSTGRESQL
     engine = create_engine(parsed, **arguments)
     if backend == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    if backend in ("mysql", "mariadb"):
+        event.listen(engine, "connect", _notice_silence)
     return engine
+
+
+def _notice_silence(dbapi_connection: Any, _record: Any) -> None:
+    """Do for PyMySQL what ``_SILENCE_POSTGRESQL`` asks libpq for."""
+    connected = dbapi_connection._sock
+    if connected.family != socket.AF_UNIX:
+        for option, value in _SILENCE_TCP.items():
+            connected.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _prepare_sqlite(dbapi_connection: Any, _record: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import random
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Table, bindparam, delete, select
@@ -31,16 +31,17 @@ _WON = select(_FIXED_IPS.c.port_id, _FIXED_IPS.c.address).where(
 )
 
 
-def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[str, str]:
+def assign(session: Session, subnet: Subnet, port_ids: Sequence[str], had: Collection[str] = ()) -> dict[str, str]:
     """Give each of *port_ids* a free address of *subnet*'s pools; return ``{port id: address}``.
 
+    :param had: the addresses of it that they have already; they must not be taken for what is given.
     :raises Conflict: fewer are free than are wanted; roll back, or :func:`let_go` of what was got.
     """
     given: dict[str, str] = {}
     missing = list(port_ids)
     for attempt in range(ATTEMPTS):
         candidates = _guess(subnet, len(missing)) if attempt == 0 else []
-        if not candidates:
+        if not candidates or not set(had).isdisjoint(candidates):
             candidates = _free(session, subnet, len(missing), thorough=attempt >= 2)
         if len(candidates) < len(missing):
             break
@@ -50,7 +51,7 @@ def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[st
         if insert_absent(session, _FIXED_IPS, rows):
             return given | dict(pairs)
         won = session.execute(_WON, {"of_subnet": subnet.id, "of_ports": missing})
-        given.update((port_id, address) for port_id, address in won)
+        given.update((port_id, address) for port_id, address in won if address not in had)
         missing = [port_id for port_id in missing if port_id not in given]
         if not missing:
             return given
@@ -59,11 +60,12 @@ def assign(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> dict[st
     )
 
 
-def let_go(session: Session, subnet: Subnet, port_ids: Sequence[str]) -> None:
-    """Give back what an :func:`assign` that did not suffice had got of *subnet*."""
+def let_go(session: Session, subnet: Subnet, port_ids: Sequence[str], had: Collection[str] = ()) -> None:
+    """Give back what an :func:`assign` that did not suffice had got of *subnet*, beside what the ports *had* before."""
     session.execute(
         delete(FixedIp)
         .where(FixedIp.subnet_id == subnet.id, FixedIp.port_id.in_(list(port_ids)))
+        .where(FixedIp.address.not_in(list(had)))
         .execution_options(synchronize_session=False)
     )
 

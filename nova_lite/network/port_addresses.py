@@ -107,16 +107,19 @@ def _note(session: Session, made: Sequence[dict[str, str]]) -> None:
             )
 
 
-def _assign_from(session: Session, candidates: Sequence[Subnet], port_ids: Sequence[str]) -> None:
-    """Take the addresses of the first subnet that has enough of them."""
+def _assign_from(
+    session: Session, candidates: Sequence[Subnet], port_ids: Sequence[str], had: Sequence[Any] = ()
+) -> None:
+    """Take the addresses of the first subnet that has enough of them. *had*: rows of what the ports have already."""
     for index, subnet in enumerate(candidates):
+        before = [row.address for row in had if row.subnet_id == subnet.id]
         try:
-            assign(session, subnet, port_ids)
+            assign(session, subnet, port_ids, before)
         except Conflict:
             if index == len(candidates) - 1:
                 raise
             # No savepoint: MariaDB ends a deadlock by rolling everything back, savepoints too.
-            let_go(session, subnet, port_ids)
+            let_go(session, subnet, port_ids, before)
         else:
             return
 
@@ -127,7 +130,8 @@ def _give(session: Session, port: Asking, wanted: WantedAddress, available: Sequ
     if wanted.address is None:
         if is_automatic(fitting[0]) and not trusted:
             return  # it is noted with the others that the guest makes
-        _assign_from(session, [subnet for subnet in fitting if subnet.pools] or fitting, [port.port_id])
+        had = read(session, [port.port_id]).get(port.port_id, [])
+        _assign_from(session, [subnet for subnet in fitting if subnet.pools] or fitting, [port.port_id], had)
         return
     address = ipaddress.ip_address(wanted.address)
     for subnet in fitting:

@@ -12,7 +12,7 @@ from nova_lite.compute import flavors, listing
 from nova_lite.compute.listing import Listing
 from nova_lite.db.models import FixedIp, Port
 from nova_lite.errors import Conflict
-from nova_lite.network import networks, ports, subnets
+from nova_lite.network import addresses, networks, port_changes, ports, subnets
 
 MAC = "fa:16:3e"
 
@@ -155,3 +155,19 @@ def test_every_filter_and_sort_means_the_same_on_each_database(store):
             first = ids(sort=((name, descending),), limit=1)
             rest = ids(sort=((name, descending),), marker=first[0])
             assert sorted(whole) == sorted([one, two]) and first + rest == whole, name
+
+
+def test_an_address_that_a_port_has_already_is_not_taken_for_one_more(store, monkeypatch):
+    network_id = network(store, "10.0.0.0/24")
+    port = ports.create(store, ports.NewPort(network_id, "project"), None, MAC).port
+
+    def held():
+        with store.read() as session:
+            query = select(FixedIp.subnet_id, FixedIp.address).where(FixedIp.port_id == port.id)
+            return [ports.WantedAddress(*row) for row in session.execute(query)]
+
+    (first,) = held()
+    monkeypatch.setattr(addresses, "_guess", lambda _subnet, _count: [first.address])
+    wanted = (first, ports.WantedAddress(first.subnet_id))
+    port_changes.change(store, port.id, {"addresses": wanted}, scope=None)
+    assert len(held()) == 2

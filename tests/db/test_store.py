@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import os
+import socket
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from nova_lite.db.models import Host, Server
-from nova_lite.db.store import Store
+from nova_lite.db.store import SILENCE_S, Store
 
 
 def test_a_moment_keeps_its_microseconds(store: Store) -> None:
@@ -170,3 +173,18 @@ def test_an_error_that_would_come_again_is_not_repeated(store: Store) -> None:
     with pytest.raises(DBAPIError):
         store.transact(work)
     assert len(runs) == 1
+
+
+def test_a_server_whose_host_goes_without_a_word_is_noticed(store: Store) -> None:
+    """A query would wait for its answer for two hours else."""
+    if store.backend == "sqlite":
+        pytest.skip("there is nobody to wait for")
+    with store.engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        number = driver.fileno() if store.backend == "postgresql" else driver._sock.fileno()
+        with socket.socket(fileno=os.dup(number)) as connected:
+            assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            read = partial(connected.getsockopt, socket.IPPROTO_TCP)
+            assert read(socket.TCP_USER_TIMEOUT) == SILENCE_S * 1000
+            idle, interval, probes = read(socket.TCP_KEEPIDLE), read(socket.TCP_KEEPINTVL), read(socket.TCP_KEEPCNT)
+            assert idle + interval * probes == SILENCE_S
