@@ -168,7 +168,7 @@ def overdue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Overdue]:
     for module in (operations, held_operations):
-        monkeypatch.setattr(module, "LEASE_S", 1.0)
+        monkeypatch.setattr(module, "LEASE_S", 3.0)  # enough for an agent that is short of processor time
     monkeypatch.setattr(operations, "OVERTIME_S", 0.5)
     monkeypatch.setattr(service, "RENEW_S", 0.3)
     monkeypatch.setattr(service, "COLLISION_S", 0.1)
