@@ -15,7 +15,7 @@ def descriptors_up_to(number: int) -> Iterator[None]:
     """Have no free descriptor below *number*."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < number + 100:
-        pytest.skip(f"only {hard} descriptors are allowed here")
+        pytest.skip(f"cannot run on this machine: it allows {hard} descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, number + 100), hard))
     with ExitStack() as undo:
         undo.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))

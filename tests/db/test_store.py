@@ -175,10 +175,9 @@ def test_an_error_that_would_come_again_is_not_repeated(store: Store) -> None:
     assert len(runs) == 1
 
 
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
 def test_a_server_whose_host_goes_without_a_word_is_noticed(store: Store) -> None:
     """A query would wait for its answer for two hours else."""
-    if store.backend == "sqlite":
-        pytest.skip("there is nobody to wait for")
     with store.engine.connect() as connection:
         driver: Any = connection.connection.dbapi_connection
         number = driver.fileno() if store.backend == "postgresql" else driver._sock.fileno()
