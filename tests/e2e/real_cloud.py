@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -117,6 +118,17 @@ class Cloud:
         for process in doomed:
             process.wait(20)
             self.processes.remove(process)
+        if (
+            "nova-lite-api" in programs
+        ):  # a worker sees a moment later that its parent is dead; it must not answer for the next life
+            wait_for("the API's end", lambda: not self._is_open(), 20)
+
+    def _is_open(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", PORT), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
         """End the cloud's processes as an operator does. :raises AssertionError: one ended badly or not at all."""
