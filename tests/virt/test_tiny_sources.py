@@ -1,6 +1,7 @@
 """Boot the tiny image with each source of metadata, with none, and from its disk."""
 # ruff: noqa: F811 - fixtures come by import
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,23 @@ def test_metadata_service(images: Images, lan: Lan, key: Key, boot: Callable[[li
         guest.wait_for(r"tiny: from-metadata up, eth0 10\.77\.0\.\d+/24, key\(s\): 1, datasource: metadata\n")
         guest.wait_for(r"user-data-ran-as-root-on-from-metadata")
         assert lan.ssh(guest, "tiny", key.private, "hostname").stdout == "from-metadata\n"
+    finally:
+        shutil.rmtree(lan.metadata / "openstack/latest")
+
+
+def test_user_data_that_do_not_come_are_asked_for_again(
+    images: Images, lan: Lan, key: Key, boot: Callable[[list[str | Path]], Guest]
+) -> None:
+    write_metadata(lan.metadata, "patient", key, SCRIPT)
+    served = lan.metadata / "openstack/latest/user_data"
+    kept = served.rename(served.with_name("kept"))
+    os.mkfifo(served)  # who asks for it waits in vain
+    try:
+        guest = boot([*direct_boot(images), *lan.nic()])
+        guest.wait_for(r"tiny: tiny up, eth0 10\.77\.0\.\d+/24, key\(s\): 0, datasource: none\n")
+        kept.rename(served)
+        guest.wait_for(r"tiny: patient up, eth0 10\.77\.0\.\d+/24, key\(s\): 1, datasource: metadata\n")
+        guest.wait_for(r"user-data-ran-as-root-on-patient")
     finally:
         shutil.rmtree(lan.metadata / "openstack/latest")
 
