@@ -35,6 +35,16 @@ def check_adopted(server: Server, action: str) -> None:
         )
 
 
+def check_reverting(server: Server, action: str) -> None:
+    """Do nothing unless *action* confirms a resize of which a revert has failed. :raises Conflict: it does; the guest may be back already."""
+    if action == "confirmResize" and (server.system_metadata or {}).get("reverting"):
+        raise Conflict(
+            f"Cannot 'confirmResize' instance {server.id}: a revert of its resize has failed, and may have been done in part; "
+            "revert it again.",
+            "server.reverting",
+        )
+
+
 def _refusal(server: Server, transition: Transition) -> str:
     """Say why not, beginning as Nova does (clients match on it), and from where it would work."""
     if server.vm_state not in transition.allowed_from:

@@ -30,7 +30,8 @@ from nova_lite.network import ports, touch
 Ending = Callable[[Session, Server, JsonDict], JsonDict]
 
 _QUIET: dict[str, Any] = {"synchronize_session": False}
-_WAYS_BACK = ("old_flavor", "old_state", "resized_at", "rescue_image_id", "shelved_image_id", "shelved_at")
+_OF_A_RESIZE = ("old_flavor", "old_state", "resized_at", "reverting")
+_WAYS_BACK = (*_OF_A_RESIZE, "rescue_image_id", "shelved_image_id", "shelved_at")
 _TOKENS: Any = ConsoleAuthToken.__table__
 _DROP_TOKENS = delete(_TOKENS).where(_TOKENS.c.server_id == bindparam("of_server"))
 
@@ -142,7 +143,9 @@ def _resized(session: Session, server: Server, arguments: JsonDict) -> JsonDict:
     return {
         **sized(arguments["flavor"]),
         "power_state": int(PowerState.RUNNING if runs else PowerState.SHUTDOWN),
-        "system_metadata": keep(server, old_flavor=server.flavor, old_state=server.vm_state, resized_at=epoch()),
+        "system_metadata": keep(
+            server, "reverting", old_flavor=server.flavor, old_state=server.vm_state, resized_at=epoch()
+        ),
     }
 
 
@@ -164,7 +167,7 @@ def _after_resize(server: Server) -> JsonDict:
     return {
         "vm_state": (VmState.STOPPED if stopped else VmState.ACTIVE).value,
         "power_state": int(PowerState.SHUTDOWN if stopped else PowerState.RUNNING),
-        "system_metadata": keep(server, "old_flavor", "old_state", "resized_at"),
+        "system_metadata": keep(server, *_OF_A_RESIZE),
     }
 
 
@@ -179,6 +182,11 @@ def _reverted(session: Session, server: Server, _arguments: JsonDict) -> JsonDic
     old = server.system_metadata["old_flavor"]
     claims.settle(session, server.id, *held(old))
     return _after_resize(server) | sized(old)
+
+
+def _not_reverted(_session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
+    """Remember that the guest may be back at its old size and disk already, whatever its server shows: nothing confirms that."""
+    return {"system_metadata": keep(server, reverting=True)}
 
 
 def _rebuilt(_session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
@@ -343,6 +351,7 @@ FAILED: dict[str, Ending] = {
     "attach_interface": _detached,
     "resize": _not_resized,
     "resize-live": _not_resized,
+    "revertResize": _not_reverted,
     "createImage": _drop_image,
     "createBackup": _drop_image,
     "shelve": _drop_image,

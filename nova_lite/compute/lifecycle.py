@@ -83,6 +83,7 @@ def begin(
     transition = TRANSITIONS[action]
     action_rules.check(server, action)
     action_rules.check_adopted(server, action)
+    action_rules.check_reverting(server, action)
     if server.host is None and queue == "agent" and action not in _WITHOUT_HOST:
         raise Conflict(f"Instance {server.id} has no host; delete it and make it anew.", "server.no_host")
     if transition.interrupts:

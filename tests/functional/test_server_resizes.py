@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from action_requests import LIVE, LIVE_SPECS
 from compute_cloud import ADMIN, IMAGE, OTHER, PRIVATE_IMAGE, UNIKERNEL, ask
 from patient_cloud import cloud, migrations, size  # noqa: F401
 from whole_cloud import WholeCloud
 
+from nova_lite.compute import due
 from nova_lite.db.models import Flavor
 
 TINY, SMALL = (1, 128, 1), (2, 512, 20)
@@ -60,6 +62,28 @@ def test_a_resize_that_can_not_be_undone_ends_in_error(cloud: WholeCloud) -> Non
     cloud.driver.faults.next_errors |= {"resize": ["no"], "revert_resize": ["neither"]}
     server = cloud.do(server_id, {"resize": {"flavorRef": "2"}})
     assert (server.vm_state, cloud.used()) == ("error", TINY)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_revert_that_failed_is_not_confirmed_but_reverted_again(cloud: WholeCloud, done: bool) -> None:
+    server_id = cloud.boot()
+    cloud.do(server_id, {"resize": {"flavorRef": "2"}})
+    cloud.driver.faults.next_errors["revert_resize"] = ["no"]
+    cloud.driver.faults.after = done  # the failure of a start, say, when all else was done
+    server = cloud.do(server_id, {"revertResize": None})
+    assert (server.vm_state, server.vcpus, server.fault["message"]) == ("resized", 2, "no")
+    assert size(cloud, server_id) == ((1, 128) if done else (2, 512))
+    reply = cloud.act(server_id, {"confirmResize": None}, status=409)
+    assert "revert it again" in reply.json["conflictingRequest"]["message"]
+    cloud.conf.set_override("resize_confirm_window", 0, group="compute")
+    assert due.begin_due(cloud.store, cloud.conf.compute) == set(), "nor by itself"
+    cloud.conf.set_override("resize_confirm_window", -1, group="compute")
+    assert cloud.do(server_id, {"revertResize": None}).vm_state == "active"
+    assert (size(cloud, server_id), cloud.used(), migrations(cloud)) == ((1, 128), TINY, ["reverted"])
+    # And the next resize is another one.
+    assert cloud.do(server_id, {"resize": {"flavorRef": "2"}}).vm_state == "resized"
+    assert cloud.do(server_id, {"confirmResize": None}, status=204).vm_state == "active"
+    assert size(cloud, server_id) == (2, 512)
 
 
 def test_resizes_that_are_refused(cloud: WholeCloud) -> None:
