@@ -128,7 +128,7 @@ class Guest:
             return seen[-1] == self.boots
 
         try:
-            wait_for(f"{self.kind} at work", look, 40, 0.1)
+            wait_for(f"{self.kind} at work", look, 60, 0.1)
         except AssertionError:
             tail = self.cloud.console(self.server_id)[-1500:]
             raise AssertionError(f"{self.kind}: {seen[-1]} boots, not {self.boots}: {tail}") from None
