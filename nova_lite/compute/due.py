@@ -33,12 +33,13 @@ def begin_due(store: Store, options: Any) -> set[str]:
     # What is off was perhaps on when the server got into its state: with reclaiming off, a restart takes it back.
     reclaimed = options.reclaim_instance_interval
     woken |= _begin(store, VmState.SOFT_DELETED, "delete", lambda server: _is_reclaimed(server, reclaimed))
-    for state, action, stamp, window in (
-        (VmState.RESIZED, "confirmResize", "resized_at", options.resize_confirm_window),
-        (VmState.SHELVED, "shelveOffload", "shelved_at", options.shelved_offload_time),
+    for state, action, stamp, window, unless in (
+        # One whose revert has failed is refused; begun in vain each time, a hundred of them would take all others' turn.
+        (VmState.RESIZED, "confirmResize", "resized_at", options.resize_confirm_window, "reverting"),
+        (VmState.SHELVED, "shelveOffload", "shelved_at", options.shelved_offload_time, None),
     ):
         if window >= 0:
-            woken |= _begin(store, state, action, _since(stamp, window))
+            woken |= _begin(store, state, action, _since(stamp, window, unless))
     return woken
 
 
@@ -47,10 +48,11 @@ def _is_reclaimed(server: Server, interval: int) -> bool:
     return server.deleted_at is not None and server.deleted_at + limit <= now()
 
 
-def _since(stamp: str, window: float) -> Callable[[Server], bool]:
+def _since(stamp: str, window: float, unless: str | None) -> Callable[[Server], bool]:
     def is_due(server: Server) -> bool:
-        begun = (server.system_metadata or {}).get(stamp)
-        return begun is not None and float(begun) + window <= epoch()
+        kept = server.system_metadata or {}
+        begun = kept.get(stamp)
+        return begun is not None and not (unless and kept.get(unless)) and float(begun) + window <= epoch()
 
     return is_due
 
