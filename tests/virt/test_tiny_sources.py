@@ -3,6 +3,8 @@
 
 import os
 import shutil
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +60,19 @@ def test_user_data_that_do_not_come_are_asked_for_again(
         shutil.rmtree(lan.metadata / "openstack/latest")
 
 
+def test_late_metadata_without_a_key_are_taken_whole(
+    images: Images, lan: Lan, boot: Callable[[list[str | Path]], Guest]
+) -> None:
+    guest = boot([*direct_boot(images), *lan.nic()])
+    guest.wait_for(r"tiny login: ")
+    write_metadata(lan.metadata, "keyless", None, SCRIPT)
+    try:
+        guest.wait_for(r"tiny: keyless up, eth0 10\.77\.0\.\d+/24, key\(s\): 0, datasource: metadata\n")
+        guest.wait_for(r"user-data-ran-as-root-on-keyless")
+    finally:
+        shutil.rmtree(lan.metadata / "openstack/latest")
+
+
 def test_late_metadata_is_taken_and_never_delays_the_prompt(
     images: Images, lan: Lan, key: Key, boot: Callable[[list[str | Path]], Guest]
 ) -> None:
@@ -109,3 +124,30 @@ def test_disk_image_boots_by_bios(
     guest.wait_for(r"datasource: config-drive")
     guest.press_power_button()
     assert guest.process.returncode == 0
+
+
+def test_the_data_disk_lives_through_power_failures(
+    images: Images, tmp_path: Path, key: Key, boot: Callable[[list[str | Path]], Guest]
+) -> None:
+    disk = copy(images.path("tiny"), tmp_path / "disk")
+    script = """#!/bin/sh
+    [ ! -e /mnt/kept ] || echo "kept $(wc -l </mnt/kept)"
+    echo line >>/mnt/kept
+    sync
+    echo writing
+    while :; do sync; done &
+    while :; do mkdir /mnt/d && echo x >/mnt/d/x && mv /mnt/d/x /mnt/x && rm -r /mnt/x /mnt/d; done
+    """
+    arguments = [*direct_boot(images), *drive(disk), *drive(iso_config_drive(tmp_path, "cut-off", key, script))]
+    for times in range(3):
+        guest = boot(arguments)
+        guest.wait_for(r"writing\n")
+        assert times == 0 or f"kept {times}\n" in guest.console
+        time.sleep(1)
+        guest.end()
+        assert "EXT4-fs error" not in guest.console
+    # What is in the journal, and no more, makes it whole.
+    done = subprocess.run(["e2fsck", "-p", disk], check=False, capture_output=True, text=True)
+    assert "check forced" not in done.stdout
+    done = subprocess.run(["e2fsck", "-f", "-n", disk], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -243,15 +243,15 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Key:
     return Key(private, public)
 
 
-def write_metadata(directory: Path, hostname: str, key: Key, user_data: str) -> None:
-    """Write openstack/latest as Nova does: one line of JSON, the key with its newline."""
+def write_metadata(directory: Path, hostname: str, key: Key | None, user_data: str) -> None:
+    """Write openstack/latest as Nova does: one line of JSON, the key, if any, with its newline."""
     latest = directory / "openstack/latest"
     latest.mkdir(parents=True, exist_ok=True)
     meta = {
         "uuid": INSTANCE,
         "admin_pass": 'q"uo\\te',
-        "public_keys": {"my key": key.public + "\n"},
-        "keys": [{"name": "my key", "type": "ssh", "data": key.public + "\n"}],
+        "public_keys": {"my key": f"{key.public}\n"} if key else {},
+        "keys": [{"name": "my key", "type": "ssh", "data": f"{key.public}\n"}] if key else [],
         "hostname": f"{hostname}.novalocal",
         "name": "a name, with \u00fcml\u00e4uts",
         "launch_index": 0,
