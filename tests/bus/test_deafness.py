@@ -19,7 +19,7 @@ from nova_lite import conf as configuration
 from nova_lite.bus import AGENT, SCHEDULER, Bus
 from nova_lite.errors import Unavailable
 
-BACK_S = 30.0
+BACK_S = 120.0
 """Seconds after which all hear and answer again, once the broker is back."""
 
 

@@ -167,9 +167,13 @@ def test_a_broker_that_goes_and_comes_back_under_load(node: RabbitNode, tmp_path
 
 
 def assert_hears_again(cloud: Cloud) -> None:
-    """Wait until the agent's listener is connected again: questions need it, as nothing polls for them."""
+    """Wait until the agent's listener is connected again: questions need it, as nothing polls for them.
+
+    Either end may have gone deaf and find out late: the listener by its probes (13 s, then up to 30 s for each try to
+    begin anew), the caller by a question's time-out (10 s) and an echo of its own (5 s).
+    """
     assert cloud.bus is not None
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         try:
             cloud.bus.call("h1", "console_output", server_id="none", length=None)

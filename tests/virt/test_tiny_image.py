@@ -25,7 +25,6 @@ from tiny_station import (  # noqa: F401
     iso_config_drive,
     key,
     lan,
-    machine_is_calm,
     run,
 )
 
@@ -39,7 +38,6 @@ def test_login_prompt_comes_in_time(configured: Guest, record_property: Callable
     record_property("login_prompt_cpu_seconds", round(used, 2))
     print(f"login prompt after {seconds:.2f} s, {used:.2f} s of a processor")
     assert used < PROMPT_LIMIT
-    assert seconds < PROMPT_LIMIT or not machine_is_calm()
 
 
 def test_console_tells_address_keys_and_datasource(configured: Guest) -> None:
@@ -125,7 +123,6 @@ def test_power_button_stops_it(
     record_property("power_button_seconds", round(seconds, 2))
     print(f"powered off after {seconds:.2f} s")
     assert guest.process.returncode == 0
-    assert seconds < 2 or not machine_is_calm()
     # It was unmounted, and what the guest wrote is there.
     assert "clean" in run("e2fsck", "-n", disk)
     assert run("debugfs", "-R", "cat /kept", disk) == "kept\n"

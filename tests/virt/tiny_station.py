@@ -21,14 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "devstack/images/build.sh"
 JSON_READER = ROOT / "devstack/images/tiny/rootfs/lib/tiny/json"
 PROMPT_LIMIT = 6.0
+"""Seconds of a processor until the login prompt. A loaded machine may be slow, so the clock on the wall is no measure."""
 INSTANCE = "8a4dd0d3-5c1c-4ab5-9a45-3e7f7fd2c1de"
-# A loaded machine may be slow; only the figure above is a promise, and only where there is a core to spare.
-PATIENCE = 60.0
-
-
-def machine_is_calm() -> bool:
-    return os.getloadavg()[0] <= (os.cpu_count() or 1)
-
+PATIENCE = 180.0
 
 NEEDS_QEMU = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("qemu-system-x86_64"), reason="needs root and QEMU"
