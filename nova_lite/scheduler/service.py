@@ -48,6 +48,7 @@ class Scheduler:
         self._threads: list[threading.Thread] = []
         self._listener: Listener | None = None
         self._purge_at = time.monotonic() + PURGE_EVERY_S
+        self._due = due.Due(store, conf.compute)
 
     def start(self) -> None:
         """Begin to listen and to work; returns at once."""
@@ -145,5 +146,5 @@ class Scheduler:
         sweep.sweep(self._store, self._owner, self._conf.compute.down_after)
 
     def _begin_due(self) -> None:
-        for host in due.begin_due(self._store, self._conf.compute):
+        for host in self._due.begin():
             self._waker.wake(AGENT, host)

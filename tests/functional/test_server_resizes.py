@@ -76,7 +76,7 @@ def test_a_revert_that_failed_is_not_confirmed_but_reverted_again(cloud: WholeCl
     reply = cloud.act(server_id, {"confirmResize": None}, status=409)
     assert "revert it again" in reply.json["conflictingRequest"]["message"]
     cloud.conf.set_override("resize_confirm_window", 0, group="compute")
-    assert due.begin_due(cloud.store, cloud.conf.compute) == set(), "nor by itself"
+    assert due.Due(cloud.store, cloud.conf.compute).begin() == set(), "nor by itself"
     cloud.conf.set_override("resize_confirm_window", -1, group="compute")
     assert cloud.do(server_id, {"revertResize": None}).vm_state == "active"
     assert (size(cloud, server_id), cloud.used(), migrations(cloud)) == ((1, 128), TINY, ["reverted"])
