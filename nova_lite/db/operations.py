@@ -30,6 +30,7 @@ from nova_lite.db.held_operations import (
 )
 from nova_lite.db.models import Operation
 from nova_lite.db.store import Store
+from nova_lite.db.turns import Turns
 from nova_lite.db.types import JsonDict, epoch, now
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "new_owner",
     "note_step",
     "overdue",
+    "overdue_turns",
     "record_step",
     "release_queue",
     "renew",
@@ -299,17 +301,21 @@ def ask_to_stop(session: Session, target_type: str, target_id: str) -> None:
     session.execute(_ASK_RUNNING, values)
 
 
-def overdue(session: Session, limit: int = 100) -> list[Operation]:
-    """List unfinished operations past their deadline whose lease has run out too: nobody is at work on them."""
+def overdue(session: Session, turns: Turns, limit: int = 100) -> list[Operation]:
+    """List unfinished operations past their deadline whose lease has run out too: nobody is at work on them.
+
+    :param turns: of :func:`overdue_turns`: where the caller's last round has stopped.
+    """
     moment = epoch()
-    return list(
-        session.scalars(
-            select(Operation)
-            .where(Operation.state.in_(UNFINISHED), Operation.deadline < moment, Operation.lease_until < moment)
-            .order_by(Operation.id)
-            .limit(limit)
-        )
+    late = select(Operation).where(
+        Operation.state.in_(UNFINISHED), Operation.deadline < moment, Operation.lease_until < moment
     )
+    return turns.next(session, late, limit)
+
+
+def overdue_turns() -> Turns:
+    """Begin at the oldest operation, for the first of a sweeper's rounds."""
+    return Turns(Operation.id)
 
 
 def seize(session: Session, operation: Operation, owner: str) -> Work | None:

@@ -48,6 +48,7 @@ class Scheduler:
         self._threads: list[threading.Thread] = []
         self._listener: Listener | None = None
         self._purge_at = time.monotonic() + PURGE_EVERY_S
+        self._overdue = operations.overdue_turns()
         self._due = due.Due(store, conf.compute)
 
     def start(self) -> None:
@@ -143,7 +144,7 @@ class Scheduler:
                     LOG.exception("scheduler=%s event=sweep-failed", self._conf.host)
 
     def _end_overdue(self) -> None:
-        sweep.sweep(self._store, self._owner, self._conf.compute.down_after)
+        sweep.sweep(self._store, self._owner, self._conf.compute.down_after, self._overdue)
 
     def _begin_due(self) -> None:
         for host in self._due.begin():

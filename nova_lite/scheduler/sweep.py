@@ -18,22 +18,30 @@ from nova_lite.db import operations
 from nova_lite.db.models import Host, Operation
 from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
+from nova_lite.db.turns import Turns
 from nova_lite.db.types import epoch
 from nova_lite.errors import StaleState, Unavailable
 
 LOG = logging.getLogger(__name__)
 
+MOST = 100
+"""Tried in one round; what is left has its turn in the next, also where none of these can be ended."""
 
-def sweep(store: Store, owner: str, down_after: float) -> int:
-    """End every overdue operation; return how many this call ended.
+
+def sweep(store: Store, owner: str, down_after: float, turns: Turns | None = None) -> int:
+    """End what is overdue, ``MOST`` operations at most; return how many this call ended.
+
+    :param turns: where this sweeper's last round has stopped, moved on by this one; None: a round by itself, which begins at the oldest.
 
     A create or another action ends with a fault, and what it may have begun is undone by its host's agent. A delete whose host is down ends well: its server is gone for its
     user, and when the host is back, its agent removes what is left there.
     """
+    turns = turns or operations.overdue_turns()
     with store.read() as session:
-        late = operations.overdue(session)
+        late = operations.overdue(session, turns, MOST)
     ended = 0
     for row in late:
+        turns.had(row.id)
         try:
             ended += store.transact(partial(_end, row=row, owner=owner, down_after=down_after))
         except StaleState:

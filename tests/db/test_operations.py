@@ -176,10 +176,23 @@ def test_overdue_is_what_nobody_is_at_work_on(store: Store) -> None:
     submit(store, new_id())
     operations.take(store, "agent", "me", host="h2")
     with store.read() as session:
-        assert [row.id for row in operations.overdue(session)] == [late]
+        assert [row.id for row in operations.overdue(session, operations.overdue_turns())] == [late]
     _expire(store, held)
     with store.read() as session:
-        assert [row.id for row in operations.overdue(session)] == [late, held]
+        assert [row.id for row in operations.overdue(session, operations.overdue_turns())] == [late, held]
+
+
+def test_rounds_over_the_overdue_go_on_where_the_last_one_stopped(store: Store) -> None:
+    late = [submit(store, new_id(), deadline_s=-1) for _ in range(5)]
+    turns = operations.overdue_turns()
+    rounds = []
+    with store.read() as session:
+        for _ in range(3):
+            found = [row.id for row in operations.overdue(session, turns, 2)]
+            turns.had(found[-1])
+            rounds.append(found)
+        assert rounds == [late[:2], late[2:4], [late[4], late[0]]], "and then from the first again"
+        assert [row.id for row in operations.overdue(session, turns, 9)] == [*late[1:], late[0]], "each once"
 
 
 def test_workers_that_race_take_each_operation_once(store: Store) -> None:

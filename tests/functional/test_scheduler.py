@@ -12,8 +12,10 @@ from one_host import Cloud
 from sqlalchemy import select, update
 
 from nova_lite.compute import lifecycle
+from nova_lite.db import operations
 from nova_lite.db.models import Allocation, Host, Operation
 from nova_lite.db.types import epoch, new_id
+from nova_lite.errors import Unavailable
 from nova_lite.scheduler import sweep
 from nova_lite.scheduler.service import Scheduler
 
@@ -167,6 +169,27 @@ def test_an_operation_that_can_not_be_ended_keeps_no_other_from_its_end(
     monkeypatch.setattr(lifecycle, "fail", failing)
     assert sweep.sweep(cloud.store, "me", 30) == 2
     assert [cloud.server(server_id).vm_state for server_id in servers] == ["building", "error", "error"]
+
+
+def test_operations_that_can_not_be_ended_take_no_other_s_turn(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = [cloud.create() for _ in range(4)]
+    overdue(cloud)
+    fail = lifecycle.fail
+
+    def failing(session: Any, work: Any, *arguments: Any, **options: Any) -> None:
+        if work.target_id == servers[0]:
+            raise ValueError("on purpose")
+        if work.target_id == servers[1]:
+            raise Unavailable("it seems so each time")  # which ends the round
+        fail(session, work, *arguments, **options)
+
+    monkeypatch.setattr(lifecycle, "fail", failing)
+    monkeypatch.setattr(sweep, "MOST", 2)
+    turns = operations.overdue_turns()
+    with pytest.raises(Unavailable):
+        sweep.sweep(cloud.store, "me", 30, turns)
+    assert sweep.sweep(cloud.store, "me", 30, turns) == 2
+    assert [cloud.server(server_id).vm_state for server_id in servers] == ["building", "building", "error", "error"]
 
 
 def test_sweepers_side_by_side_end_each_operation_once(cloud: Cloud) -> None:
