@@ -7,13 +7,13 @@ found when it was inspected, so ``-u`` keeps a hostile header from being parsed 
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
+from nova_lite.virt.libvirt import unprivileged
 from nova_lite.virt.libvirt.instances import Instance
-from nova_lite.virt.libvirt.unprivileged import as_guest_user, guest_user
+from nova_lite.virt.libvirt.unprivileged import guest_user
 
 ISO = "iso"
 """The format of a CD's image: a VM reads it, and has no disk made of it; to anything else it is a raw disk."""
@@ -116,18 +116,4 @@ def grow(disk: Path, spec: GuestSpec) -> None:
 
 def run_qemu_img(command: list[str], done: str, limits: Sequence[str] = _LIMITS, timeout: float = 60.0) -> None:
     """Run qemu-img as QEMU's user, under *limits*. :raises DriverError: the disk could not be <done>; its last words."""
-    try:
-        subprocess.run(
-            [*limits, *as_guest_user(command)],
-            check=True,
-            capture_output=True,
-            timeout=timeout,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError as error:
-        raise DriverError(f"{error.filename} is missing; disks need qemu-utils and util-linux") from error
-    except subprocess.CalledProcessError as error:
-        reason = error.stderr.decode(errors="replace").strip()[-200:]
-        raise DriverError(f"the disk could not be {done}: {reason}") from error
-    except subprocess.SubprocessError as error:
-        raise DriverError(f"the disk could not be {done}: {error}") from error
+    unprivileged.run(command, f"the disk could not be {done}", package="qemu-utils", limits=limits, timeout=timeout)

@@ -7,20 +7,16 @@ host looks at nothing in them but their size. A file of its final name is whole:
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 from nova_lite.compute.local_disks import EXT4, VFAT, Ephemeral
 from nova_lite.virt.driver import DriverError, GuestSpec
-from nova_lite.virt.libvirt import disks, fat32
+from nova_lite.virt.libvirt import disks, fat32, unprivileged
 from nova_lite.virt.libvirt.instances import Instance
-from nova_lite.virt.libvirt.unprivileged import as_guest_user
 
 _GIB, _MIB = 1 << 30, 1 << 20
 _LIMITS = ("prlimit", "--as=1073741824", "--cpu=120", "--core=0", "--")
 _TIMEOUT_S = 300.0
-_NO_PROGRAM = 127
-"""setpriv's exit code where there is no such program."""
 
 
 def make(instance: Instance, spec: GuestSpec, default_format: str) -> None:
@@ -95,23 +91,5 @@ def grow(instance: Instance, spec: GuestSpec) -> None:
 
 
 def _run(command: list[str], package: str) -> None:
-    """Run a program as QEMU's user. :raises DriverError: it is not there, or fails; its last words."""
-    environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
-    try:
-        ended = subprocess.run(
-            [*_LIMITS, *as_guest_user(command)],
-            check=False,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError as error:
-        raise DriverError(f"{error.filename} is missing; disks need util-linux") from error
-    except subprocess.SubprocessError as error:
-        raise DriverError(f"the disk {Path(command[-1]).stem} could not be made: {error}") from error
-    if ended.returncode == _NO_PROGRAM:
-        raise DriverError(f"{command[0]} is missing on the host; it needs the package {package}")
-    if ended.returncode:
-        reason = (ended.stderr or ended.stdout).decode(errors="replace").strip()[-200:]
-        raise DriverError(f"the disk {Path(command[-1]).stem} could not be made: {reason}")
+    what = f"the disk {Path(command[-1]).stem} could not be made"
+    unprivileged.run(command, what, package=package, limits=_LIMITS, timeout=_TIMEOUT_S)

@@ -20,7 +20,7 @@ from guest_specs import guest_spec
 
 from nova_lite.compute.local_disks import Ephemeral, LocalDisks
 from nova_lite.virt.driver import VM, DriverError
-from nova_lite.virt.libvirt import fat32, local_disks
+from nova_lite.virt.libvirt import disks, fat32, local_disks
 from nova_lite.virt.libvirt.instances import Instance
 
 GIB = 1 << 30
@@ -115,6 +115,15 @@ def test_a_program_that_is_not_there_is_named_with_its_package(instance: Instanc
     monkeypatch.setattr(local_disks, "_LIMITS", ("env", "PATH=/usr/bin:/bin"))
     with pytest.raises(DriverError, match="mkswap is missing on the host; it needs the package util-linux"):
         make(instance, swap_mb=64)
+
+
+@NEEDS_ROOT
+def test_qemu_img_that_is_not_there_is_named_with_its_package(instance: Instance) -> None:
+    programs = instance.path / "programs"
+    programs.mkdir()
+    (programs / "setpriv").symlink_to(str(shutil.which("setpriv")))
+    with pytest.raises(DriverError, match="qemu-img is missing on the host; it needs the package qemu-utils"):
+        disks.run_qemu_img(["qemu-img", "--version"], "made", limits=("env", f"PATH={programs}"))
 
 
 @NEEDS_ROOT
