@@ -101,6 +101,14 @@ class Link:
             return
         arrived.set()
 
+    def forget(self, queue: str) -> None:
+        """Have the broker delete a queue with its bindings and consumers; one that is not there is no matter.
+
+        :raises Exception: what kombu and amqp raise when the broker is not to be had.
+        """
+        with self._driver._get_connection(retry=1) as connection:
+            connection.channel.queue_delete(queue)
+
     def scrap(self, server: Any = None) -> None:
         """End every connection at once and for good; *server*, if any, is ended with them. Never waits.
 

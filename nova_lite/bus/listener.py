@@ -53,10 +53,14 @@ class Listener:
     """A server of oslo.messaging on a link of its own.
 
     It sends itself a hint every ``PROBE_S`` seconds. When ``MISSES`` in a row don't arrive, whatever the reason, link and
-    server are scrapped and made anew; while the broker is away that costs little, and the new ones wait for it.
+    server are scrapped and made anew; while the broker is away that costs little, and the new ones wait for it. Where
+    the new ones hear nothing either, the fault is the broker's, and its queue is made anew, too. RabbitMQ 3.10 that is killed
+    while it makes a quorum queue may not find a leader for it ever again, and after a restart it may show a binding by
+    which it routes nothing (https://github.com/rabbitmq/rabbitmq-server/issues/5075); both last as long as the queue.
 
     :param connect: makes the link.
     :param serve: makes the server on a link.
+    :param queue: the queue that is this listener's alone.
     :param probe: sends a hint to this listener; None: it is never deaf (a bus within the process).
     """
 
@@ -64,18 +68,22 @@ class Listener:
         self,
         connect: Callable[[], Link],
         serve: Callable[[Link], Any],
+        queue: str,
         name: str,
         heard: Heard,
         probe: Callable[[Link], None] | None,
     ) -> None:
         self._connect = connect
         self._serve = serve
+        self._queue = queue
         self._name = name
         self._heard = heard
         self._probe = probe
         self._ready = threading.Event()
         self._stopping = threading.Event()
         self._swap = threading.Lock()
+        self._deaf = 0
+        """How often in a row it was found deaf."""
         self._link = connect()
         self._server = serve(self._link)
         threading.Thread(target=self._run, name=f"bus-{name}", daemon=True).start()
@@ -107,7 +115,9 @@ class Listener:
         self._start()
         while self._probe is not None and not self._stopping.wait(PROBE_S):
             if any(self._hears() for _ in range(MISSES)) or self._stopping.is_set():
+                self._deaf = 0
                 continue
+            self._deaf += 1
             LOG.warning("listener=%s event=deaf (it is made anew)", self._name)
             self._renew()
             self._start()
@@ -116,7 +126,7 @@ class Listener:
         """Start the server; on a broker, not return before it is started."""
         while not self._stopping.is_set():
             started: Future[bool] = Future()
-            threading.Thread(target=self._begin, args=(self._server, started), daemon=True).start()
+            threading.Thread(target=self._begin, args=(self._link, self._server, started), daemon=True).start()
             with contextlib.suppress(TimeoutError):
                 if started.result(START_S):
                     self._ready.set()
@@ -128,8 +138,10 @@ class Listener:
             if not self._stopping.wait(1.0):
                 self._renew()
 
-    def _begin(self, server: Any, started: Future[bool]) -> None:
+    def _begin(self, link: Link, server: Any, started: Future[bool]) -> None:
         try:
+            if self._deaf > 1:
+                link.forget(self._queue)
             server.start()
         except Exception as error:
             if not self._stopping.is_set():

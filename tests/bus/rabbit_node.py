@@ -85,16 +85,16 @@ class RabbitNode:
 
     def consumers(self) -> Counter[str]:
         """Return how many consumers each queue has, as the broker sees it."""
-        command = [str(SERVER.with_name("rabbitmqctl")), "-q", "-n", self._environment["RABBITMQ_NODENAME"]]
-        done = subprocess.run(
-            [*command, "list_consumers", "queue_name", "--no-table-headers"],
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        return Counter(done.stdout.split())
+        return Counter(self._ask("list_consumers", "queue_name", "--no-table-headers").split())
+
+    def evaluate(self, expression: str) -> str:
+        """Run Erlang within the broker and return what came of it."""
+        return self._ask("eval", expression)
+
+    def _ask(self, *words: str) -> str:
+        command = [str(SERVER.with_name("rabbitmqctl")), "-q", "-n", self._environment["RABBITMQ_NODENAME"], *words]
+        done = subprocess.run(command, env=self._environment, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+        return str(done.stdout)
 
     def close(self) -> None:
         """End the node and its epmd."""

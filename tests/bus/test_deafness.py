@@ -155,6 +155,35 @@ def test_a_consumer_that_nobody_reads_is_replaced(
 
 
 @pytest.mark.timeout(300)
+def test_a_binding_by_which_the_broker_routes_nothing_is_made_anew(
+    node: RabbitNode, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A restart may leave RabbitMQ's table of routes at odds with its bindings, and to bind again is of no use then."""
+    queue = f'{{resource,<<"/">>,queue,<<"{AGENT}.{site.host}">>}}'
+    lost = "[ets:delete_object(rabbit_topic_trie_binding, E) || E <- ets:tab2list(rabbit_topic_trie_binding), "
+    assert "true" in node.evaluate(f"{lost} element(4, element(2, E)) =:= {queue}].")
+    with pytest.raises(Unavailable, match="did not answer"):
+        site.ask()
+    site.await_works()
+    assert caplog.text.count("event=deaf") == 2
+    assert settles(lambda: set(own_queues(node, site).values()) == {1}), own_queues(node, site)
+
+
+@pytest.mark.timeout(300)
+def test_a_queue_that_hangs_in_the_broker_is_made_anew(
+    node: RabbitNode, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a quorum queue does for good whose broker is killed in the moment that it is made."""
+    process = f"'%2F_{AGENT}.{site.host}'"
+    assert "ok" in node.evaluate(f"sys:suspend(whereis({process})).")
+    with pytest.raises(Unavailable):
+        site.ask()
+    site.await_works()
+    assert "event=deaf" in caplog.text
+    assert settles(lambda: set(own_queues(node, site).values()) == {1}), own_queues(node, site)
+
+
+@pytest.mark.timeout(300)
 def test_a_caller_that_hears_no_answers_is_mended(
     node: RabbitNode, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
