@@ -125,13 +125,14 @@ class Runner:
         return "done"
 
     def _run_aside(self, work: Work) -> str:
-        """Do what nobody asked for: undo what an action had begun that its deadline ended, or run a guest again."""
+        """Do what nobody asked for: undo what an action had begun that its deadline ended, run a guest again, end a resize."""
         if work.action == undoing.ACTION:
             name = str(work.arguments["action"])
             done_for = replace(work, action=name, step=work.step or work.action)
             steps: tuple[Step, ...] = (Step(f"undo-{name}", ACTIONS[name].undo, noted=True),)
         else:
-            done_for, steps = work, revive.RUN_AGAIN
+            done_for = work
+            steps = revive.END_RESIZE if work.action == undoing.END_RESIZE else revive.RUN_AGAIN
         with self._store.read() as session:
             rows = read_server(session, work.target_id, work.arguments.get("image_id"))
         if rows is None or rows.server.deleted or rows.server.host != self._tools.host:

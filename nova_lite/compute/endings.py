@@ -4,6 +4,7 @@ A function for each action that needs one. It is given the server's row and the 
 beside the server, and returns what the server's own row takes. ``Server.system_metadata`` holds, from action to action:
 
 - ``old_flavor``, ``old_state``, ``resized_at`` (epoch s): where a resize that is not confirmed can go back to;
+- ``reverting``: its way back was begun, and may have been gone in part: from then on it ends with the old size only;
 - ``shelved_image_id``, ``shelved_at`` (epoch s), ``old_state``: a shelved server's snapshot;
 - ``root_image``: the image that the guest's disk really stands on, when it is not ``image_id`` (after an unshelve);
 - ``rescue_image_id``: what a rescued guest was booted from;
@@ -69,13 +70,17 @@ def cancelled(session: Session, work: Work | Operation) -> None:
     """Change what lies beside the server of *work*, which somebody ended for an action of their own, as a failure does.
 
     The server's own row, and what it holds of a host, are that action's: it is there that an interrupted unshelve's guest is removed.
+    But that a revert was begun stays known: the guest comes back, if ever, from what that has left.
     """
     if work.action == "unshelve":
         return
     ending = FAILED.get(work.action)
     server = _server(session, work.target_id) if ending is not None else None
-    if ending is not None and server is not None:
-        ending(session, server, work.arguments)
+    if ending is None or server is None:
+        return
+    values = ending(session, server, work.arguments)
+    if work.action == "revertResize":
+        session.execute(update(Server).where(Server.id == server.id).values(values).execution_options(**_QUIET))
 
 
 def deleted(session: Session, server_id: str) -> None:
@@ -186,7 +191,27 @@ def _reverted(session: Session, server: Server, _arguments: JsonDict) -> JsonDic
 
 def _not_reverted(_session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
     """Remember that the guest may be back at its old size and disk already, whatever its server shows: nothing confirms that."""
+    if not (server.system_metadata or {}).get("old_flavor"):
+        return {}  # that resize is over
     return {"system_metadata": keep(server, reverting=True)}
+
+
+def goes_back_to(server: Server) -> JsonDict | None:
+    """Return the flavor with which the resize of *server* ends, because a revert of it was begun; None: the one that it has."""
+    kept = server.system_metadata or {}
+    old: JsonDict | None = kept.get("old_flavor") if kept.get("reverting") else None
+    return old
+
+
+def end_resize(session: Session, server: Server) -> JsonDict:
+    """End a resize, if any, that was not confirmed, nor reverted to the end, and return the columns of the size that *server* has then.
+
+    Its claims are the caller's to settle.
+    """
+    old = goes_back_to(server)
+    if (server.system_metadata or {}).get("old_flavor"):
+        _migration(session, server.id, "reverted" if old else "confirmed")
+    return {"system_metadata": keep(server, *_OF_A_RESIZE)} | (sized(old) if old else {})
 
 
 def _rebuilt(_session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
@@ -194,14 +219,17 @@ def _rebuilt(_session: Session, server: Server, _arguments: JsonDict) -> JsonDic
 
 
 def _restored(session: Session, server: Server, _arguments: JsonDict) -> JsonDict:
-    """Let go of the ways back that it had when it was put away: it runs on the disk, and in the size, that it has now."""
+    """Let go of the ways back that it had when it was put away: it runs on the disk, and in the size, that it has now.
+
+    That is the old one where a revert was begun: the agent has done it to the end.
+    """
     kept = server.system_metadata or {}
-    if kept.get("old_flavor"):
-        _migration(session, server.id, "confirmed")
-    claims.settle(session, server.id, *claims.held_by(server))
+    old = goes_back_to(server)
+    resized = end_resize(session, server)
+    claims.settle(session, server.id, *(held(old) if old else claims.held_by(server)))
     if kept.get("shelved_image_id"):
         removal.discard(session, Image.id == kept["shelved_image_id"])
-    return {"deleted_at": None, "system_metadata": keep(server, *_WAYS_BACK)}
+    return resized | {"deleted_at": None, "system_metadata": keep(server, *_WAYS_BACK)}
 
 
 def _soft_deleted(_session: Session, _server: Server, _arguments: JsonDict) -> JsonDict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import lifecycle, servers
+from nova_lite.compute import lifecycle, servers, undoing
 from nova_lite.compute.transitions import OWNING, TRANSITIONS, VmState
 from nova_lite.db.models import Server
 from nova_lite.db.operations import Caller
@@ -12,13 +12,16 @@ from nova_lite.db.store import Store
 from nova_lite.db.types import now
 
 
-def reset(store: Store, caller: Caller, server_id: str, state: VmState) -> None:
+def reset(store: Store, caller: Caller, server_id: str, state: VmState) -> str | None:
     """Say that a server is in *state*, whatever it was; what is under way ends at its next step.
 
-    The guest is not touched: the next reconcile shows what it really does. :raises NotFound: the server is gone.
+    The guest is not touched: the next reconcile shows what it really does. But a resize that was not confirmed is ended, since
+    nothing else could end it from there (:func:`nova_lite.compute.undoing.end_resize`). Returns the host whose agent has that to do.
+
+    :raises NotFound: the server is gone.
     """
 
-    def work(session: Session) -> None:
+    def work(session: Session) -> str | None:
         server = servers.to_act_on(session, server_id, override_lock=True)
         lifecycle.abandon(session, server_id)
         server.vm_state, server.task_state = state.value, None
@@ -27,8 +30,9 @@ def reset(store: Store, caller: Caller, server_id: str, state: VmState) -> None:
         if state is not VmState.ERROR:
             server.fault = None
         lifecycle.record_done(session, caller, server, "resetState")
+        return undoing.end_resize(session, caller, server)
 
-    store.transact(work)
+    return store.transact(work)
 
 
 def delete(

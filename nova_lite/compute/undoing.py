@@ -1,4 +1,5 @@
-"""What no user asks for: to undo what an action had begun when its deadline ended it, and to run guests again after their host's boot.
+"""What no user asks for: to undo what an action had begun when its deadline ended it, to run guests again after their host's boot, and to
+end the resize of a server whose state was reset.
 
 The sweeper ends an operation that nobody is at work on, or whose worker hangs, and so may leave its host in the middle: a guest of another size
 than its server's, a rescue image that runs, a guest that was stopped to be shelved. In the same transaction it submits an operation that
@@ -13,19 +14,22 @@ from __future__ import annotations
 from sqlalchemy import Double, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from nova_lite.compute import lifecycle
-from nova_lite.compute.transitions import PowerState, VmState
+from nova_lite.compute import claims, endings, lifecycle
+from nova_lite.compute.transitions import OWNING, PowerState, VmState
 from nova_lite.db import operations
 from nova_lite.db.models import Operation, Server
 from nova_lite.db.operations import Caller, Work
-from nova_lite.db.types import JsonDict, epoch, new_id
+from nova_lite.db.types import JsonDict, epoch, new_id, now
 
 ACTION = "undo"
 
 RUN_AGAIN = "run-again"
 """Start the guest of a server that waits in a state of its own: it ran before its host's boot."""
 
-ASIDE = (ACTION, RUN_AGAIN)
+END_RESIZE = "end-resize"
+"""End a resize that can be neither confirmed nor reverted any more, since its server's state was reset: see :func:`end_resize`."""
+
+ASIDE = (ACTION, RUN_AGAIN, END_RESIZE)
 """Operations that are not in the table of transitions: nobody asks for them, and they show no task state."""
 
 DEADLINE_S = 600.0
@@ -84,6 +88,44 @@ def run_again(session: Session, server: Server) -> None:
     _submit(session, caller, RUN_AGAIN, server.id, server.host, {"image_id": image_id} if image_id else {})
 
 
+def end_resize(session: Session, caller: Caller, server: Server) -> str | None:
+    """Have the resize of *server* ended, if it has one to end; its state was reset in this transaction.
+
+    It keeps the new size, unless a revert was begun: then that is done. Until the agent has done it the row stays as it is, so
+    that whoever interrupts this knows what is left to do: a restore does the same, a delete removes all. Returns the agent's host.
+    """
+    if server.host is None or not has_resize_to_end(server):
+        return None
+    own = Caller(f"req-{new_id()}", caller.project_id, caller.user_id)
+    _submit(session, own, END_RESIZE, server.id, server.host, {})
+    return server.host
+
+
+def has_resize_to_end(server: Server) -> bool:
+    """Tell whether *server* has a resize that no confirmation or revert can end: those begin where its state says that it is resized."""
+    return server.vm_state != VmState.RESIZED and bool((server.system_metadata or {}).get("old_flavor"))
+
+
+def _resize_ended(session: Session, server_id: str) -> None:
+    server = session.scalar(select(Server).where(Server.id == server_id).with_for_update())
+    if server is None or server.deleted or server.task_state in OWNING or not has_resize_to_end(server):
+        return
+    old = endings.goes_back_to(server)
+    for name, value in endings.end_resize(session, server).items():
+        setattr(server, name, value)
+    server.generation += 1
+    server.updated_at = now()
+    session.flush()
+    waiting = select(Operation.id).where(
+        Operation.target_type == "server",
+        Operation.target_id == server_id,
+        Operation.action.in_(("resize", "resize-live")),
+        Operation.state.in_(operations.UNFINISHED),
+    )
+    if session.scalar(waiting.limit(1)) is None:  # else it holds room for its own size, and settles that
+        claims.settle(session, server_id, *(endings.held(old) if old else claims.held_by(server)))
+
+
 def _submit(session: Session, caller: Caller, name: str, server_id: str, host: str, arguments: JsonDict) -> None:
     operations.submit(
         session,
@@ -113,6 +155,8 @@ def done(session: Session, work: Work, power: PowerState | None, events: list[Js
     :raises StaleState: the operation is no longer ours; the transaction must roll back.
     """
     operations.finish(session, work, "done", events=events)
+    if work.action == END_RESIZE:
+        _resize_ended(session, work.target_id)
     if power is not None:
         lifecycle.show(session, work.target_id, {"power_state": int(power)})
 
@@ -133,11 +177,13 @@ def failed(
     action = str(work.arguments.get("action", work.action))
     if work.action == ACTION:
         message = f"The {action} was not done in time, and what it had begun could not be undone: {reason}."
+    elif work.action == END_RESIZE:
+        message = f"The resize could not be ended after the state was reset: {reason}; reset the state again."
     else:
         message = f"The guest could not be started again after its host's boot: {reason}."
     operations.finish(session, work, "failed", message, events=events)
     values: JsonDict = {} if power is None else {"power_state": int(power)}
-    if work.action == ACTION and action not in STAYS_AWAY:
+    if work.action in (ACTION, END_RESIZE) and action not in STAYS_AWAY:
         values |= {"vm_state": VmState.ERROR.value, "fault": lifecycle.fault(message, details)}
     if values:
         lifecycle.show(session, work.target_id, values)

@@ -6,23 +6,42 @@ import contextlib
 
 from nova_lite.agent import restarts, spec
 from nova_lite.agent.actions.action import Action
+from nova_lite.agent.actions.resize import spec_with
 from nova_lite.agent.job import PREPARE, Job, Step, make_config_drive, plug, unplug
-from nova_lite.compute import left_overs, undoing
+from nova_lite.compute import endings, left_overs, undoing
 from nova_lite.compute.transitions import VmState
 from nova_lite.virt import abilities
 from nova_lite.virt.driver import DriverError, GuestNotFound
 
 
 def start(job: Job) -> None:
-    """Start the stopped guest."""
-    job.tools.driver.start(job.spec())
+    """Start the stopped guest, in the old size if a revert to that was begun."""
+    old = endings.goes_back_to(job.server)
+    job.tools.driver.start(spec_with(job, old) if old else job.spec())
 
 
 def forget_resize(job: Job) -> None:
-    """Throw away what a resize has kept that was not confirmed before the delete."""
-    if isinstance(job.tools.driver, abilities.Resizes):
-        with contextlib.suppress(GuestNotFound):
-            job.tools.driver.confirm_resize(job.server.id)
+    """Throw away what a resize has kept that was not confirmed; where a revert was begun, take that back to the old disks."""
+    _end_resize(job, run=False)
+
+
+def end_resize(job: Job) -> None:
+    """Do the same after the server's state was reset; the guest runs on, or again if it ran before the resize."""
+    kept = job.server.system_metadata or {}
+    if undoing.has_resize_to_end(job.server):
+        _end_resize(job, run=kept.get("old_state") != VmState.STOPPED)
+
+
+def _end_resize(job: Job, *, run: bool) -> None:
+    driver = job.tools.driver
+    if not isinstance(driver, abilities.Resizes):
+        return
+    old = endings.goes_back_to(job.server)
+    with contextlib.suppress(GuestNotFound):
+        if old:
+            driver.revert_resize(spec_with(job, old), run=run)
+        else:
+            driver.confirm_resize(job.server.id)
 
 
 def restart(job: Job) -> None:
@@ -96,6 +115,9 @@ def _is_offloaded(job: Job) -> bool:
 
 RUN_AGAIN = (*PREPARE, Step("run-again", run_again, noted=True))
 """The steps of what is no action: nobody asks for it."""
+
+END_RESIZE = (*PREPARE, Step("end-resize", end_resize, noted=True))
+"""The same, after a reset."""
 
 ACTIONS = (
     Action("soft-delete", (Step("stop", stop),)),

@@ -42,8 +42,7 @@ def _unlock(call: Call, record: ServerRecord, _argument: Any) -> Reply:
 
 
 def _reset_state(call: Call, record: ServerRecord, argument: Any) -> Reply:
-    server_states.reset(call.store, call.caller, record.id, VmState(argument["state"]))
-    return ACCEPTED
+    return wake(call, server_states.reset(call.store, call.caller, record.id, VmState(argument["state"])))
 
 
 def _inject_network_info(call: Call, record: ServerRecord, _argument: Any) -> Reply:
