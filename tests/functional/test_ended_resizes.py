@@ -124,3 +124,35 @@ def test_a_reset_that_can_not_end_the_resize_says_so_and_is_done_again(cloud: Wh
     assert server.vm_state == "error" and "reset the state again" in server.fault["message"]
     cloud.act(server_id, {"os-resetState": {"state": "active"}}, token=ADMIN)
     check_over(cloud, server_id, OLD, "reverted")
+
+
+class Death(BaseException):
+    """The agent's process dies here."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("way", ["restore", "reset"])
+def test_an_agent_s_death_after_it_has_reverted_the_guest(
+    cloud: WholeCloud, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    server_id = resized(cloud)
+    fail_to_revert(cloud, server_id, done=False)
+    died, revert = threading.Event(), cloud.driver.revert_resize
+
+    def revert_and_die(*arguments: Any, **options: Any) -> None:
+        revert(*arguments, **options)
+        died.set()
+        raise Death
+
+    monkeypatch.setattr(cloud.driver, "revert_resize", revert_and_die)
+    if way == "restore":
+        soft_delete(cloud, server_id)
+        cloud.act(server_id, {"restore": None})
+    else:
+        cloud.act(server_id, {"os-resetState": {"state": "active"}}, token=ADMIN)
+    assert died.wait(60)
+    cloud.kill(cloud._agents[0])
+    monkeypatch.setattr(cloud.driver, "revert_resize", revert)
+    cloud.agent()
+    assert cloud.settled(server_id).vm_state == "active"
+    check_over(cloud, server_id, OLD, "reverted")
