@@ -97,7 +97,7 @@ class Bus:
             setattr(endpoint, name, deliver)
         target = self._messaging.Target(exchange=EXCHANGE, topic=topic, server=host)
 
-        queue = f"{topic}.{host}"  # as oslo.messaging calls it
+        queues = (f"{topic}.{host}", topic)  # as oslo.messaging calls them
 
         def serve(link: Link) -> Any:
             with warnings.catch_warnings():
@@ -109,9 +109,9 @@ class Bus:
             self._cast(link, topic, host)
 
         if not self._remote:
-            return Listener(lambda: self._link, serve, queue, f"{topic}@{host}", heard, None)
+            return Listener(lambda: self._link, serve, queues, f"{topic}@{host}", heard, None)
         connect = partial(Link, self._conf, patient=True)
-        return Listener(connect, serve, queue, f"{topic}@{host}", heard, probe if "wake" in answers else None)
+        return Listener(connect, serve, queues, f"{topic}@{host}", heard, probe if "wake" in answers else None)
 
     def close(self) -> None:
         """Close every connection; listeners are stopped before."""

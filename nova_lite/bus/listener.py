@@ -56,11 +56,12 @@ class Listener:
     server are scrapped and made anew; while the broker is away that costs little, and the new ones wait for it. Where
     the new ones hear nothing either, the fault is the broker's, and its queue is made anew, too. RabbitMQ 3.10 that is killed
     while it makes a quorum queue may not find a leader for it ever again, and after a restart it may show a binding by
-    which it routes nothing (https://github.com/rabbitmq/rabbitmq-server/issues/5075); both last as long as the queue.
+    which it routes nothing (https://github.com/rabbitmq/rabbitmq-server/issues/5075); both last as long as the queue. What is
+    of no use with its own queue is tried with that of its topic, too, whose other consumers come back by themselves.
 
     :param connect: makes the link.
     :param serve: makes the server on a link.
-    :param queue: the queue that is this listener's alone.
+    :param queues: the queue that is this listener's alone, and that of all of its topic.
     :param probe: sends a hint to this listener; None: it is never deaf (a bus within the process).
     """
 
@@ -68,14 +69,14 @@ class Listener:
         self,
         connect: Callable[[], Link],
         serve: Callable[[Link], Any],
-        queue: str,
+        queues: tuple[str, str],
         name: str,
         heard: Heard,
         probe: Callable[[Link], None] | None,
     ) -> None:
         self._connect = connect
         self._serve = serve
-        self._queue = queue
+        self._queues = queues
         self._name = name
         self._heard = heard
         self._probe = probe
@@ -140,8 +141,8 @@ class Listener:
 
     def _begin(self, link: Link, server: Any, started: Future[bool]) -> None:
         try:
-            if self._deaf > 1:
-                link.forget(self._queue)
+            for queue in self._queues[: max(self._deaf - 1, 0)]:
+                link.forget(queue)
             server.start()
         except Exception as error:
             if not self._stopping.is_set():

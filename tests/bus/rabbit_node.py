@@ -91,6 +91,10 @@ class RabbitNode:
         """Run Erlang within the broker and return what came of it."""
         return self._ask("eval", expression)
 
+    def close_connections(self) -> None:
+        """End every connection, as an administrator would."""
+        self._ask("close_all_connections", "a test")
+
     def _ask(self, *words: str) -> str:
         command = [str(SERVER.with_name("rabbitmqctl")), "-q", "-n", self._environment["RABBITMQ_NODENAME"], *words]
         done = subprocess.run(command, env=self._environment, stdout=subprocess.PIPE, text=True, timeout=60, check=True)

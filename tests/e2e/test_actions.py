@@ -267,6 +267,30 @@ def test_the_state_is_reset(guest: Guest) -> None:
     guest.works(booted=1)
 
 
+def kept_disks(guest: Guest) -> list[Path]:
+    """Return what its host keeps of a guest for a revert."""
+    return [
+        path for path in (guest.cloud.host.state / "instances" / guest.server_id).rglob("*") if path.suffix == ".before"
+    ]
+
+
+def test_a_reset_ends_a_resize(guest: Guest) -> None:
+    """It can be neither confirmed nor reverted from there: the guest keeps its new size, and what was kept for a way back goes."""
+    guest.do("resize", {"flavorRef": f"{guest.kind}-larger"}, "VERIFY_RESIZE")
+    guest.works(booted=1)
+    assert bool(kept_disks(guest)) == (guest.kind != "unikernel")
+    guest.act("os-resetState", {"state": "active"}, user="admin")
+    path = f"/compute/v2.1/os-migrations?instance_uuid={guest.server_id}"
+    wait_for(
+        "the end of the resize", lambda: guest.cloud.read(path, "admin")["migrations"][0]["status"] == "confirmed", 20
+    )
+    assert kept_disks(guest) == []
+    assert guest.cloud.show(guest.server_id)["flavor"]["id"] == f"{guest.kind}-larger"
+    guest.works()
+    guest.do("reboot", {"type": "HARD"})
+    guest.works(booted=1)
+
+
 def test_what_is_asked_of_the_inside(guest: Guest) -> None:
     if guest.kind == "container":
         guest.refused("trigger_crash_dump", None, "no kernel of its own", status=400)
@@ -309,7 +333,7 @@ def test_a_guest_that_dies_is_started_again(guest: Guest) -> None:
 def test_a_resize_is_confirmed_by_itself(walk: Walk) -> None:
     cloud = walk.cloud
     for guest in walk.guests.values():
-        guest.do("resize", {"flavorRef": f"{guest.kind}-larger"}, "VERIFY_RESIZE")
+        guest.do("resize", {"flavorRef": f"{guest.kind}-largest"}, "VERIFY_RESIZE")
     cloud.stop()
     cloud.file.write_text(cloud.file.read_text().replace("resize_confirm_window = -1", "resize_confirm_window = 1"))
     cloud.start()

@@ -173,15 +173,18 @@ FLAVORS: Mapping[str, tuple[int, int, int, Mapping[str, str]]] = {
     "vm-much": (4, 512, 1, {"nova_lite:live": "true"}),
     "vm-large": (2, 160, 2, {}),
     "vm-larger": (1, 192, 3, {}),
+    "vm-largest": (1, 192, 4, {}),
     "unikernel": (1, 32, 0, {}),
     "unikernel-live": (1, 64, 0, {"nova_lite:live": "true"}),
     "unikernel-large": (2, 48, 0, {}),
     "unikernel-larger": (1, 64, 0, {}),
+    "unikernel-largest": (1, 48, 0, {}),
     "container": (1, 64, 1, {}),
     "container-live": (2, 128, 1, {"nova_lite:live": "true"}),
     "container-less": (1, 96, 1, {"nova_lite:live": "true"}),
     "container-large": (2, 96, 2, {}),
     "container-larger": (1, 128, 3, {}),
+    "container-largest": (1, 128, 4, {}),
 }
 """vCPUs, MiB, GiB and extra specs by name; the id is the name."""
 
