@@ -27,6 +27,9 @@ HEAR_S = 4.0
 MISSES = 2
 """Hints in a row that did not arrive: one may have been lost with the broker."""
 
+SHARED_EVERY = 10
+"""Of so many times in a row that it is found deaf, the third takes its topic's queue, too, which costs all others on it something."""
+
 START_S = 30.0
 """How long one connection is tried; a broker that is away is met by the next one, too."""
 
@@ -84,7 +87,9 @@ class Listener:
         self._stopping = threading.Event()
         self._swap = threading.Lock()
         self._deaf = 0
-        """How often in a row it was found deaf."""
+        """How often in a row it was found deaf without having heard anything."""
+        self._heard_before = 0
+        """What had been heard when it was last found deaf."""
         self._link = connect()
         self._server = serve(self._link)
         threading.Thread(target=self._run, name=f"bus-{name}", daemon=True).start()
@@ -116,9 +121,9 @@ class Listener:
         self._start()
         while self._probe is not None and not self._stopping.wait(PROBE_S):
             if any(self._hears() for _ in range(MISSES)) or self._stopping.is_set():
-                self._deaf = 0
                 continue
-            self._deaf += 1
+            self._deaf = self._deaf + 1 if self._heard.count == self._heard_before else 1
+            self._heard_before = self._heard.count
             LOG.warning("listener=%s event=deaf (it is made anew)", self._name)
             self._renew()
             self._start()
@@ -141,8 +146,7 @@ class Listener:
 
     def _begin(self, link: Link, server: Any, started: Future[bool]) -> None:
         try:
-            for queue in self._queues[: max(self._deaf - 1, 0)]:
-                link.forget(queue)
+            self._forget(link)
             server.start()
         except Exception as error:
             if not self._stopping.is_set():
@@ -150,6 +154,15 @@ class Listener:
             started.set_result(False)
         else:
             started.set_result(True)
+
+    def _forget(self, link: Link) -> None:
+        """Have the broker forget its queue where a new listener was deaf, too; now and then that of its topic."""
+        own, shared = self._queues
+        for queue in [own] * (self._deaf > 1) + [shared] * (self._deaf % SHARED_EVERY == 3):
+            try:
+                link.forget(queue)
+            except Exception as error:  # it is away: then that is why
+                LOG.info("listener=%s event=queue-not-forgotten queue=%s reason=%r", self._name, queue, str(error))
 
     def _renew(self) -> None:
         with self._swap:

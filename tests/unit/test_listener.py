@@ -33,7 +33,7 @@ class SlowServer:
 def test_one_that_is_stopped_while_it_begins_is_ended_when_it_has() -> None:
     server = SlowServer()
     nothing: Any = object()
-    heard = Listener(lambda: nothing, lambda _link: server, "slow", Heard(), None)
+    heard = Listener(lambda: nothing, lambda _link: server, ("slow", "slow"), "slow", Heard(), None)
     assert server.begun.wait(60)
     heard.stop()
     assert server.done == []
@@ -47,7 +47,7 @@ def test_one_that_has_begun_is_ended_in_time(monkeypatch: pytest.MonkeyPatch) ->
     server = SlowServer()
     server.may_start.set()
     nothing: Any = object()
-    heard = Listener(lambda: nothing, lambda _link: server, "quick", Heard(), None)
+    heard = Listener(lambda: nothing, lambda _link: server, ("quick", "quick"), "quick", Heard(), None)
     assert heard.wait_ready(10)
     heard.stop()
     assert server.done == ["started", "stopped"]
