@@ -32,7 +32,7 @@ pytestmark = NEEDS_QEMU
 
 
 def test_login_prompt_comes_in_time(configured: Guest, record_property: Callable[[str, object], None]) -> None:
-    seconds = configured.wait_for(r"demo-vm login: ")
+    seconds = configured.wait_for(r"(?:tiny|demo-vm) login: ")
     used = configured.cpu_seconds()
     record_property("login_prompt_seconds", round(seconds, 2))
     record_property("login_prompt_cpu_seconds", round(used, 2))
@@ -84,7 +84,7 @@ def test_data_disk_is_mounted_and_host_key_stays_on_it(configured: Guest, lan: L
 
 
 def test_password_logs_in_on_the_serial_console(configured: Guest) -> None:
-    configured.wait_for(r"demo-vm login: ")
+    configured.wait_for(r"(?:tiny|demo-vm) login: ")
     configured.type("tiny")
     configured.wait_for(r"Password: ")
     configured.type("gotiny")
@@ -116,7 +116,7 @@ def test_power_button_stops_it(
 ) -> None:
     disk = copy(images.path("tiny"), tmp_path / "disk")
     guest = boot([*direct_boot(images), *drive(disk), *drive(iso_config_drive(tmp_path, "off", key)), *lan.nic()])
-    guest.wait_for(r"off login: ")
+    guest.wait_for(r"(?:tiny|off) login: ")
     guest.wait_for(r"datasource: config-drive")
     assert lan.ssh(guest, "root", key.private, "echo kept >/mnt/kept").returncode == 0
     seconds = guest.press_power_button()
