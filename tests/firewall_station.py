@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import pytest
+from bridge_ports import wait_until_it_passes
 
 from nova_lite.host.network_state import GroupSpec, HostState, NetworkSpec, PortSpec, RuleSpec, ServiceLeg, SubnetSpec
 from nova_lite.host.networks import devices
@@ -186,6 +187,7 @@ class Station:
             )
         run("ip", "-n", name, "link", "set", "lo", "up")
         run("ip", "-n", name, "link", "set", "eth0", "up")
+        wait_until_it_passes(self.host, device)
         guest = Guest(name, port)
         self.guests.append(guest)
         return guest

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from bridge_ports import wait_until_it_passes
 from oslo_config import cfg
 
 from nova_lite.conf import load
@@ -128,13 +129,14 @@ class Sandbox:
 
     def guest(self, port: PortSpec, network: NetworkSpec) -> str:
         """Put a guest where libvirt would put a container: a veth on the bridge, its other end in a namespace."""
-        name = self.spaces.add(f"{self.tag}-{port.port_id[:4]}")
+        name = self.spaces.add(f"{self.tag}-{port.port_id[:8]}")
         device = devices.device_name(port.port_id)
         bridge = devices.bridge_name(network.number)
         self.ip(self.host, "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", name)
         self.ip(name, "link", "set", "eth0", "address", port.mac)
         self.ip(self.host, "link", "set", device, "master", bridge, "up")
         self.ip(name, "link", "set", "eth0", "mtu", str(network.mtu), "up")
+        wait_until_it_passes(self.host, device)
         return name
 
     def settled(self, port: PortSpec, network: NetworkSpec) -> str:
