@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from nova_lite.host.networks import announce, interior, legs, netns, rules
 from nova_lite.host.networks.namespace import Namespace
 from nova_lite.host.networks.place import Place, inside
 from nova_lite.host.networks.plan import Plan
-from nova_lite.host.networks.rooms import Room
+from nova_lite.host.networks.rooms import Leg, Room
 from nova_lite.host.networks.service import Process, Service
 from nova_lite.host.ports import HostError
 
 THREADS = 4
+PASSING_S = 1.0
+"""For so long a leg's bridge may take to learn that the leg is up: some ms, as a rule, and what is said before that is lost."""
 
 
 class Builder:
@@ -25,6 +28,7 @@ class Builder:
         self._service = service
         # Each job enters a namespace before anything else, so it does not matter where the last one was.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="netns")
+        self._announced = announce.Repeater()
 
     def start(self, plan: Plan, before: Plan | None) -> Future[bool]:
         """Begin to bring a plan's namespace and process to what they shall be; the result tells whether anything was changed."""
@@ -41,6 +45,7 @@ class Builder:
     def close(self) -> None:
         """End the threads."""
         self._threads.shutdown()
+        self._announced.close()
 
     def _build(self, plan: Plan, before: Plan | None) -> bool:
         if plan.room is None:
@@ -83,10 +88,18 @@ class Builder:
         changed |= interior.links(place.ip, room, present) or any(made)
         came, moved = interior.addresses(place.ip, room, present, is_new=is_new)
         problems, led = interior.routes(place.ip, room, present, is_new=is_new)
-        for leg, address in came:
-            if leg.announce:
-                announce.send(leg.name, leg.mac, address)
+        self._announce(room, came)
         return changed or moved or led, any(made), problems
+
+    def _announce(self, room: Room, came: Sequence[tuple[Leg, str]]) -> None:
+        said = [announce.Announcement(leg.name, leg.mac, address) for leg, address in came if leg.announce]
+        until = time.monotonic() + PASSING_S
+        for name in {each.device for each in said}:
+            while not self._host.netlink(legs.passes, name) and time.monotonic() < until:
+                time.sleep(PASSING_S / 200)
+        for each in said:
+            announce.send(each)
+        self._announced.later(room.name, said)
 
     def _rules(self, place: Place, room: Room, before: Room | None, *, is_new: bool) -> bool:
         if is_new:

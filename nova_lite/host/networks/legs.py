@@ -11,6 +11,9 @@ from nova_lite.host.networks import links
 from nova_lite.host.networks.rooms import Leg
 from nova_lite.host.ports import HostError
 
+FORWARDING = 3
+"""A bridge port's state (linux/if_bridge.h)."""
+
 
 def ensure(ip: IPRoute, leg: Leg, namespace: int, is_inside: bool) -> bool:
     """Have the leg with its outer end in its bridge; True: it was made.
@@ -32,6 +35,16 @@ def ensure(ip: IPRoute, leg: Leg, namespace: int, is_inside: bool) -> bool:
     else:
         links.attach(ip, leg.name, leg.bridge, leg.mtu, up=True)
     return made
+
+
+def passes(ip: IPRoute, name: str) -> bool:
+    """Say whether the leg's bridge takes what comes from it. It does not at once when the leg is up: the kernel tells it by and by."""
+    index = links.index_of(name)
+    if index is None:
+        return False
+    info = next(iter(ip.get_links(index))).get_attr("IFLA_LINKINFO")
+    port = info.get_attr("IFLA_INFO_SLAVE_DATA") if info else None
+    return port is not None and port.get_attr("IFLA_BRPORT_STATE") == FORWARDING
 
 
 def remember(ip: IPRoute, leg: Leg) -> None:
