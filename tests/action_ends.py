@@ -21,6 +21,10 @@ class Standing:
     def after(self, action: str, end: str) -> Standing:
         """Return where it stands once *action* has ended: ``done``, ``failed`` or ``cancelled``."""
         transition = TRANSITIONS.get(action)
+        if self.state is VmState.DELETED:
+            return self  # what was asked of it while it was being deleted
+        if action == "resetState":
+            return dataclasses.replace(self, state=VmState.ERROR)  # the other state is asked for by no user of this
         if transition is None:
             return self  # a lock, say
         if end == "failed" and transition.on_fail is not None:

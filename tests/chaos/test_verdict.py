@@ -155,6 +155,7 @@ def test_an_end_that_nobody_asked_for_is_found(scene: Scene) -> None:
         ([("create", "done"), ("shelve", "failed")], VmState.ACTIVE),
         ([("create", "failed")], VmState.ERROR),
         ([("create", "done"), ("stop", "done"), ("rebuild", "done")], VmState.STOPPED),
+        ([("create", "done"), ("resize", "done"), ("resetState", "done"), ("end-resize", "done")], VmState.ERROR),
     ],
 )
 def test_fold(works: list[tuple[str, str]], state: VmState) -> None:

@@ -10,7 +10,9 @@ from compute_cloud import ADMIN, ask
 from whole_cloud import WholeCloud
 
 from nova_lite.agent.service import Agent
+from nova_lite.bus import AGENT
 from nova_lite.compute.transitions import PowerState
+from nova_lite.db import operations
 
 
 @pytest.fixture
@@ -31,6 +33,9 @@ def cloud(tmp_path: Path) -> Iterator[WholeCloud]:
 
 def boot_host(cloud: WholeCloud, agent: Agent) -> None:
     cloud.kill(agent)
+    # Unlike a real process's, its threads live on: they lose what they are at, and end before another agent does it again.
+    operations.release_queue(cloud.store, AGENT, agent.host)
+    cloud.until(lambda: not agent._under_way)
     cloud.driver.reboot_host()
     (cloud.directory / "boot-id-host1").write_text("another boot\n")
 

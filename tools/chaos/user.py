@@ -113,6 +113,8 @@ class User:
             self._act(row, "delete")
         elif drawn < 0.7:
             self._soft_delete(row)
+        elif drawn < 0.8:
+            self._reset(row)
         else:
             self._act(row, "reboot-hard")
 
@@ -124,6 +126,8 @@ class User:
             self._soft_delete(row)
         elif drawn < 0.11 and row.vm_state == "active":
             self._crash(row.id)
+        elif drawn < 0.13:
+            self._reset(row)
         elif drawn < 0.18 and row.vm_state in TRANSITIONS["attach_interface"].allowed_from:
             self._change_interfaces(row, chance)
         else:
@@ -134,6 +138,11 @@ class User:
     def _soft_delete(self, row: Server) -> None:
         self.asked["soft-delete"] += 1
         self._ask("DELETE", f"/compute/v2.1/servers/{row.id}")
+
+    def _reset(self, row: Server) -> None:
+        """Call a server broken, whatever it is doing. To call it active would be a lie that the next reconcile has to find out."""
+        self.asked["resetState"] += 1
+        self._ask("POST", f"/compute/v2.1/servers/{row.id}/action", {"os-resetState": {"state": "error"}}, row)
 
     def _fits(self, row: Server, action: str) -> bool:
         if action == "delete" or row.task_state is not None:

@@ -40,6 +40,9 @@ CUT_OFF = "cut off each time"
 AGAIN = ("reboot-soft", "reboot-hard", "resize", "revertResize", "rebuild", "shelve")
 """Actions that may boot it once for each time that they are begun (shelve: when it fails)."""
 
+UNDONE = ("restore", "unshelve", "rescue")
+"""Of ``ONCE``, what undoes itself when it fails. Death may come before that is written, and then it is all done again."""
+
 
 @dataclass
 class Verdict:
@@ -137,13 +140,14 @@ class Court:
 
     def _expect(self, server: Server, works: Sequence[Operation]) -> Iterator[str]:
         where = f"server {server.id} is {server.vm_state} after {[(row.action, row.state) for row in works]}"
-        if server.vm_state == VmState.ERROR and not server.fault:
+        was_reset = any(row.action == "resetState" for row in works)
+        if server.vm_state == VmState.ERROR and not server.fault and not was_reset:
             yield f"{where} without a fault"
         if self._strict and server.id not in self._user.crashed:
             given_up = False
             for row in works:
                 # What was given up may have been done, a delete say, so what is asked of its server after that may fail as well.
-                given_up |= CUT_OFF in (row.error or "")
+                given_up |= CUT_OFF in (row.error or "") or row.action == "resetState"
                 if row.state == "failed" and not given_up and not _may_fail(row):
                     yield f"{row.action} of server {server.id} failed though nothing did: {row.error}"
         if server.id in self._user.crashed:
@@ -160,7 +164,8 @@ class Court:
             rows = session.scalars(select(Operation).where(Operation.target_type == "server")).all()
         most: Counter[str] = Counter()
         for row in rows:
-            most[row.target_id] += 1 if row.action in ONCE else row.attempt if row.action in AGAIN else 0
+            again = AGAIN if self._strict else (*AGAIN, *UNDONE)
+            most[row.target_id] += row.attempt if row.action in again else 1 if row.action in ONCE else 0
             # What a resize, a shelve or a rescue that failed undoes boots the guest once more.
             most[row.target_id] += row.action in ("resize", "shelve", "rescue") and row.state != "done"
         for guest in self._driver.observe():
