@@ -17,7 +17,7 @@ from nova_lite.host.networks import leases, names
 from nova_lite.host.networks.place import Place
 from nova_lite.host.ports import HostError
 
-READY_S = 1.0
+READY_S = 5.0
 END_S = 2.0
 
 
@@ -84,7 +84,7 @@ class Dnsmasq:
                 leases.release(opened, lease, server, device)
 
     def wait(self, place: Place, server: str, name: str, address: str) -> bool:
-        """Wait until it knows that *name* has *address*, a second at the most."""
+        """Wait until it knows that *name* has *address*, five seconds at the most: it may be short of a processor."""
         began = time.monotonic()
         reload_after = 0.1
         with place.udp_socket() as opened:

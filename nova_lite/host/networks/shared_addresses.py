@@ -27,6 +27,10 @@ LOG = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 ANSWER_S = 0.3
 """A guest that has the address answers within this time."""
+FIRST_S = 5.0
+"""So long an agent that starts waits at most for its first answers; on a loaded machine its thread needs a while to ask."""
+LATE_FRAMES = 1000
+"""So many of what has come by the end of ``ANSWER_S`` are looked at: this thread may have been kept from its processor until then."""
 MISSES = 3
 """So many questions in a row without an answer, and the address is not here any more."""
 _REQUEST, _REPLY = 1, 2
@@ -120,7 +124,7 @@ class SharedAddresses:
                 self._thread.start()
             new = [each for each in asked if each not in self._misses and netns.exists(each.room)]
             if new and not self._is_ending:
-                self._changed.wait_for(lambda: all(each in self._misses for each in new), timeout=4 * ANSWER_S)
+                self._changed.wait_for(lambda: all(each in self._misses for each in new), timeout=FIRST_S)
             self._told = self._are_here()
             return self._told
 
@@ -186,8 +190,13 @@ class SharedAddresses:
                 open_questions.setdefault(opened, []).append(each)
         answered: set[Question] = set()
         end = time.monotonic() + ANSWER_S
-        while open_questions and (left := end - time.monotonic()) > 0:
-            for opened in select.select(list(open_questions), [], [], left)[0]:
+        late = 0
+        while open_questions and late < LATE_FRAMES:
+            left = end - time.monotonic()
+            if not (ready := select.select(list(open_questions), [], [], max(0.0, left))[0]):
+                break
+            late += len(ready) if left <= 0 else 0
+            for opened in ready:
                 with contextlib.suppress(OSError):
                     frame = opened.recv(2048)
                     answered |= {each for each in open_questions[opened] if each.is_answered_by(frame)}
