@@ -31,6 +31,8 @@ from nova_lite.host.networks.namespace import Namespace
 
 T = TypeVar("T")
 ETH_P_ALL = 3
+PATIENCE_S = 30.0
+"""How long what must come is waited for: a loaded machine takes its time, and one that is not answers at once."""
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not all(shutil.which(name) for name in ("nft", "ip", "sysctl")),
     reason="needs root, nft and ip",
@@ -38,7 +40,7 @@ needs_root = pytest.mark.skipif(
 
 
 def run(*argv: str, check: bool = True, stdin: str | None = None) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, input=stdin)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, input=stdin)
     if check and done.returncode != 0:
         raise AssertionError(f"{argv} said {done.returncode}: {done.stdout}{done.stderr}")
     return done.stdout
@@ -77,7 +79,7 @@ class Guest:
     def send(self, frame: bytes) -> None:
         self.raw.send(frame.ljust(60, b"\0"))
 
-    def hears(self, token: bytes, wait_s: float = 1.0) -> bool:
+    def hears(self, token: bytes, wait_s: float) -> bool:
         """Say whether a frame with *token* comes in within *wait_s*, or has come by the time that this is noticed."""
         end = time.monotonic() + wait_s
         while True:
@@ -94,7 +96,7 @@ class Guest:
 
     def socket(self, family: int, kind: int) -> socket.socket:
         made = self.inside.call(socket.socket, family, kind)
-        made.settimeout(2)
+        made.settimeout(PATIENCE_S)
         return made
 
     def close(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import socket
 import threading
+import time
 
-from firewall_station import Guest, ethernet, ipv4, rule, run, udp
+from firewall_station import PATIENCE_S, Guest, ethernet, ipv4, rule, run, udp
 
 from nova_lite.host.network_state import PortSpec
 
@@ -47,7 +48,7 @@ def address(guest: Guest, version: int = 4) -> str:
     return guest.port.addresses[0 if version == 4 else 1][1]
 
 
-def connects(guest: Guest, to: str, port: int, wait_s: float = 10) -> bool:
+def connects(guest: Guest, to: str, port: int, wait_s: float = PATIENCE_S) -> bool:
     """Say whether a connection is made and answered; on a loaded machine that may take a while."""
     made = guest.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_STREAM)
     made.settimeout(wait_s)
@@ -74,11 +75,26 @@ def echoes(connection: socket.socket) -> bool:
 
 
 def pings(guest: Guest, to: str, size: int = 56) -> bool:
-    argv = ["ping", "-c1", "-W1", "-i0.2", "-s", str(size), to]
+    """Say whether a ping is answered, of those that are sent for as long as what must come is waited for."""
+    end = time.monotonic() + PATIENCE_S
+    while not _is_answered(guest, to, size):
+        if time.monotonic() > end:
+            return False
+    return True
+
+
+def is_unanswered(guest: Guest, to: str) -> bool:
+    """Say that a ping is not answered within a second."""
+    return not _is_answered(guest, to, 56)
+
+
+def _is_answered(guest: Guest, to: str, size: int) -> bool:
+    argv = ["ping", "-c1", "-W1", "-s", str(size), to]
     return "1 received" in run("ip", "netns", "exec", guest.namespace, *argv, check=False)
 
 
 def hears_udp(sender: Guest, receiver: Guest, port: int, source_port: int = 1000, wait_s: float = 0.3) -> bool:
+    """Say whether a datagram comes within *wait_s*: ``PATIENCE_S`` where it must."""
     token = secrets.token_bytes(12)
     packet = ipv4(address(sender), address(receiver), UDP, udp(source_port, port, token))
     sender.send(ethernet(receiver.mac, sender.mac, 0x0800, packet))
@@ -100,15 +116,14 @@ class Talk:
             listener.bind((address(server, version), port))
             listener.listen()
             self.client = client.socket(family, socket.SOCK_STREAM)
-            self.client.settimeout(10)
             self.client.connect((address(server, version), port))
             self.server, _ = listener.accept()
 
-    def up(self, wait_s: float = 10) -> bool:
+    def up(self, wait_s: float = PATIENCE_S) -> bool:
         """Say whether the server gets what the client sends now."""
         return self._passes(self.client, self.server, wait_s)
 
-    def down(self, wait_s: float = 10) -> bool:
+    def down(self, wait_s: float = PATIENCE_S) -> bool:
         """Say whether the client gets what the server sends now."""
         return self._passes(self.server, self.client, wait_s)
 

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from firewall_station import (
     Guest,
@@ -71,6 +72,11 @@ def passes(pair: Pair, frame: Callable[[bytes], bytes]) -> bool:
     token = secrets.token_bytes(12)
     pair.sender.send(frame(token))
     return pair.victim.hears(token, 0.4)
+
+
+def arrives(sent: Callable[..., bool], *arguments: Any, **named: Any) -> bool:
+    """Say whether what *sent* sends comes in the end: on a loaded machine, later than one waits for what is dropped."""
+    return any(sent(*arguments, **named) for _ in range(60))
 
 
 def v4(pair: Pair, source: str, *, mac: bytes | None = None, to: bytes = b"") -> bool:
