@@ -35,10 +35,10 @@ class Channel:
         self.line: Any
         if place.startswith("ws"):
             self.line = attach.Line(place)
-            self.line._socket.settimeout(20)
+            self.line._socket.settimeout(120)
         else:
             self.line = socket.socket(socket.AF_UNIX)
-            self.line.settimeout(20)
+            self.line.settimeout(120)
             self.line.connect(place)
 
     def write(self, data: bytes) -> None:

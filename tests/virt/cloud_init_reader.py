@@ -45,8 +45,8 @@ def seen(found: dict[str, Any], openstack: Any) -> dict[str, Any]:
 def ec2(url: str) -> dict[str, Any]:
     from cloudinit.sources.helpers import ec2
 
-    found = ec2.get_instance_metadata("2009-04-04", url, timeout=5)
-    userdata = ec2.get_instance_userdata("2009-04-04", url, timeout=5)
+    found = ec2.get_instance_metadata("2009-04-04", url, timeout=30)
+    userdata = ec2.get_instance_userdata("2009-04-04", url, timeout=30)
     return {"metadata": found, "userdata": userdata.decode("latin-1")}
 
 

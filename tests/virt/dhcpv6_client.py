@@ -30,7 +30,7 @@ def options(data: bytes) -> dict[int, bytes]:
 
 def ask(opened: socket.socket, scope: int, kind: int, answer: int, *parts: bytes) -> dict[int, bytes]:
     message = bytes([kind]) + b"abc" + b"".join(parts)
-    for _ in range(10):
+    for _ in range(40):
         try:
             opened.sendto(message, ("ff02::1:2", 547, 0, scope))
             data = opened.recv(4096)

@@ -41,7 +41,8 @@ NEEDS_LIBVIRT = [
 ]
 
 
-def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 180.0) -> None:
+    """Wait for it; on a loaded machine an emulated guest may take minutes."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited in vain"
@@ -52,7 +53,7 @@ def until(what: Callable[[], bool], seconds: float = 60.0) -> None:
 def images() -> Path:
     """Build the guest images once per machine; build.sh keeps them by content."""
     out = Path(os.environ.get("NOVA_LITE_TEST_IMAGES", "/var/tmp/nova-lite-test-images"))
-    subprocess.run(["bash", str(ROOT / "devstack/images/build.sh"), "--out", str(out)], check=True, timeout=300)
+    subprocess.run(["bash", str(ROOT / "devstack/images/build.sh"), "--out", str(out)], check=True, timeout=540)
     return out
 
 
@@ -154,6 +155,7 @@ def make_spec(images: Path, bridge: str, state: Path) -> Callable[[str], GuestSp
                 "seq",
                 "mknod",
                 "hostname",
+                "grep",
             ):
                 (rootfs / "bin" / applet).symlink_to("/bin/busybox")
         return LocalImage(

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -50,7 +51,7 @@ echo "ip=$ip mask=$mask router=$router dns=$dns mtu=$mtu hostname=$hostname leas
 """
 
 
-def run(*argv: str, check: bool = True, timeout: float = 20, stdin: str | None = None) -> str:
+def run(*argv: str, check: bool = True, timeout: float = 60, stdin: str | None = None) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, input=stdin)
     if check and done.returncode != 0:
         raise AssertionError(f"{argv} said {done.returncode}: {done.stdout}{done.stderr}")
@@ -73,14 +74,17 @@ class Spaces:
     def ip(self, namespace: str, *argv: str) -> str:
         return run("ip", "-n", namespace, *argv)
 
-    def inside(self, namespace: str, *argv: str, check: bool = True, timeout: float = 20) -> str:
+    def inside(self, namespace: str, *argv: str, check: bool = True, timeout: float = 60) -> str:
         return run("ip", "netns", "exec", namespace, *argv, check=check, timeout=timeout)
 
-    def pings(self, namespace: str, address: str, *options: str, wait: int = 10) -> bool:
-        said = self.inside(
-            namespace, "busybox", "ping", "-c1", f"-W{wait}", *options, address, check=False, timeout=wait + 15
-        )
-        return "1 packets received" in said
+    def pings(self, namespace: str, address: str, *options: str, wait: int = 30) -> bool:
+        """Say whether a ping is answered; they are sent for *wait* seconds, as one may be lost. 1: there is one, for what must not be."""
+        end = time.monotonic() + wait
+        argv = ("busybox", "ping", "-c1", f"-W{min(wait, 2)}", *options, address)
+        while "1 packets received" not in self.inside(namespace, *argv, check=False):
+            if time.monotonic() > end or wait == 1:
+                return False
+        return True
 
     def python(self, namespace: str, code: str) -> subprocess.Popen[str]:
         argv = ["ip", "netns", "exec", namespace, sys.executable, "-u", "-c", code]
@@ -149,7 +153,7 @@ class Sandbox:
             self.ip(name, "route", "add", "default", "via", nic.gateway)
         return name
 
-    def dhcp(self, guest: str, *, tries: int = 5) -> dict[str, str]:
+    def dhcp(self, guest: str, *, tries: int = 30) -> dict[str, str]:
         """Ask for a lease as a guest does (busybox udhcpc); {}: nobody answered."""
         script = self.state / "udhcpc.sh"
         script.write_text(UDHCPC_SCRIPT)

@@ -74,13 +74,13 @@ def test_a_running_vm_is_adopted_and_goes_on(driver, make_spec, stranger, state:
     assert (ident, VM) in [(guest.server_id, guest.kind) for guest in driver.observe()]
     assert driver.describe(name)["server_id"] == ident
     spec = replace(make_spec(VM), server_id=ident)
-    until(lambda: b"login" in says(driver, spec), 90)
+    until(lambda: b"login" in says(driver, spec))
     driver.pause(ident)
     driver.unpause(ident)
     with socket.socket(socket.AF_UNIX) as line:
         # Its terminal is read into the log; who sits there sees what it writes, and types.
         line.connect(str(driver.console_target(ident, "serial").unix_path))
-        line.settimeout(20)
+        line.settimeout(120)
         line.sendall(b"\r")
         seen = b""
         while b"login" not in seen:
@@ -92,7 +92,7 @@ def test_a_running_vm_is_adopted_and_goes_on(driver, make_spec, stranger, state:
     driver.reboot(spec, hard=True, grace_s=0)
     assert driver.recover(spec) == PowerState.RUNNING
     assert not (state / "instances" / ident / "disk").exists(), "it was given a disk of ours"
-    until(lambda: len(says(driver, spec)) > len(before), 90)
+    until(lambda: len(says(driver, spec)) > len(before))
     driver.destroy(ident)
     with pytest.raises(GuestNotFound):
         driver.describe(name)

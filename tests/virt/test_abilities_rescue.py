@@ -56,7 +56,7 @@ def test_a_vm_is_rescued_with_its_own_disk_as_the_second(how: str, driver, make_
         driver.rescue(spec, image)
         assert driver.power(spec.server_id) == PowerState.RUNNING
         assert set(driver.stats(spec.server_id).disks) == {"vda", "vdb"}
-    until(lambda: b"login" in says(driver, spec), 90)
+    until(lambda: b"login" in says(driver, spec))
     made = driver.snapshot(spec, state / "image")
     assert virtual_size(made.path) == 1 << 30, "not the own disk's image"
     for _ in range(2):
@@ -126,7 +126,7 @@ def test_a_rescue_that_was_put_away_leaves_no_disk(kind: str, driver, make_spec,
 def test_a_shelved_guest_leaves_its_console_log_alone(kind: str, driver, make_spec, state: Path) -> None:
     spec = make_spec(kind)
     driver.spawn(spec)
-    until(lambda: len(says(driver, spec)) > 0, 90)
+    until(lambda: len(says(driver, spec)) > 0)
     for _ in range(2):
         driver.stop_and_remove(spec.server_id)
     assert all(path.name.startswith("console.log") for path in (state / "instances" / spec.server_id).iterdir())
@@ -143,13 +143,13 @@ def test_an_interrupt_reaches_the_kernel(driver, make_spec) -> None:
     line = "console=ttyS0 no_timer_check tsc=reliable unknown_nmi_panic"
     spec = make_spec(VM, properties={"os_command_line": line})
     driver.spawn(spec)
-    until(lambda: b"login" in says(driver, spec), 90)
+    until(lambda: b"login" in says(driver, spec))
     driver.pause(spec.server_id)
     driver.crash_dump(spec.server_id)  # it comes when the guest goes on
     assert driver.power(spec.server_id) == PowerState.PAUSED
     assert b"Kernel panic" not in says(driver, spec)
     driver.unpause(spec.server_id)
-    until(lambda: b"Kernel panic - not syncing: NMI" in says(driver, spec), 20)
+    until(lambda: b"Kernel panic - not syncing: NMI" in says(driver, spec))
     driver.stop(spec.server_id, 0)
     with pytest.raises(DriverError, match="running guest"):
         driver.crash_dump(spec.server_id)
@@ -165,7 +165,7 @@ def test_a_password_needs_an_agent_that_answers(driver, make_spec) -> None:
     start = time.monotonic()
     with pytest.raises(DriverError, match="qemu-ga") as refused:
         driver.set_password(other.server_id, "root", "secret-1")
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 60
     assert "secret-1" not in refused.value.message
 
 

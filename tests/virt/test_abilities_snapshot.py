@@ -49,7 +49,7 @@ def vm_on_a_disk(make_spec, images: Path) -> GuestSpec:
 def test_an_image_of_a_vm_is_flat_and_boots(driver, make_spec, images: Path, state: Path, tmp_path: Path) -> None:
     spec = vm_on_a_disk(make_spec, images)
     driver.spawn(spec)
-    until(lambda: b"login" in says(driver, spec), 90)
+    until(lambda: b"login" in says(driver, spec))
     target = state / "image"
     for _ in range(2):
         made = driver.snapshot(spec, target)
@@ -69,7 +69,7 @@ def test_an_image_of_a_vm_is_flat_and_boots(driver, make_spec, images: Path, sta
         os.chmod(path, 0o644)
     again = make_spec(VM, image=LocalImage("again", Path(live), "qcow2", 1 << 30))
     driver.spawn(again)
-    until(lambda: b"login" in says(driver, again), 90)
+    until(lambda: b"login" in says(driver, again))
     assert not list((state / "instances" / spec.server_id).glob("snapshot*"))
 
 

@@ -84,7 +84,7 @@ def cloud_init(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("cannot run on this machine: there is neither cloud-init nor apt-get")
     place = tmp_path_factory.mktemp("cloud-init")
     argv = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "cloud-init"]
-    got = subprocess.run(argv, cwd=place, capture_output=True, text=True, timeout=120, check=False)
+    got = subprocess.run(["timeout", "120", *argv], cwd=place, capture_output=True, text=True, check=False)
     packages = list(place.glob("cloud-init_*.deb"))
     if not packages:
         pytest.skip(f"cannot run on this machine: cloud-init can't be downloaded: {got.stderr[-200:]}")
@@ -96,7 +96,7 @@ def read(cloud_init: Path, what: str, where: str, *, before: tuple[str, ...] = (
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     environment["PYTHONPATH"] = str(cloud_init)
     argv = [*before, sys.executable, str(READER), what, where]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=180, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

@@ -26,7 +26,8 @@ pytestmark = NEEDS_LIBVIRT
 
 def another(nic: Nic, number: int) -> Nic:
     """Return another interface in the same network, which has the same gateway."""
-    mac, device = f"{nic.mac[:-2]}{number:02x}", f"{nic.device[:-1]}{'xyz'[number]}"
+    last = (int(nic.mac[-2:], 16) + number) % 256
+    mac, device = f"{nic.mac[:-2]}{last:02x}", f"{nic.device[:-1]}{'xyz'[number]}"
     return replace(nic, port_id=f"port{number}", mac=mac, device=device, addresses=(f"10.9.8.{10 + number}/24",))
 
 

@@ -98,5 +98,5 @@ def test_a_process_that_libvirt_has_lost_is_ended(
     server_id, process = lost
     assert len(guest_cgroups.of(server_id)) == 2
     driver.destroy(server_id)
-    assert process.wait(5) == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     assert guest_cgroups.of(server_id) == []

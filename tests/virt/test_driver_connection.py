@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import textwrap
 import time
@@ -47,17 +48,21 @@ class OwnLibvirtd:
         command = ["unshare", "-m", "--propagation", "private", "sh", "-c", START, "sh", str(self.directory)]
         with (self.directory / "log").open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while not self.socket.exists():
+        deadline = time.monotonic() + 120
+        while not self._listens():
             assert time.monotonic() < deadline, (self.directory / "log").read_text()
             time.sleep(0.05)
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
-        for socket in self.directory.glob("libvirt-sock*"):
-            socket.unlink()
+        for path in self.directory.glob("libvirt-sock*"):
+            path.unlink()
 
 
 @pytest.fixture
@@ -72,7 +77,7 @@ def libvirtd() -> Iterator[OwnLibvirtd]:
 
 
 def test_a_libvirtd_that_was_restarted_is_connected_to_again(libvirtd: OwnLibvirtd) -> None:
-    connection = Connection(f"test+unix:///default?socket={libvirtd.socket}", 20.0)
+    connection = Connection(f"test+unix:///default?socket={libvirtd.socket}", 60.0)
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
     libvirtd.kill()
     for _ in range(2):

@@ -114,7 +114,7 @@ def test_what_our_own_calls_do_is_told_too_and_who_left_hears_nothing(
     driver.pause(spec.server_id)
     driver.unpause(spec.server_id)
     driver.destroy(spec.server_id)
-    until(lambda: heard.of(spec.server_id)[-1] is None)
+    until(lambda: heard.of(spec.server_id)[-1:] == [None])
     assert PowerState.PAUSED in heard.of(spec.server_id)
     assert PowerState.SHUTDOWN in heard.of(spec.server_id)
     assert gone.of(spec.server_id) == []

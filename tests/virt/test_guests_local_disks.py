@@ -40,7 +40,7 @@ from nova_lite.virt.libvirt.driver import LibvirtDriver
 
 pytestmark = NEEDS_LIBVIRT
 GIB = 1 << 30
-BOOT_S = 120.0
+BOOT_S = 180.0
 """A guest that is emulated on a machine with other work takes its time."""
 
 LOOK = b"""#!/bin/sh

@@ -64,13 +64,17 @@ def apply(hosts: tuple[Sandbox, Sandbox], states: list[HostState]) -> None:
         host.networks.apply(state)
 
 
-def captured(box: Sandbox, seconds: float, device: str = "tun0") -> subprocess.Popen[str]:
-    """Start to collect the frames inside VXLAN packets that *device* sends, as hexadecimal lines."""
+def captured(box: Sandbox, device: str = "tun0") -> subprocess.Popen[str]:
+    """Start to collect the frames inside VXLAN packets that *device* sends, as hexadecimal lines, until SIGTERM."""
     code = (
-        "import socket,time\ns=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,socket.htons(3))\n"
-        f"s.bind(('{device}',0))\ns.settimeout(0.1)\nprint('on')\nend=time.monotonic()+{seconds}\n"
-        "while time.monotonic()<end:\n"
-        " try: d,a=s.recvfrom(65536)\n except TimeoutError: continue\n"
+        "import signal,socket\nended=[]\nsignal.signal(signal.SIGTERM,lambda *_: ended.append(1))\n"
+        "s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW,socket.htons(3))\n"
+        f"s.bind(('{device}',0))\ns.settimeout(0.5)\nprint('on')\n"
+        "while True:\n"
+        " try: d,a=s.recvfrom(65536)\n"
+        " except TimeoutError:\n"
+        "  if ended: break\n"
+        "  continue\n"
         " if a[2]==4 and d[12:14]==b'\\x08\\0' and d[23]==17 and d[36:38]==b'\\x12\\xb5': print(d[50:].hex())\n"
     )
     started = box.python(box.host, code)
@@ -89,7 +93,7 @@ def test_a_network_on_two_hosts(hosts: tuple[Sandbox, Sandbox]) -> None:
     assert one.pings(guest, "10.11.12.17")
     for box, name, port in ((one, guest, here), (two, other, there)):
         box.ip(name, "address", "add", f"{port.addresses[1][1]}/64", "dev", "eth0", "nodad")
-    assert one.pings(guest, "2001:db8:5::11", wait=4)
+    assert one.pings(guest, "2001:db8:5::11")
     said = one.inside(guest, "busybox", "nslookup", "there.openstacklocal", "10.11.12.2", check=False)
     assert "10.11.12.17" in said, "names of guests on other hosts are known"
 
@@ -105,11 +109,12 @@ def test_what_leaves_a_host(hosts: tuple[Sandbox, Sandbox]) -> None:
     guest = one.settled(ports[0][1], network)
     two.settled(ports[1][1], network)
     two.settled(ports[2][1], beside)
-    capture = captured(one, 6)
+    capture = captured(one)
     assert one.pings(guest, "10.0.1.11"), "to another host in the same network"
     assert one.pings(guest, "10.0.2.12"), "to another host in another network: each direction by its own host's router"
     assert one.pings(guest, "10.0.1.1") and one.pings(guest, "10.0.1.2")
     one.dhcp(guest)
+    capture.terminate()
     frames = capture.communicate(timeout=60)[0].split()
     assert frames, "something went to the other host"
     kinds = {frame[24:28] for frame in frames}

@@ -76,7 +76,7 @@ def guests(cloud: Cloud) -> list[str]:
     return [cloud.box.settled(port, network) for port, network in zip(cloud.ports, cloud.networks, strict=True)]
 
 
-def asks(box: Sandbox, namespace: str, address: str, port: int = 8000, timeout: float = 5) -> str:
+def asks(box: Sandbox, namespace: str, address: str, port: int = 8000, timeout: float = 30) -> str:
     """Return from which address a server saw a connection from *namespace*; empty: there was none."""
     code = (
         f"import socket\ntry: s=socket.create_connection(('{address}',{port}),timeout={timeout})\n"
@@ -209,7 +209,7 @@ def test_a_floating_ip_that_moves_takes_open_connections_with_it(cloud: Cloud) -
     cloud.routers = [first, replace(second, floating=(a_floating("172.24.4.100", cloud.ports[2]),))]
     box.networks.apply(cloud.state)
     # The neighbour was told: no waiting for an entry to grow old.
-    assert box.pings(box.host, "172.24.4.100")
+    assert box.pings(box.host, "172.24.4.100", wait=10)
     mac = second.gateway.mac if second.gateway else ""
     assert mac in box.ip(box.host, "neigh", "show", "172.24.4.100")
     room = box.room(devices.router_namespace(first.router_id))
@@ -260,7 +260,7 @@ def test_ipv6_is_routed_as_it_is(box: Sandbox) -> None:
     while "default" not in box.ip(one, "-6", "route") or "default" not in box.ip(two, "-6", "route"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert box.pings(one, "2001:db8:2::10", wait=4)
+    assert box.pings(one, "2001:db8:2::10")
     shown = box.inside(two, "cat", "/proc/net/if_inet6")
     assert "20010db800020000" in shown
 

@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -46,6 +47,15 @@ def state(device: str) -> dict[str, object]:
     return {key: found.get(key) for key in ("ifindex", "master", "mtu", "flags", "address")}
 
 
+def carried(device: str, wanted: bool) -> dict[str, object]:
+    """Return the device's state once the kernel has seen to its carrier: a work of its own does that."""
+    deadline = time.monotonic() + 60
+    while ("NO-CARRIER" in (found := state(device))["flags"]) is wanted:  # type: ignore[operator]
+        assert time.monotonic() < deadline, found
+        time.sleep(0.01)
+    return found
+
+
 def plug(namespace: Namespace, tap: links.Tap) -> None:
     namespace.netlink(links.ensure_tap, tap)
     namespace.netlink(functools.partial(links.attach, up=True), tap.name, tap.bridge, tap.mtu)
@@ -62,10 +72,10 @@ def test_libvirt_takes_our_tap(connection: object) -> None:
         run("ip", "link", "set", bridge, "up")
         for _ in range(2):
             plug(namespace, wanted)
-        before = state(tap)
+        before = carried(tap, False)
         assert (before["master"], before["mtu"], "NO-CARRIER" in before["flags"]) == (bridge, 1400, True)  # type: ignore[operator]
         domain = connection.createXML(XML.format(name=f"nlhx-{tag}", tap=tap), 0)  # type: ignore[attr-defined]
-        during = state(tap)
+        during = carried(tap, True)
         assert "LOWER_UP" in during["flags"] and during["master"] == bridge  # type: ignore[operator]
         plug(namespace, wanted)
         assert state(tap) == during, "a pass does not touch a tap that a guest uses"

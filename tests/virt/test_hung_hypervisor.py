@@ -23,7 +23,7 @@ from nova_lite.virt.libvirt.connection import Connection
 from nova_lite.virt.libvirt.driver import LibvirtDriver
 
 pytestmark = NEEDS_LIBVIRT
-CALL_TIMEOUT_S = 4.0
+CALL_TIMEOUT_S = 8.0
 
 
 @pytest.fixture
@@ -38,7 +38,10 @@ def driver(state: Path) -> Iterator[LibvirtDriver]:  # noqa: F811
 def qemu_of(server_id: str) -> int:
     """Return the process that runs a guest."""
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        words = entry.read_bytes().split(b"\0")
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended meanwhile
         if server_id.encode() in words or any(server_id.encode() in word and b"guest=" in word for word in words):
             return int(entry.parent.name)
     raise AssertionError(f"no process of {server_id}")
@@ -64,10 +67,12 @@ def powers(driver: LibvirtDriver) -> dict[str | None, PowerState]:
 def test_a_guest_that_hangs_is_unknown_and_the_others_go_on(
     driver: LibvirtDriver,
     make_spec: Callable[..., GuestSpec],  # noqa: F811
+    state: Path,  # noqa: F811
 ) -> None:
     hung, well = make_spec(UNIKERNEL), make_spec(UNIKERNEL)
-    driver.spawn(hung)
-    driver.spawn(well)
+    patient = make_driver(state)
+    patient.spawn(hung)
+    patient.spawn(well)
     with stopped(qemu_of(hung.server_id)):
         began = time.monotonic()
         with pytest.raises(DriverTimeout):
@@ -76,7 +81,7 @@ def test_a_guest_that_hangs_is_unknown_and_the_others_go_on(
         for _ in range(3):
             with pytest.raises(DriverTimeout):
                 driver.pause(hung.server_id)
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 3 * CALL_TIMEOUT_S, "only the first has waited"
         assert driver.power(hung.server_id) is PowerState.NOSTATE
         assert powers(driver)[hung.server_id] is PowerState.NOSTATE
         began = time.monotonic()
@@ -97,8 +102,8 @@ def test_a_guest_that_hangs_can_be_ended(
     state: Path,  # noqa: F811
 ) -> None:
     spec = make_spec(VM)
-    driver.spawn(spec)
-    patient = make_driver(state, **{"libvirt.call_timeout": 30.0})
+    patient = make_driver(state, **{"libvirt.call_timeout": 120.0})
+    patient.spawn(spec)
     with stopped(qemu_of(spec.server_id)):
         with pytest.raises(DriverTimeout):
             driver.pause(spec.server_id)

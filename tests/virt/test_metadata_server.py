@@ -194,15 +194,15 @@ def test_ipv6_by_the_link_local_address(world: World) -> None:
     own = str(values.link_local(port.mac).network_address)
     guest = world.guests[0]
     index = guest.call(socket.if_nametoindex, "eth0")
-    time.sleep(0.2)
     assert ipaddress.ip_address(own).is_link_local
-    assert ask(guest, to=("fe80::a9fe:a9fe", 80, 0, index)).endswith(f"{port.port_id} GET /x 0")
+    # The kernel gives both ends their addresses once it has seen that there is a carrier.
+    until(lambda: ask(guest, to=("fe80::a9fe:a9fe", 80, 0, index)).endswith(f"{port.port_id} GET /x 0"))
 
 
 def test_a_stranger_gets_nothing(world: World) -> None:
     run("ip", "-n", f"{world.tag}-g7", "address", "add", "10.0.0.9/24", "dev", "eth0")
     run("ip", "-n", f"{world.tag}-g7", "route", "replace", METADATA, "dev", "eth0", "src", "10.0.0.9")
-    assert ask(world.guests[0]) in ("", "ConnectionResetError")
+    assert ask(world.guests[0]) in ("", "ConnectionResetError", "BrokenPipeError")
 
 
 def test_a_routers_leg_answers_too(world: World) -> None:
@@ -263,10 +263,10 @@ def test_bad_requests_are_refused_and_large_ones_do_not_grow(world: World) -> No
 
 
 def test_who_holds_many_connections_keeps_nobody_else_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nova_lite.host.networks.metadata_server.REQUEST_S", 5.0)
+    monkeypatch.setattr("nova_lite.host.networks.metadata_server.REQUEST_S", 10.0)
     held = [connected(world.guests[0]) for _ in range(MOST_OF_ONE)]
     time.sleep(0.2)
-    assert ask(world.guests[0]) in ("", "ConnectionResetError")
+    assert ask(world.guests[0]) in ("", "ConnectionResetError", "BrokenPipeError")
     assert "GET" in ask(world.guests[1])
     # What says nothing is ended, and there is room again.
     until(lambda: "GET" in ask(world.guests[0]))

@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "devstack/images"
 BUILD = IMAGES / "build.sh"
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("umoci") or not shutil.which("skopeo"), reason="needs root, umoci and skopeo"
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 def run(*argv: str | Path) -> str:
     """Run a program to its end and return what it printed; CalledProcessError when it fails."""
-    done = subprocess.run(argv, check=True, text=True, capture_output=True, timeout=120)
+    done = subprocess.run(argv, check=True, text=True, capture_output=True, timeout=540)
     return str(done.stdout)
 
 
@@ -115,7 +115,14 @@ class Container:
         return run(*namespaces, f"--wd=/proc/{self.init}/root", *argv)
 
     def fetch(self) -> str:
-        code = "import sys, urllib.request as u; print(u.build_opener(u.ProxyHandler({})).open(sys.argv[1]).read().decode())"
+        code = """import sys, time, urllib.error, urllib.request as u
+for _ in range(600):  # its server begins beside the line that says that it is up
+    try:
+        print(u.build_opener(u.ProxyHandler({})).open(sys.argv[1]).read().decode())
+        break
+    except urllib.error.URLError:
+        time.sleep(0.1)
+"""
         return run("ip", "netns", "exec", self.network, sys.executable, "-c", code, "http://10.78.0.2/")
 
 
@@ -162,7 +169,7 @@ def test_two_builds_have_the_same_bytes_and_the_second_of_one_is_instant(archive
     assert (tmp_path / index["busybox"]["file"]).read_bytes() == archive.read_bytes()
     begun = time.monotonic()
     assert "nothing to do" in run(BUILD, "--out", tmp_path, "busybox")
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60
     assert read_index(tmp_path) == index
 
 
@@ -197,7 +204,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     shutil.copytree(IMAGES, sources, symlinks=True)
     (sources / "busybox/make.sh").write_text("#!/bin/bash\necho the reason >&2\nexit 3\n")
     done = subprocess.run(
-        [sources / "build.sh", "--out", tmp_path / "out", "busybox"], capture_output=True, text=True, timeout=60
+        [sources / "build.sh", "--out", tmp_path / "out", "busybox"], capture_output=True, text=True, timeout=300
     )
     assert done.returncode != 0
     assert "the reason" in done.stderr
@@ -223,7 +230,7 @@ def test_a_changed_source_makes_a_new_build_and_drops_the_old(tmp_path: Path) ->
 
 def test_unknown_images_and_options_are_refused(tmp_path: Path) -> None:
     for argument in ("nonsense", "--nonsense"):
-        done = subprocess.run([BUILD, "--out", tmp_path, argument], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([BUILD, "--out", tmp_path, argument], capture_output=True, text=True, timeout=300)
         assert done.returncode != 0
         assert argument in done.stderr
 

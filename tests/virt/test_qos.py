@@ -20,6 +20,8 @@ from nova_lite.host.networks.qos import Qos
 
 pytestmark = needs_root
 WITHIN = 0.1
+UNLIMITED = 100.0
+"""Less than what passes where nothing limits it, in Mbit/s; several times what the limits are."""
 
 
 @pytest.fixture
@@ -29,12 +31,13 @@ def host() -> Iterator[Station]:
 
 
 def mbits(sender: Inside, receiver: Inside, to: str, seconds: float = 3.0, about: float = 0.0) -> float:
-    """Measure; again, where a busy machine has spoiled what shall be *about* so much."""
-    for _ in range(6):
+    """Measure; again, for two minutes, where a busy machine has spoiled what shall be *about* so much (0: more than ``UNLIMITED``)."""
+    end = time.monotonic() + 120
+    while True:
         found = measured(sender, receiver, to, seconds)
-        if not about or found == pytest.approx(about, rel=WITHIN):
-            break
-    return found
+        is_so = found == pytest.approx(about, rel=WITHIN) if about else found > UNLIMITED
+        if is_so or time.monotonic() > end:
+            return found
 
 
 def measured(sender: Inside, receiver: Inside, to: str, seconds: float) -> float:
@@ -69,7 +72,7 @@ def measured(sender: Inside, receiver: Inside, to: str, seconds: float) -> float
     connection.close()
     listener.close()
     thread.join()
-    return count * 8 / (last - begin) / 1e6 * 1514 / 1448
+    return count * 8 / (last - begin) / 1e6 * 1514 / 1448 if last > begin else 0.0
 
 
 def two(host: Station) -> tuple[Guest, Guest, Qos]:
@@ -108,7 +111,7 @@ def test_limits_change_and_go_while_traffic_flows(host: Station) -> None:
     qos.apply(limited(host, a, QosSpec(egress_kbps=16_000, egress_burst_kb=800)))
     assert mbits(a.inside, b.inside, "10.0.0.6", 2, about=16) == pytest.approx(16, rel=WITHIN)
     qos.apply(limited(host, a, None))
-    assert mbits(a.inside, b.inside, "10.0.0.6", 1) > 100
+    assert mbits(a.inside, b.inside, "10.0.0.6", 1) > UNLIMITED
     assert listing(host) == before
 
 
@@ -194,7 +197,7 @@ def test_floating_ips_are_limited_each_by_itself(host: Station) -> None:
         state = HostState(routers={router_id: router})
         qos.apply(state)
         assert mbits(outside, inside, "203.0.113.5", 2, about=4) == pytest.approx(4, rel=WITHIN)
-        assert mbits(outside, inside, "203.0.113.6", 1) > 100
+        assert mbits(outside, inside, "203.0.113.6", 1) > UNLIMITED
         run("ip", "-n", room, "route", "replace", "203.0.113.1", "dev", device, "src", "203.0.113.5")
         assert mbits(inside, outside, "203.0.113.1", 2, about=8) == pytest.approx(8, rel=WITHIN)
         again = Qos(host.namespace, lambda _: room)

@@ -21,7 +21,7 @@ pytestmark = NEEDS_QEMU
 
 def read_json(text: str, path: str) -> str:
     done = subprocess.run(
-        ["busybox", "awk", "-f", str(JSON_READER), path], input=text, text=True, capture_output=True, timeout=10
+        ["busybox", "awk", "-f", str(JSON_READER), path], input=text, text=True, capture_output=True, timeout=60
     )
     return str(done.stdout)
 

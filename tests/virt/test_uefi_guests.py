@@ -72,7 +72,7 @@ def files(driver: LibvirtDriver, spec: GuestSpec) -> dict[str, int]:  # noqa: F8
 def test_the_variables_share_the_life_of_the_disk(driver: LibvirtDriver, make: Callable[..., GuestSpec]) -> None:  # noqa: F811
     spec = make(UEFI)
     driver.spawn(spec)
-    until(lambda: SAYS in says(driver, spec), 120)
+    until(lambda: SAYS in says(driver, spec))
     loader, variables = described(driver, spec).find("os/loader"), described(driver, spec).find("os/nvram")
     assert loader is not None and variables is not None
     own = files(driver, spec)
@@ -131,7 +131,7 @@ def test_a_rebuild_begins_with_new_variables_or_with_none(
     assert list(files(driver, spec)) == ["nvram.fd"]
     assert not variables.read_bytes().endswith(MARK)
     driver.rebuild(replace(spec, properties={}))
-    until(lambda: says(driver, spec).rstrip().endswith(efi_medium.BIOS_SAYS), 120)
+    until(lambda: says(driver, spec).rstrip().endswith(efi_medium.BIOS_SAYS))
     assert files(driver, spec) == {}
     driver.rebuild(spec)
     driver.stop_and_remove(spec.server_id)
@@ -151,7 +151,7 @@ def test_secure_boot_runs_nothing_that_is_not_signed(
     assert (loader.get("secure"), smm.get("state")) == ("yes", "on")
     assert str(system.get("machine")).startswith("pc-q35")
     assert list(files(driver, spec)) == ["nvram.secure.fd"]
-    until(lambda: b"Access Denied" in says(driver, spec), 120)
+    until(lambda: b"Access Denied" in says(driver, spec))
     assert SAYS not in says(driver, spec)
     # A kernel that is handed over beside the disk is checked by nobody: the firmware of Debian 12 crashes over it.
     with pytest.raises(DriverError, match="kernel_id"):
@@ -176,7 +176,7 @@ def test_a_q35_boots_and_takes_interfaces(
 ) -> None:
     spec = make(properties)
     driver.spawn(spec)
-    until(lambda: efi_medium.BIOS_SAYS in says(driver, spec), 120)
+    until(lambda: efi_medium.BIOS_SAYS in says(driver, spec))
     nics = spec.nics
     for number in range(3):
         device = f"{spec.nics[0].device}{number}"

