@@ -28,7 +28,7 @@ def machine() -> None:
 def images(machine: None) -> Path:
     """Build the guest images once per machine and return their list."""
     out = Path(os.environ.get("NOVA_LITE_TEST_IMAGES", "/var/tmp/nova-lite-test-images"))
-    run(["bash", str(ROOT / "devstack/images/build.sh"), "--out", str(out)], timeout=300)
+    run(["bash", str(ROOT / "devstack/images/build.sh"), "--out", str(out)], timeout=540)
     return out / "images.json"
 
 

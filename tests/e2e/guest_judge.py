@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import suppress
@@ -144,7 +145,9 @@ def _emulates(pid: int, server_id: str) -> bool:
 
 def _files(host: PrivateHost, subject: Subject, state: VmState, *, runs: bool) -> Iterator[str]:
     directory = host.state / "instances" / subject.id
-    names = sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+    names: list[str] = []
+    with suppress(FileNotFoundError):
+        names = sorted(os.listdir(directory))
     kept = {VmState.RESIZED: (".before", ".none"), VmState.RESCUED: (".rescue",)}.get(state, ())
     if state is VmState.SOFT_DELETED:  # a restore, or the deletion, ends what was not confirmed
         kept = (".before", ".none", ".rescue")

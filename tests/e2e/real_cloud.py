@@ -82,7 +82,7 @@ class Cloud:
         self.start()
         seed = [sys.executable, str(ROOT / "devstack/seed.py"), "--cidr", "10.0.0.0/24", "--cloud", "nova-lite"]
         seed += ["--public-cidr", "172.24.4.0/24", "--user-cloud", "nova-lite-demo"]
-        done = run([*seed, "--clouds", str(self.clouds_file), "--images", str(images)], check=False, timeout=120)
+        done = run([*seed, "--clouds", str(self.clouds_file), "--images", str(images)], check=False, timeout=300)
         assert done.returncode == 0, f"{done.stderr}; {self.tail()}"
 
     def manage(self, *words: str) -> str:
@@ -116,7 +116,7 @@ class Cloud:
         for process in doomed:
             process.kill()
         for process in doomed:
-            process.wait(20)
+            process.wait(60)
             self.processes.remove(process)
         if (
             "nova-lite-api" in programs
@@ -125,7 +125,7 @@ class Cloud:
 
     def _is_open(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", PORT), timeout=5).close()
+            socket.create_connection(("127.0.0.1", PORT), timeout=30).close()
         except OSError:
             return False
         return True
@@ -134,7 +134,7 @@ class Cloud:
         """End the cloud's processes as an operator does. :raises AssertionError: one ended badly or not at all."""
         for process in self.processes:
             process.terminate()
-        codes = [process.wait(40) for process in self.processes]
+        codes = [process.wait(120) for process in self.processes]
         self.processes.clear()
         assert not any(codes), f"{codes}: {self.tail()}"
 
@@ -155,7 +155,7 @@ class Cloud:
         sent = {"Content-Type": "application/json"} if content is not None else {}
         if user is not None:
             sent["X-Auth-Token"] = self.token(user)
-        with closing(http.client.HTTPConnection("127.0.0.1", PORT, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)) as connection:
             connection.request(method, path, content, sent | (headers or {}))
             answer = connection.getresponse()
             raw = answer.read()
@@ -329,26 +329,35 @@ def traces(cloud: Cloud, marks: Marks) -> list[str]:
     found = [f"domain {name}" for name in host.domains() if marks.server_id in name]
     devices = {f"nl-{port_id[:12]}" for port_id in marks.port_ids}
     found += [f"device {name}" for name in host.links() if name in devices]
-    found += [f"process {pid}" for pid in host.pids() if marks.server_id in _command(pid)]
+    found += [f"process {pid}" for pid in host.pids() if marks.server_id in command_of(pid)]
     mounts = host.run("cat", "/proc/self/mountinfo").stdout
     found += [f"mount {row}" for row in mounts.splitlines() if marks.server_id in row]
     for group, directories, _ in os.walk("/sys/fs/cgroup"):
         found += [f"cgroup {group}/{name}" for name in directories if marks.server_id[:20] in name]
     found += [f"file {path}" for path in _files(host) if marks.server_id in str(path)]
-    networks = [path for path in (host.state / "networks").glob("*/*") if path.is_file()]
-    text = {path: path.read_text(errors="replace") for path in networks}
-    found += [f"{word} in {path}" for path in networks for word in marks.words if word in text[path].split()]
-    found += [f"{word} in {path}" for path in networks for word in marks.words if f"{word}," in text[path]]
+    text = {path: _text(path) for path in (host.state / "networks").glob("*/*")}
+    found += [f"{word} in {path}" for path in text for word in marks.words if word in text[path].split()]
+    found += [f"{word} in {path}" for path in text for word in marks.words if f"{word}," in text[path]]
     return found + _rows(cloud, marks)
 
 
 def _files(host: PrivateHost) -> Iterable[Path]:
     # libvirt's own log of each QEMU stays, for the one who looks for what went wrong; logrotate bounds it.
     logs = host.directory / "host/var/log/libvirt"
-    return (path for path in host.directory.rglob("*") if logs not in path.parents)
+    # Not by rglob: it raises where a directory goes meanwhile.
+    for directory, inner, names in os.walk(host.directory):
+        if logs != Path(directory) and logs not in Path(directory).parents:
+            yield from (Path(directory, name) for name in (*inner, *names))
 
 
-def _command(pid: int) -> str:
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""  # a directory, or gone
+
+
+def command_of(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     except OSError:

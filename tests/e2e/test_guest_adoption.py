@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from private_host import run, wait_for
@@ -48,8 +49,13 @@ def number(cloud: Cloud, name: str) -> str:
 
 def test_a_running_guest_becomes_a_server(cloud: Cloud, stranger: tuple[str, str, Path]) -> None:
     name, ident, disk = stranger
-    found = cloud.read("/compute/v2.1/os-nova-lite-strangers", "admin")
-    assert found["unanswered"] == []
+    found: dict[str, Any] = {}
+
+    def heard() -> bool:
+        found.update(cloud.read("/compute/v2.1/os-nova-lite-strangers", "admin"))
+        return found["unanswered"] == []
+
+    wait_for("the host's answer", heard, 30)
     (seen,) = [guest for guest in found["strangers"] if guest["guest"] == name]
     assert (seen["uuid"], seen["kind"], seen["vcpus"], seen["ram"]) == (ident, "vm", 1, 96)
     assert seen["disks"] == [{"device": "vda", "path": str(disk), "format": "qcow2"}]

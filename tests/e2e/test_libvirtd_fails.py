@@ -32,7 +32,7 @@ def hanging(pid: int) -> Iterator[None]:
 def answers_at_once(cloud: Cloud) -> None:
     began = time.monotonic()
     cloud.read(f"{PATH}/detail")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.timeout(600)
@@ -76,7 +76,7 @@ def test_frozen_containers_are_known_to_a_libvirtd_that_was_started_again(images
         marks = [marks_of(cloud, server_id) for server_id in (paused, suspended)]
         cloud.host.kill_libvirtd()
         # Their pages would not be there: they are frozen, whatever libvirt says.
-        wait_for("it to be looked at", lambda: cloud.log.read_text().count("lxc:///system event=watched") == 2, 20)
+        wait_for("it to be looked at", lambda: cloud.log.read_text().count("lxc:///system event=watched") >= 2, 20)
         time.sleep(2.5)
         assert [cloud.show(one)["status"] for one in (paused, suspended)] == ["PAUSED", "SUSPENDED"]
         assert cloud.act(paused, unpause=None).status == 202

@@ -26,6 +26,8 @@ from nova_lite.db.models import Network
 NETWORK = "/network/v2.0"
 OUTSIDE = "172.24.4.250"
 """A machine beside the host on the external network."""
+AT_ONCE_S = 45.0
+"""Within this time rules are in force even on a loaded machine: before the agent would compare all on its own."""
 
 
 @dataclass
@@ -121,7 +123,7 @@ def test_closed_until_a_rule_opens_it(cloud: Cloud, tenant: Tenant, kind: str) -
         line = ["ping", "-n", "-c", "1", "-W", "1", "-i", "0.2", address]
         wait_for(f"an answer of {address}", lambda: run(line, check=False).returncode == 0, 20, 0.01)
         if kind != "vm":  # which may still be booting
-            assert time.monotonic() - began < 15.0
+            assert time.monotonic() - began < AT_ONCE_S
         assert cloud.ask("DELETE", f"{NETWORK}/security-group-rules/{rule['id']}", user="demo").status == 204
         wait_for("the rule to be gone", lambda: not answers(address), 5, 0.1)
 
@@ -147,14 +149,14 @@ def test_an_open_connection_ends_with_its_rule(cloud: Cloud, tenant: Tenant, ima
         address = cloud.address(server_id)
         ends, stays = (_connected(address, port) for port in (7001, 7002))
         with closing(ends), closing(stays):
-            assert _echoes(ends, 3) and _echoes(stays, 3)
+            assert _echoes(ends, 60) and _echoes(stays, 60)
             began = time.monotonic()
             path = f"{NETWORK}/security-group-rules/{rules[0]['id']}"
             assert cloud.ask("DELETE", path, user="demo").status == 204
             while _echoes(ends, 0.3):
-                assert time.monotonic() - began < 15.0
+                assert time.monotonic() - began < AT_ONCE_S
                 time.sleep(0.02)
-            assert not _echoes(ends, 1) and _echoes(stays, 3)
+            assert not _echoes(ends, 1) and _echoes(stays, 60)
 
 
 def _connected(address: str, port: int) -> socket.socket:
@@ -278,7 +280,7 @@ def _number(cloud: Cloud, network_id: str) -> int:
 
 
 def test_out_through_snat_and_by_its_own_floating_ip(cloud: Cloud, images: Path, tmp_path: Path) -> None:
-    loop = f"while true; do wget -q -O - http://{OUTSIDE}:8099/ ; sleep 1; done"
+    loop = f"while true; do wget -T 5 -q -O - http://{OUTSIDE}:8099/ ; sleep 1; done"
     image_id = with_image(cloud, images, tmp_path / "visitor.tar", loop)
     with server(cloud, "visitor", "container", imageRef=image_id) as server_id, outside(cloud) as seen:
         wait_for("a visitor", lambda: seen, 20)

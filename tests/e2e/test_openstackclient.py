@@ -42,7 +42,7 @@ class Client:
             line,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=300,
             check=False,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -82,7 +82,7 @@ class Client:
     def close(self) -> None:
         """Let the clients end."""
         for prompt in self._prompts.values():
-            prompt.communicate("quit\n", timeout=30)
+            prompt.communicate("quit\n", timeout=120)
 
 
 @pytest.fixture

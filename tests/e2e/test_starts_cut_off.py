@@ -112,7 +112,7 @@ def test_a_guest_whose_monitor_somebody_else_holds_is_deleted(
     marks = marks_of(cloud, server_id)
     cut_off(cloud, server_id, lambda host, guest: holders.append(hand_over(host, guest)))
     cloud.delete([server_id], 20)
-    assert holders[0].wait(5) == -signal.SIGKILL
+    assert holders[0].wait(60) == -signal.SIGKILL
     assert traces(cloud, marks) == []
 
 

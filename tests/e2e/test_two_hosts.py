@@ -93,7 +93,7 @@ def two(images: Path) -> Iterator[TwoHosts]:
 
 def _end(agent: subprocess.Popen[bytes]) -> None:
     agent.terminate()
-    agent.wait(40)
+    agent.wait(120)
 
 
 def _remove(cloud: Cloud, second: PrivateHost) -> None:
@@ -141,12 +141,8 @@ def test_guests_on_two_hosts_are_on_one_network(two: TwoHosts) -> None:
         # The tenant's whole MTU goes through: 1500 in, so the underlay carries 1550.
         network = cloud.read("/network/v2.0/networks?name=private", "admin")["networks"][0]
         size = str(network["mtu"] - 28)
-        assert (
-            run(
-                [*inside, "ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", size, addresses[there]], check=False
-            ).returncode
-            == 0
-        )
+        line = [*inside, "ping", "-n", "-c", "1", "-W", "2", "-M", "do", "-s", size, addresses[there]]
+        wait_for("the answer to a whole frame", lambda: run(line, check=False).returncode == 0, 30)
         # The floating IP of the guest on this host answers on this host.
         port = cloud.ports(here)[0]["id"]
         public = cloud.find("/network/v2.0/networks", "networks", "public")

@@ -17,7 +17,7 @@ from typing import Any
 
 from oci_variant import with_program
 from private_host import descendants, wait_for
-from real_cloud import BOOT, Answer, Cloud, await_ping, marks_of, traces
+from real_cloud import BOOT, Answer, Cloud, await_ping, command_of, marks_of, traces
 
 VERSION = "2.96"
 CONTAINER_PROGRAM = """
@@ -152,8 +152,7 @@ class Guest:
     def processes(self) -> list[int]:
         """Return the guest's processes on its host: QEMU, or a container's controller, then its own."""
         host = self.cloud.host
-        files = {pid: Path(f"/proc/{pid}/cmdline") for pid in host.pids()}
-        mine = [pid for pid, file in files.items() if file.exists() and self.server_id in file.read_text()]
+        mine = [pid for pid in host.pids() if self.server_id in command_of(pid)]
         return descendants(mine)
 
     def gone(self) -> None:
