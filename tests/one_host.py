@@ -298,7 +298,7 @@ class Cloud:
                 session.scalars(select(Operation).where(Operation.target_id == server_id).order_by(Operation.id))
             )
 
-    def settled(self, server_id: str, timeout: float = 60.0) -> Server:
+    def settled(self, server_id: str, timeout: float = 180.0) -> Server:
         """Wait until nothing is under way on a server; return its row."""
         deadline = time.monotonic() + timeout
         while True:

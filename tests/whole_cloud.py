@@ -147,7 +147,7 @@ class WholeCloud(Cloud):
             del self.driver.gates[call]
             gate.opened.set()
 
-    def until(self, condition: Callable[[], bool], timeout: float = 60.0) -> None:
+    def until(self, condition: Callable[[], bool], timeout: float = 180.0) -> None:
         """Wait for a condition."""
         deadline = time.monotonic() + timeout
         while not condition():

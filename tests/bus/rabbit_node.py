@@ -49,7 +49,7 @@ class RabbitNode:
     def url(self) -> str:
         return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
 
-    def start(self, timeout: float = 60.0) -> None:
+    def start(self, timeout: float = 180.0) -> None:
         """Start the node and wait until it takes connections."""
         with (self._directory / "output").open("ab") as output:
             self._server = subprocess.Popen(
@@ -70,7 +70,7 @@ class RabbitNode:
             self._server.wait(30)
         except subprocess.TimeoutExpired:
             os.killpg(self._server.pid, signal.SIGKILL)
-            self._server.wait(10)
+            self._server.wait(60)
         self._server = None
 
     def pause(self) -> None:
@@ -97,14 +97,16 @@ class RabbitNode:
 
     def _ask(self, *words: str) -> str:
         command = [str(SERVER.with_name("rabbitmqctl")), "-q", "-n", self._environment["RABBITMQ_NODENAME"], *words]
-        done = subprocess.run(command, env=self._environment, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+        done = subprocess.run(
+            command, env=self._environment, stdout=subprocess.PIPE, text=True, timeout=180, check=True
+        )
         return str(done.stdout)
 
     def close(self) -> None:
         """End the node and its epmd."""
         self.stop(kill=True)
         self._epmd.terminate()
-        self._epmd.wait(10)
+        self._epmd.wait(60)
 
     def _answers(self) -> bool:
         try:

@@ -30,11 +30,13 @@ def wait_for(condition: Callable[[], bool], timeout: float = 60.0) -> None:
 
 
 @pytest.fixture(params=["kombu+memory:////", "rabbit"])
-def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
-    url = request.param
-    if url == "rabbit":
-        url = request.getfixturevalue("quiet_node").url
-    made = Bus(load(url, **{"compute.rpc_timeout": 1.0}))
+def url(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("quiet_node").url if request.param == "rabbit" else request.param)
+
+
+@pytest.fixture
+def bus(url: str) -> Iterator[Bus]:
+    made = Bus(load(url, **{"compute.rpc_timeout": 60.0}))
     yield made
     made.close()
 
@@ -84,11 +86,13 @@ def test_what_goes_wrong_comes_back(bus: Bus, answer: Any, error: type[Exception
         agent.stop()
 
 
-def test_a_host_that_does_not_answer(bus: Bus) -> None:
+def test_a_host_that_does_not_answer(url: str) -> None:
+    bus = Bus(load(url, **{"compute.rpc_timeout": 1.0}))
     began = time.monotonic()
     with pytest.raises(Unavailable, match="did not answer"):
         bus.call(f"nobody-{uuid.uuid4().hex[:8]}", "console_output", server_id="s", length=None)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
+    bus.close()
 
 
 def test_hints_to_schedulers_are_shared(bus: Bus) -> None:
@@ -127,7 +131,7 @@ def test_a_waker_neither_waits_nor_fails_nor_grows() -> None:
         waker.wake(AGENT, f"many{number}")
     assert time.thread_time() - began < 2
     go_on.set()
-    waker.stop(10)
+    waker.stop(60)
     assert len(sent) <= 1 + 1024
     assert len(sent) == len(set(sent)), "the same hint was sent once"
 
@@ -139,7 +143,7 @@ def test_without_a_broker_the_waker_says_so_once(caplog: pytest.LogCaptureFixtur
     waker = Waker(send)
     for number in range(20):
         waker.wake(AGENT, f"h{number}")
-    waker.stop(5)
+    waker.stop(60)
     assert len([record for record in caplog.records if "bus=down" in record.message]) == 1
 
 
@@ -191,7 +195,7 @@ def test_a_service_starts_without_a_broker(node: RabbitNode, tmp_path: Path) -> 
         began = time.monotonic()
         cloud.agent()
         cloud.scheduler()
-        assert time.monotonic() - began < 8, "they waited for the broker"
+        assert time.monotonic() - began < 20, "they waited for the broker"
         assert cloud.settled(cloud.create()).vm_state == "active"
         node.start()
         assert_hears_again(cloud)

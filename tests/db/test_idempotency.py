@@ -82,7 +82,7 @@ def test_what_is_joined_sees_itself_and_commits_at_once(store: Store) -> None:
         store.transact(add("c"))
         seen.append(names(store))
         with ThreadPoolExecutor(1) as pool:
-            seen.append(pool.submit(names, store).result(10))
+            seen.append(pool.submit(names, store).result(60))
         return "done"
 
     ended: list[str] = []
@@ -134,6 +134,6 @@ def test_a_deadlock_runs_the_whole_again(store: Store) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(one, "x", "y"), pool.submit(one, "y", "x")]
         for future in both:
-            future.result(30)
+            future.result(120)
     assert len(runs) == 3
     assert names(store) == ["x", "x-made", "y", "y-made"]

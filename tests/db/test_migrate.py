@@ -54,9 +54,9 @@ def test_processes_that_upgrade_at_once(database_url: str) -> None:
     processes = [context.Process(target=_upgrade, args=(database_url, results)) for _ in range(3)]
     for process in processes:
         process.start()
-    done = [results.get(timeout=60) for _ in processes]
+    done = [results.get(timeout=240) for _ in processes]
     for process in processes:
-        process.join(30)
+        process.join(120)
         assert process.exitcode == 0
     assert sorted(done) == [False, False, True]
 

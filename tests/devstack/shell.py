@@ -34,5 +34,5 @@ class Shell:
     def execute(self, command: list[str], **extra: str) -> subprocess.CompletedProcess[str]:
         """Run *command* and return what came of it."""
         return subprocess.run(
-            command, env=self.environment(**extra), capture_output=True, text=True, timeout=60, check=False
+            command, env=self.environment(**extra), capture_output=True, text=True, timeout=180, check=False
         )

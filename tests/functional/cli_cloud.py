@@ -22,8 +22,8 @@ from free_port import free_port
 from nova_lite.cmd import client
 
 PASSWORD = "cli-secret-5b"
-_START_S = 60
-_COMMAND_S = 60
+_START_S = 180
+_COMMAND_S = 180
 
 
 @dataclass(frozen=True)

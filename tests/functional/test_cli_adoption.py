@@ -17,7 +17,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with cloud(tmp_path_factory.mktemp("adopt"), persist="true") as made:
         made.do("flavor", "create", "--ram", "128", "--disk", "1", "m1.nano")
         made.do("flavor", "create", "--ram", "32", "--disk", "1", "m1.less")
-        with closing(sqlite3.connect(made.directory / "fake-guests.db", timeout=10)) as guests:
+        with closing(sqlite3.connect(made.directory / "fake-guests.db", timeout=60)) as guests:
             for name, power in (("old-web", 1), ("stopped", 4)):
                 guests.execute(
                     "INSERT INTO guests VALUES (?, ?, 'vm', ?, 0, 0, 64, 1, 1, 0, '', '')",

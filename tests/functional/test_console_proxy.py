@@ -103,7 +103,7 @@ def test_a_token_is_good_once(running: Cloud) -> None:
 
 def test_an_expired_token_is_refused(running: Cloud) -> None:
     url = url_of(running)
-    with closing(sqlite3.connect(running.directory / "cloud.db", timeout=10)) as database:
+    with closing(sqlite3.connect(running.directory / "cloud.db", timeout=60)) as database:
         database.execute("UPDATE console_auth_tokens SET expires_at = expires_at - 601")
         database.commit()
     assert "404" in refusal(url)
@@ -167,14 +167,14 @@ def test_an_open_console_outlives_the_token_of_its_user(running: Cloud) -> None:
 
 
 def send(running: Cloud, method: str, path: str, body: Any = None, **headers: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
     named = {name.replace("_", "-"): value for name, value in headers.items()} | {"Content-Type": "application/json"}
     connection.request(method, path, None if body is None else json.dumps(body), named)
     return connection.getresponse()
 
 
 def ask(running: Cloud, path: str, **headers: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
     connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
     return connection.getresponse()
 
@@ -330,7 +330,7 @@ def test_openstackclient_is_shown_the_same(running: Cloud, kind: str) -> None:
     environment = running.environment(
         OS_USER_DOMAIN_ID="default", OS_PROJECT_DOMAIN_ID="default", OS_IDENTITY_API_VERSION="3"
     )
-    done = subprocess.run(line, capture_output=True, timeout=60, env=environment, check=True)
+    done = subprocess.run(line, capture_output=True, timeout=180, env=environment, check=True)
     shown = json.loads(done.stdout)
     assert shown["type"] == {"spice": "spice-html5"}.get(kind, kind)
     if kind == "spice":

@@ -133,7 +133,7 @@ def test_an_unshelve_that_was_given_up_is_looked_for_again(cloud: WholeCloud, ag
 def test_an_unshelve_that_ends_after_its_time_leaves_nothing(
     cloud: WholeCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "LEASE_S", 1.0)
+    monkeypatch.setattr(operations, "LEASE_S", 3.0)
     monkeypatch.setattr(operations, "OVERTIME_S", 0.5)
     monkeypatch.setattr(service, "RENEW_S", 0.3)
     agent, hangs = cloud.agent(), threading.Event()

@@ -112,7 +112,7 @@ def test_every_action(connection: Any, compute: Any, server: Any) -> None:
     for act, status in acts:
         act()
         until(compute, server, status)
-    assert compute.create_server_image(server, "snap", metadata={"q": "w"}, wait=True, timeout=60).status == "active"
+    assert compute.create_server_image(server, "snap", metadata={"q": "w"}, wait=True, timeout=180).status == "active"
     names = [action.action for action in compute.server_actions(server)]
     assert names[0] == "createImage"
     assert names[-1] == "create"
@@ -227,11 +227,11 @@ def test_a_project_is_cleared(connection: Any) -> None:
         networks=[{"uuid": network.id}],
         security_groups=[{"name": "default"}],
     )
-    own.compute.wait_for_server(made, interval=0.2, wait=30)
+    own.compute.wait_for_server(made, interval=0.2, wait=180)
     seen: queue.Queue[Any] = queue.Queue()
-    own.project_cleanup(dry_run=True, wait_timeout=60, status_queue=seen, filters={"created_at": "2200-01-01"})
+    own.project_cleanup(dry_run=True, wait_timeout=180, status_queue=seen, filters={"created_at": "2200-01-01"})
     assert {each.id for each in seen.queue} >= {made.id, network.id, router.id}
-    own.project_cleanup(dry_run=False, wait_timeout=60)
+    own.project_cleanup(dry_run=False, wait_timeout=180)
     assert list(own.compute.servers()) == []
     assert [each.id for each in own.network.networks(project_id=project.id)] == []
     assert list(own.network.routers(project_id=project.id)) == []

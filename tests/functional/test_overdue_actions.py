@@ -47,8 +47,8 @@ class SlowDriver(FakeDriver):
 
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WholeCloud]:
-    monkeypatch.setattr(operations, "LEASE_S", 1.0)
-    monkeypatch.setattr(held_operations, "LEASE_S", 1.0)
+    monkeypatch.setattr(operations, "LEASE_S", 3.0)
+    monkeypatch.setattr(held_operations, "LEASE_S", 3.0)
     monkeypatch.setattr(operations, "OVERTIME_S", 0.5)
     monkeypatch.setattr(service, "RENEW_S", 0.3)
     monkeypatch.setattr(service, "COLLISION_S", 0.1)
@@ -161,7 +161,7 @@ def test_a_rescue_that_was_done_after_its_agent_s_death_is_taken_back(cloud: Who
 def test_a_guest_that_was_stopped_to_be_shelved_runs_again(cloud: WholeCloud, agent: Agent) -> None:
     server_id = cloud.boot()
     assert hang(cloud, "snapshot", server_id, {"shelve": None}).vm_state == "active"
-    assert power(cloud, server_id) is PowerState.SHUTDOWN
+    cloud.until(lambda: power(cloud, server_id) is PowerState.SHUTDOWN)
     come_back(cloud, "snapshot")
     assert (cloud.server(server_id).vm_state, power(cloud, server_id)) == ("active", PowerState.RUNNING)
 

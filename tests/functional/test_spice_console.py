@@ -51,7 +51,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             made.do("server", "create", "--image", of, "--flavor", "m1.nano", "--nic", "none", "--wait", name)
         made.stop()
         with (made.directory / "nova-lite.conf").open("a") as config:
-            config.write(f"[console]\nconnect_timeout = 2\nspice_html5_path = {directory}/spice-html5\n")
+            config.write(f"[console]\nconnect_timeout = 5\nspice_html5_path = {directory}/spice-html5\n")
         made.start()
         yield made
 
@@ -80,7 +80,7 @@ def refusal(url: str, session: int = 0, kind: int = Kind.MAIN, number: int = 0) 
 
 
 def tokens(running: Cloud) -> int:
-    with closing(sqlite3.connect(running.directory / "cloud.db", timeout=10)) as database:
+    with closing(sqlite3.connect(running.directory / "cloud.db", timeout=60)) as database:
         return int(database.execute("SELECT count(*) FROM console_auth_tokens").fetchone()[0])
 
 
@@ -93,7 +93,7 @@ def wait_gone(running: Cloud) -> None:
 
 @pytest.fixture(autouse=True)
 def no_tokens(running: Cloud) -> None:
-    with closing(sqlite3.connect(running.directory / "cloud.db", timeout=10)) as database:
+    with closing(sqlite3.connect(running.directory / "cloud.db", timeout=60)) as database:
         database.execute("DELETE FROM console_auth_tokens")
         database.commit()
 
@@ -176,7 +176,7 @@ def test_who_says_nothing_is_let_go_and_spoils_no_token(running: Cloud) -> None:
 def test_an_expired_token_opens_neither_a_session_nor_a_channel(running: Cloud) -> None:
     late, begun = place(running), place(running)
     seat = Seat(begun)
-    with closing(sqlite3.connect(running.directory / "cloud.db", timeout=10)) as database:
+    with closing(sqlite3.connect(running.directory / "cloud.db", timeout=60)) as database:
         database.execute("UPDATE console_auth_tokens SET expires_at = expires_at - 601")
         database.commit()
     assert "404" in refusal(late)
@@ -214,7 +214,7 @@ def test_a_vm_without_a_screen_has_none_by_spice(running: Cloud) -> None:
 
 
 def get(running: Cloud, path: str) -> tuple[http.client.HTTPResponse, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     return answer, answer.read().decode()

@@ -26,7 +26,7 @@ pytestmark = needs_tools
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    made = Store(**{"image.max_unpacked_bytes": 64 << 20, "image.max_unpacked_files": 500, "image.unpack_timeout": 20})
+    made = Store(**{"image.max_unpacked_bytes": 64 << 20, "image.max_unpacked_files": 500, "image.unpack_timeout": 300})
     yield made
     shutil.rmtree(made.state)
 

@@ -39,7 +39,7 @@ TARGET = ConsoleTarget("serial", port=FakeConsoles().port("serial"))
 
 
 def connect(relayed: Relayed, secret: str | None = None) -> socket.socket:
-    made = socket.create_connection((relayed.host, relayed.port), 5)
+    made = socket.create_connection((relayed.host, relayed.port), 60)
     made.sendall(f"CONNECT {secret or relayed.secret} HTTP/1.1\r\n\r\n".encode())
     return made
 
@@ -65,7 +65,7 @@ def test_bytes_go_both_ways_and_a_secret_lets_one_through(relay: ConsoleRelay) -
 @pytest.mark.parametrize("said", [b"CONNECT x HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\r\n\r\n", b"x" * 300])
 def test_who_shows_no_secret_gets_nothing(relay: ConsoleRelay, said: bytes) -> None:
     relayed = relay.grant("one", "serial", TARGET)
-    with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line:
+    with closing(socket.create_connection((relayed.host, relayed.port), 60)) as line:
         line.sendall(said)
         assert take(line, 100) == REFUSED
     with closing(connect(relayed)) as line:
@@ -81,7 +81,7 @@ def test_a_secret_is_good_for_a_while_only(relay: ConsoleRelay, monkeypatch: pyt
 def test_who_says_nothing_is_let_go(tmp_path: Path) -> None:
     relay = make_relay(tmp_path, connect_timeout=0.2)
     relayed = relay.grant("one", "serial", TARGET)
-    with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line:
+    with closing(socket.create_connection((relayed.host, relayed.port), 60)) as line:
         assert line.recv(100) == b""
     relay.stop()
 
@@ -106,7 +106,7 @@ class Clock:
 def test_who_says_little_now_and_then_is_let_go(tmp_path: Path) -> None:
     relay = make_relay(tmp_path, connect_timeout=0.5)
     relayed = relay.grant("one", "serial", TARGET)
-    with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line:
+    with closing(socket.create_connection((relayed.host, relayed.port), 60)) as line:
         line.settimeout(0.1)
         for _ in range(200):
             try:
@@ -133,7 +133,7 @@ def test_a_connection_for_which_there_was_no_thread(relay: ConsoleRelay, monkeyp
 
     monkeypatch.setattr(threading.Thread, "start", refusing)
     relayed = relay.grant("one", "serial", TARGET)
-    with closing(socket.create_connection((relayed.host, relayed.port), 5)) as line, suppress(ConnectionError):
+    with closing(socket.create_connection((relayed.host, relayed.port), 60)) as line, suppress(ConnectionError):
         assert line.recv(100) == b""
     with closing(connect(relayed)) as line:
         assert take(line, len(GRANTED)) == GRANTED
@@ -232,7 +232,7 @@ def test_no_more_than_so_many_at_once(tmp_path: Path) -> None:
     with closing(connect(relay.grant("one", "serial", TARGET))) as first:
         assert take(first, len(GRANTED)) == GRANTED
         with closing(connect(relay.grant("one", "serial", TARGET))) as second:
-            second.settimeout(5)
+            second.settimeout(60)
             with suppress(ConnectionResetError):
                 assert second.recv(100) == b""
     relay.stop()

@@ -78,10 +78,10 @@ def test_known_tricks(stream: bytes) -> None:
 
 
 def test_much_of_nothing_takes_no_time() -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     for stream in (b"\x1b" * 100_000, b"\x1b\n" * 50_000, b"\x1b]" * 50_000, b"\xc2" * 100_000):
         shown([stream])
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_string_without_an_end_does_not_hold_everything_back() -> None:

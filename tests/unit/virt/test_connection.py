@@ -22,7 +22,7 @@ def hang(connection: Connection, what: str, release: threading.Event, guest: str
 
 
 def test_a_guest_that_hangs_gets_no_second_call_but_its_end_and_others_go_on() -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
     release = threading.Event()
     hang(connection, "pause", release, guest="one")
     assert connection.is_stuck("one") and not connection.is_stuck("two")
@@ -35,7 +35,7 @@ def test_a_guest_that_hangs_gets_no_second_call_but_its_end_and_others_go_on() -
 
 
 def test_calls_for_which_there_was_no_thread_hold_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
 
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -49,7 +49,7 @@ def test_calls_for_which_there_was_no_thread_hold_no_place(monkeypatch: pytest.M
 
 
 def test_what_a_guests_agent_says_is_one_bounded_line() -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
 
     def fails(_connection: object) -> None:
         error = libvirt.libvirtError("")
@@ -63,7 +63,7 @@ def test_what_a_guests_agent_says_is_one_bounded_line() -> None:
 
 
 def test_what_was_given_up_before_it_was_begun_is_never_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
     opening, opened, begun = threading.Event(), threading.Event(), threading.Event()
     real = libvirt.open
 
@@ -82,7 +82,7 @@ def test_what_was_given_up_before_it_was_begun_is_never_begun(monkeypatch: pytes
 
 
 def test_the_steps_of_a_call_that_was_given_up_are_not_gone_on_with() -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
     release, begun = threading.Event(), threading.Event()
 
     def two_steps(_connection: object) -> None:
@@ -98,7 +98,7 @@ def test_the_steps_of_a_call_that_was_given_up_are_not_gone_on_with() -> None:
 
 
 def test_after_a_call_that_was_given_up_others_take_another_connection() -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
     first = connection.call("who", lambda conn: conn)
     release = threading.Event()
     hang(connection, "hang", release)

@@ -24,7 +24,7 @@ from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.console_seat import ConsoleSeat
 
 
-def until(what: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(what: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited in vain"

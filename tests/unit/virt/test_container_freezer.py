@@ -65,7 +65,7 @@ def test_one_that_is_refused_keeps_no_other(monkeypatch: pytest.MonkeyPatch) -> 
     first, second, running = Frozen(1, refused=True), Frozen(2), Frozen(3)
     connection = Connection(first, second, running)
     ContainerFreezer(lambda _uri: connection).tell(connection)
-    assert second.known.wait(10)
+    assert second.known.wait(60)
     assert (first.asked, running.asked) == (1, 0)
 
 
@@ -79,12 +79,16 @@ def test_those_that_hang_keep_neither_the_connection_nor_the_others(
     connection = Connection(*hung, *well, *[Frozen(9)])
     freezer = ContainerFreezer(lambda _uri: connection)
     freezer.tell(connection)  # it comes back though the gate is closed
-    assert all(one.known.wait(10) for one in well)
+    assert all(one.known.wait(60) for one in well)
+    deadline = time.monotonic() + 60
+    while not all(one.asked for one in hung):  # a thread of each begins in its own time
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     freezer.tell(connection)
     assert [one.asked for one in hung] == [1] * 5  # what hangs is not begun again
     gate.set()
-    assert all(one.known.wait(10) for one in hung)
-    deadline = time.monotonic() + 10
+    assert all(one.known.wait(60) for one in hung)
+    deadline = time.monotonic() + 60
     while hung[0].asked < 2 and time.monotonic() < deadline:  # what has come back is, at the next connection
         freezer.tell(connection)
     assert hung[0].asked >= 2

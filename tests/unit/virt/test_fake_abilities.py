@@ -169,7 +169,7 @@ def test_passwords_screens_and_interrupts_are_what_the_image_asked_for() -> None
         ("novnc", b"RFB 003.008\n", b"RFB 003.008\n", b"\1\1"),
     ):
         target = driver.console_target(spec.server_id, kind)
-        with socket.create_connection((target.host, target.port), timeout=5) as connection:
+        with socket.create_connection((target.host, target.port), timeout=60) as connection:
             assert connection.recv(100) == greeting
             connection.sendall(said)
             assert connection.recv(100) == answer

@@ -132,14 +132,14 @@ def test_the_launcher_is_installed_whole_and_knows_its_place(tmp_path: Path) -> 
 
 
 def test_a_call_that_hangs_is_given_up_and_holds_up_no_other() -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
     release = threading.Event()
     start = time.monotonic()
     with pytest.raises(DriverTimeout, match="0 s"):
         connection.call("hang", lambda conn: release.wait(60), timeout=0.2)
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
-    assert time.monotonic() - start < 8, "it waited for the one that hangs"
+    assert time.monotonic() - start < 30, "it waited for the one that hangs"
     release.set()
 
 
@@ -157,11 +157,11 @@ def test_a_libvirt_that_hangs_altogether_costs_a_bounded_number_of_threads() -> 
     deadline = time.monotonic() + 60
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
+    assert connection.call("count", lambda conn: conn.numOfDomains(), 60.0) == 1
 
 
 def test_errors_are_of_our_own_kind() -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
     with pytest.raises(GuestNotFound):
         connection.call("find", lambda conn: conn.lookupByUUIDString(SERVER_ID))
     with pytest.raises(DriverAbsent):
@@ -171,6 +171,6 @@ def test_errors_are_of_our_own_kind() -> None:
 
 
 def test_a_lost_connection_is_opened_anew() -> None:
-    connection = Connection("test:///default", 5.0)
+    connection = Connection("test:///default", 60.0)
     connection.call("close", lambda conn: conn.close())
     assert connection.call("count", lambda conn: conn.numOfDomains()) == 1
