@@ -83,7 +83,7 @@ main() {
     start_servers 8>&-
     urls="$("$here/services.sh" env)"
     eval "$urls"
-    export NOVA_LITE_CI_STRICT="${NOVA_LITE_CI_STRICT-1}"
+    export NOVA_LITE_CI_STRICT="${NOVA_LITE_CI_STRICT-1}" NOVA_LITE_SECOND_TRY="${NOVA_LITE_SECOND_TRY-1}"
     # Its own summary is the last thing that is said, also when a check before it failed.
     # One worker more than there are cores: most of a test of a cloud is waiting for it.
     pytest -m 'not slow' -n "${NOVA_LITE_TEST_WORKERS-$(($(nproc) + 1))}" --no-loadscope-reorder "$@" </dev/null 8>&- || status=$?

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import unsteady
 from hypothesis import HealthCheck, settings
 from parallel import Sharing, long_ones_first
 
@@ -31,6 +32,19 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     long_ones_first(items)
+    if unsteady.is_on():
+        unsteady.give_second_tries(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that passed only the second time."""
+    unsteady.tell(terminalreporter)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run in which too many did."""
+    if unsteady.is_too_much(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Sharing:
