@@ -129,7 +129,7 @@ def test_a_request_under_way_is_a_conflict(door, monkeypatch):
         second = post(door)
         differs = post(door, {"server": {**BODY["server"], "name": "other"}})
         go_on.set()
-        assert first.result(10).status_int == 202
+        assert first.result(60).status_int == 202
     assert second.status_int == 409
     assert second.headers["Retry-After"] == "2"
     assert second.json["conflictingRequest"]["code"] == 409

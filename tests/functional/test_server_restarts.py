@@ -61,7 +61,7 @@ def test_always_has_an_end(cloud: WholeCloud) -> None:
 
 
 def test_the_policy_may_be_taken_away_while_it_waits(cloud: WholeCloud) -> None:
-    cloud.conf.set_override("restart_delay", 1.0, group="compute")
+    cloud.conf.set_override("restart_delay", 3.0, group="compute")
     agent = cloud.agent()
     server_id = cloud.boot(metadata={"nova_lite:restart": "always"})
     cloud.driver.power_off(server_id)
