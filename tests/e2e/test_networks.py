@@ -280,7 +280,7 @@ def _number(cloud: Cloud, network_id: str) -> int:
 
 
 def test_out_through_snat_and_by_its_own_floating_ip(cloud: Cloud, images: Path, tmp_path: Path) -> None:
-    loop = f"while true; do wget -T 5 -q -O - http://{OUTSIDE}:8099/ ; sleep 1; done"
+    loop = f"while true; do busybox timeout 5 wget -q -O - http://{OUTSIDE}:8099/ ; sleep 1; done"
     image_id = with_image(cloud, images, tmp_path / "visitor.tar", loop)
     with server(cloud, "visitor", "container", imageRef=image_id) as server_id, outside(cloud) as seen:
         wait_for("a visitor", lambda: seen, 20)
