@@ -21,9 +21,10 @@ from nova_lite.db.operations import Work
 from nova_lite.db.store import Store
 from nova_lite.db.types import JsonDict, now
 from nova_lite.host import metadata
-from nova_lite.host.ports import GoOn, Images, Networks, go_on
+from nova_lite.host.ports import Images, Networks
 from nova_lite.virt import abilities
 from nova_lite.virt.driver import VM, Driver, GuestSpec, LocalImage, Nic
+from nova_lite.virt.waiting import GoOn, go_on
 
 SEED_BYTES = 512
 """Entropy for the guest's pool, as much as Nova gives."""

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from nova_lite.host.network_state import HostState, PortSpec
 from nova_lite.host.networks import devices, nics
-from nova_lite.host.ports import GoOn, HostError, ImageSpec, NetworksFailed, go_on
+from nova_lite.host.ports import HostError, ImageSpec, NetworksFailed
 from nova_lite.virt.driver import LocalImage, Nic
+from nova_lite.virt.waiting import GoOn, go_on
 
 _DRIVES = 100
 

@@ -9,7 +9,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from nova_lite.host.ports import GoOn, HostError, ImageSpec, go_on
+from nova_lite.host.ports import HostError, ImageSpec
+from nova_lite.virt.waiting import GoOn, go_on
 
 CHUNK = 1 << 20
 FICLONE = 0x40049409

@@ -29,9 +29,10 @@ from nova_lite.errors import Invalid
 from nova_lite.host import config_drive, image_source, oci
 from nova_lite.host.image_source import FileSource, Source
 from nova_lite.host.networks.checks import uuid
-from nova_lite.host.ports import GoOn, HostError, ImageSpec, go_on
+from nova_lite.host.ports import HostError, ImageSpec
 from nova_lite.image import inspection
 from nova_lite.virt.driver import LocalImage
+from nova_lite.virt.waiting import GoOn, go_on
 
 LOG = logging.getLogger(__name__)
 _LOCK_POLL_S = 0.05

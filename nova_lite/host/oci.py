@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from nova_lite.host.ports import GoOn, HostError, go_on
+from nova_lite.host.ports import HostError
 from nova_lite.image import tar_stream
 from nova_lite.image.tar_stream import HostileArchive
+from nova_lite.virt.waiting import GoOn, go_on
 
 _LAYOUT_FILE = re.compile(r"oci-layout|index\.json|blobs/sha256/[0-9a-f]{64}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)

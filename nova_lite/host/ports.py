@@ -6,7 +6,7 @@ driver stand fake ones (``nova_lite.host.fake``). As with drivers, everything ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from nova_lite.errors import NovaLiteError
 from nova_lite.host.network_state import HostState
 from nova_lite.virt.driver import LocalImage, Nic
+from nova_lite.virt.waiting import GoOn, go_on
 
 if TYPE_CHECKING:
     from nova_lite.host.metadata_http import Request
@@ -79,14 +80,6 @@ class Networks(Protocol):
 
     def close(self) -> None:
         """End the threads; the networks stay, and traffic flows on."""
-
-
-GoOn = Callable[[], None]
-"""Called again and again in what takes long; raises what is to end it."""
-
-
-def go_on() -> None:
-    """Let it go on to its end."""
 
 
 @runtime_checkable

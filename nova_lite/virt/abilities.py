@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt.driver import GuestSpec, LocalImage, Nic
+from nova_lite.virt.waiting import GoOn, go_on
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,11 @@ class TellsChanges(Protocol):
 class Snapshots(Protocol):
     """Make an image of a guest's disk (VM), or commit a container's root to an OCI archive."""
 
-    def snapshot(self, spec: GuestSpec, target: Path) -> Snapshot:
-        """Write an image of the guest to *target*; a running guest goes on running. What was there is replaced."""
+    def snapshot(self, spec: GuestSpec, target: Path, go_on: GoOn = go_on) -> Snapshot:
+        """Write an image of the guest to *target*; a running guest goes on running. What was there is replaced.
+
+        What *go_on* raises ends it, with nothing of it left: *target* is as it was, and the guest runs if it did.
+        """
 
 
 @runtime_checkable

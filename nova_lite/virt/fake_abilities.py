@@ -19,6 +19,7 @@ from nova_lite.virt.driver import CONTAINER, VM, DriverError, GuestNotFound, Gue
 from nova_lite.virt.fake_consoles import KINDS as CONSOLES
 from nova_lite.virt.fake_consoles import FakeConsoles
 from nova_lite.virt.fake_guests import FakeGuests
+from nova_lite.virt.waiting import GoOn, go_on
 
 _DISK_BYTES = 65_536
 
@@ -28,17 +29,21 @@ class FakeAbilities(FakeGuests):
 
     consoles = FakeConsoles()
 
-    def snapshot(self, spec: GuestSpec, target: Path) -> Snapshot:
+    def snapshot(self, spec: GuestSpec, target: Path, go_on: GoOn = go_on) -> Snapshot:
         """Write a small file that is what it says: a raw disk, or an OCI archive with one file."""
         with self._action("snapshot", spec.server_id):
             row = self._row(spec.server_id)
             text = f"snapshot of {spec.server_id}, {row['console'].count(chr(10))} starts\n".encode()
-            if spec.kind == CONTAINER:
-                size = _write_archive(target, text, spec.image.config)
-                return Snapshot(target, "raw", "docker", size, {})
             part = target.with_name(f"{target.name}.part")
-            part.write_bytes(text.ljust(_DISK_BYTES, b"\0"))
-            os.replace(part, target)
+            try:
+                part.write_bytes(text.ljust(_DISK_BYTES, b"\0"))
+                self._copy(go_on)
+                if spec.kind == CONTAINER:
+                    size = _write_archive(target, text, spec.image.config)
+                    return Snapshot(target, "raw", "docker", size, {})
+                os.replace(part, target)
+            finally:
+                part.unlink(missing_ok=True)
             is_ami = spec.image.disk_format == "ami"
             formats = ("ami", "ami") if is_ami else ("raw", "bare")
             return Snapshot(target, *formats, _DISK_BYTES, {})

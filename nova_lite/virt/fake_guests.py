@@ -27,6 +27,7 @@ from nova_lite.virt.driver import (
     GuestSpec,
     Inventory,
 )
+from nova_lite.virt.waiting import GoOn
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS guests (
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS extras (id TEXT NOT NULL, name TEXT NOT NULL, value T
 """
 _CONSOLE_CHARACTERS = 65_536
 _CALLS = 2_000
+_LOOK_S = 0.05
 
 
 @dataclass
@@ -65,11 +67,15 @@ class Faults:
 
 @dataclass
 class Latency:
-    """Seconds that each action takes: ``base`` plus up to ``jitter``, or what ``actions`` says for one of them."""
+    """Seconds that each action takes: ``base`` plus up to ``jitter``, or what ``actions`` says for one of them.
+
+    ``copy``: what the copy of a disk takes besides, in the middle of its action.
+    """
 
     base: float = 0.0
     jitter: float = 0.0
     actions: dict[str, float] = field(default_factory=dict)
+    copy: float = 0.0
 
 
 class FakeGuests:
@@ -259,6 +265,13 @@ class FakeGuests:
         yield
         if error is not None:
             raise error
+
+    def _copy(self, go_on: GoOn) -> None:
+        """Take the time of a copy, for as long as it is wanted."""
+        end = time.monotonic() + self.latency.copy
+        while (left := end - time.monotonic()) > 0:
+            go_on()
+            time.sleep(min(left, _LOOK_S))
 
     def _fault(self, action: str) -> DriverError | None:
         faults = self.faults

@@ -31,10 +31,11 @@ from nova_lite.db.models import Allocation, Flavor, Operation, Server
 from nova_lite.db.models import Image as ImageRow
 from nova_lite.db.types import epoch
 from nova_lite.host.fake import FakeImages
-from nova_lite.host.ports import GoOn, ImageSpec, go_on
+from nova_lite.host.ports import ImageSpec
 from nova_lite.virt.driver import CONTAINER, VM, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import kept_disks
 from nova_lite.virt.libvirt.driver import LibvirtDriver
+from nova_lite.virt.waiting import GoOn, go_on
 
 pytestmark = [*NEEDS_LIBVIRT, pytest.mark.timeout(300)]
 

@@ -45,7 +45,7 @@ def make_image(job: Job) -> None:
     if not isinstance(driver, abilities.Snapshots):
         raise DriverError("This host's driver can't make an image of a guest.")
     try:
-        _upload(job, driver.snapshot(job.spec(), _target(job)))
+        _upload(job, driver.snapshot(job.spec(), _target(job), job.go_on))
     finally:
         drop_file(job)
 

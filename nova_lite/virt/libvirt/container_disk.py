@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from pathlib import Path
 
 from nova_lite.virt import delivery
 from nova_lite.virt.driver import DriverError, DriverTimeout, GuestSpec
-from nova_lite.virt.libvirt.unprivileged import BOUND
+from nova_lite.virt.libvirt import programs
 
 _GIB = 1 << 30
 _RELEASE_WAIT_S = 15.0
 _TIMEOUT_S = 600.0
-_NO_PROGRAM = 127
-"""setpriv's exit code where there is no such program."""
 
 
 def size_bytes(spec: GuestSpec, default_gb: int) -> int:
@@ -92,22 +89,5 @@ def grow(data: Path, size: int) -> None:
 
 
 def _run(command: list[str], done: str, accepted: tuple[int, ...] = (0,)) -> None:
-    environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
-    try:
-        ended = subprocess.run(
-            [*BOUND, *command],
-            check=False,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-        )
-    except FileNotFoundError:
-        raise DriverError("setpriv is missing; containers need the package util-linux") from None
-    except subprocess.SubprocessError as error:
-        raise DriverError(f"the container's disk could not be {done}: {error}") from error
-    if ended.returncode == _NO_PROGRAM:
-        raise DriverError(f"{command[0]} is missing; containers need the package e2fsprogs")
-    if ended.returncode not in accepted:
-        reason = (ended.stderr or ended.stdout).decode(errors="replace").strip()[-200:]
-        raise DriverError(f"the container's disk could not be {done}: {reason}")
+    what = f"the container's disk could not be {done}"
+    programs.run(command, what, package="e2fsprogs", timeout=_TIMEOUT_S, accepted=accepted)

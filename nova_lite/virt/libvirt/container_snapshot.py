@@ -6,49 +6,50 @@ meanwhile, so that all files are of one instant), else in mounts made for it as 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 from nova_lite.compute.transitions import PowerState
 from nova_lite.virt import delivery, oci_archive
 from nova_lite.virt.abilities import Snapshot
-from nova_lite.virt.driver import DriverError, GuestSpec
-from nova_lite.virt.libvirt import container_disk, container_tar
+from nova_lite.virt.driver import GuestSpec
+from nova_lite.virt.libvirt import container_disk, container_tar, programs
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance
-from nova_lite.virt.libvirt.unprivileged import BOUND
+from nova_lite.virt.waiting import GoOn
 
 _TIMEOUT_S = 1800.0
 
 
-def take(domains: Domains, instance: Instance, spec: GuestSpec, target: Path, view: DomainView) -> Snapshot:
-    """Write the archive to *target*. :raises DriverError: the root can't be read."""
+def take(
+    domains: Domains, instance: Instance, spec: GuestSpec, target: Path, view: DomainView, go_on: GoOn
+) -> Snapshot:
+    """Write the archive to *target*, unless *go_on* raises something. :raises DriverError: the root can't be read."""
     layer = instance.path / "snapshot.part"
     archive = instance.path / "snapshot.oci"
     try:
         if view.active:
-            _write_frozen(domains, instance, layer, view)
+            _write_frozen(domains, instance, layer, view, go_on)
         else:
             container_disk.wait_released(instance.container_data)
-            _run_tar(["unshare", "--mount", "--propagation", "slave", "--"], instance, layer, "mount")
-        size = oci_archive.write(archive, layer, spec.image.config)
+            _run_tar(["unshare", "--mount", "--propagation", "slave", "--"], instance, layer, "mount", go_on)
+        size = oci_archive.write(archive, layer, spec.image.config, go_on)
         layer.unlink()
-        delivery.deliver(archive, target)
+        delivery.deliver(archive, target, go_on)
     finally:
         for path in (layer, archive):
             path.unlink(missing_ok=True)
     return Snapshot(target, "raw", "docker", size, {})
 
 
-def _write_frozen(domains: Domains, instance: Instance, layer: Path, view: DomainView) -> None:
+def _write_frozen(domains: Domains, instance: Instance, layer: Path, view: DomainView, go_on: GoOn) -> None:
     marker = _marker(instance)
     if view.power != PowerState.PAUSED:
         # Whoever comes after an agent that died here knows by this file that nobody has asked for the freeze.
         marker.touch(mode=0o600)
         domains.on(view.server_id, "freeze", lambda domain: domain.suspend())
     try:
-        _run_tar(["nsenter", "--mount", f"--target={view.pid}", "--"], instance, layer, "")
+        _run_tar(["nsenter", "--mount", f"--target={view.pid}", "--"], instance, layer, "", go_on)
     finally:
         thaw(domains, instance, view.server_id)
 
@@ -67,16 +68,7 @@ def _marker(instance: Instance) -> Path:
     return instance.path / "snapshot.frozen"
 
 
-def _run_tar(wrapper: list[str], instance: Instance, layer: Path, mode: str) -> None:
+def _run_tar(wrapper: list[str], instance: Instance, layer: Path, mode: str, go_on: GoOn) -> None:
     program = [sys.executable, "-I", str(container_tar.__file__), str(instance.path), str(layer), mode]
-    try:
-        subprocess.run(
-            [*BOUND, *wrapper, *program], check=True, capture_output=True, timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL
-        )
-    except FileNotFoundError as error:
-        raise DriverError(f"{error.filename} is missing; containers need the package util-linux") from error
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.decode(errors="replace").strip().splitlines()
-        raise DriverError(f"the container's root could not be read: {lines[-1][-300:] if lines else ''}") from error
-    except subprocess.SubprocessError as error:
-        raise DriverError(f"the container's root could not be read: {error}") from error
+    what = "the container's root could not be read"
+    programs.run([*wrapper, *program], what, package="util-linux", timeout=_TIMEOUT_S, go_on=go_on)

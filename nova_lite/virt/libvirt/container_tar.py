@@ -111,4 +111,7 @@ def file_capability(path: str) -> bytes:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except OSError as error:
+        raise SystemExit(str(error)) from None  # its last words are what the user is told

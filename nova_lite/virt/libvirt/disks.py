@@ -14,6 +14,7 @@ from nova_lite.virt.driver import DriverError, GuestSpec, LocalImage
 from nova_lite.virt.libvirt import unprivileged
 from nova_lite.virt.libvirt.instances import Instance
 from nova_lite.virt.libvirt.unprivileged import guest_user
+from nova_lite.virt.waiting import GoOn, go_on
 
 ISO = "iso"
 """The format of a CD's image: a VM reads it, and has no disk made of it; to anything else it is a raw disk."""
@@ -114,6 +115,9 @@ def grow(disk: Path, spec: GuestSpec) -> None:
     run_qemu_img(["qemu-img", "resize", "-q", "-f", "qcow2", str(disk), str(size_bytes(spec))], "grown")
 
 
-def run_qemu_img(command: list[str], done: str, limits: Sequence[str] = _LIMITS, timeout: float = 60.0) -> None:
+def run_qemu_img(
+    command: list[str], done: str, limits: Sequence[str] = _LIMITS, timeout: float = 60.0, go_on: GoOn = go_on
+) -> None:
     """Run qemu-img as QEMU's user, under *limits*. :raises DriverError: the disk could not be <done>; its last words."""
-    unprivileged.run(command, f"the disk could not be {done}", package="qemu-utils", limits=limits, timeout=timeout)
+    what = f"the disk could not be {done}"
+    unprivileged.run(command, what, package="qemu-utils", limits=limits, timeout=timeout, go_on=go_on)

@@ -16,6 +16,7 @@ from nova_lite.virt.libvirt.domains import DomainView
 from nova_lite.virt.libvirt.guests import Guests
 from nova_lite.virt.libvirt.instances import checked_id
 from nova_lite.virt.libvirt.lookup import GuestLookup
+from nova_lite.virt.waiting import GoOn, go_on
 
 T = TypeVar("T")
 
@@ -23,10 +24,10 @@ T = TypeVar("T")
 class LibvirtAbilities(GuestLookup):
     """Each method says what its protocol says; the kinds' own parts are in :class:`Guests`."""
 
-    def snapshot(self, spec: GuestSpec, target: Path) -> Snapshot:
-        """Write an image of the guest to *target*; it runs on."""
+    def snapshot(self, spec: GuestSpec, target: Path, go_on: GoOn = go_on) -> Snapshot:
+        """Write an image of the guest to *target*, unless *go_on* raises something; it runs on."""
         guests, view = self._own(spec.server_id)
-        return guests.snapshot(spec, view, target)
+        return guests.snapshot(spec, view, target, go_on)
 
     def rescue(self, spec: GuestSpec, rescue: LocalImage) -> None:
         """Stop the guest and boot *rescue* with the guest's own disk as the second one; a container's root is at /mnt/own."""

@@ -9,6 +9,7 @@ from nova_lite.virt.abilities import ConsoleTarget, Snapshot
 from nova_lite.virt.driver import GuestSpec, LocalImage, Nic
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance
+from nova_lite.virt.waiting import GoOn
 
 
 class Guests(Protocol):
@@ -82,8 +83,8 @@ class Guests(Protocol):
         What :mod:`kept_disks` keeps is there, so that it may begin from that again.
         """
 
-    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path) -> Snapshot:
-        """Write an image of the guest to *target*."""
+    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path, go_on: GoOn) -> Snapshot:
+        """Write an image of the guest to *target*, unless *go_on* raises something."""
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """See, after the agent's restart, that what belongs beside a running guest is there."""

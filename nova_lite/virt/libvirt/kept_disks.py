@@ -7,14 +7,12 @@ that it can be thrown away at any time, while the guest runs too. ``<disk>.befor
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from nova_lite.virt import delivery
-from nova_lite.virt.driver import DriverError
-from nova_lite.virt.libvirt.unprivileged import BOUND
+from nova_lite.virt.libvirt import programs
 
-_COPY_TIMEOUT_S = 600
+_COPY_TIMEOUT_S = 600.0
 
 
 def _before(disk: Path) -> Path:
@@ -41,17 +39,13 @@ def keep(disk: Path) -> None:
         _none(disk).touch(mode=0o600)
         return
     part = disk.with_name(f"{disk.name}.before.part")
-    command = [*BOUND, "cp", "--reflink=auto", "--sparse=auto", "--preserve=mode,ownership", "--", str(disk), str(part)]
+    command = ["cp", "--reflink=auto", "--sparse=auto", "--preserve=mode,ownership", "--", str(disk), str(part)]
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=_COPY_TIMEOUT_S, stdin=subprocess.DEVNULL)
-    except subprocess.CalledProcessError as error:
+        what = "the disk could not be kept for a revert"
+        programs.run(command, what, package="coreutils", timeout=_COPY_TIMEOUT_S)
+        delivery.put_in_place(part, _before(disk))
+    finally:
         part.unlink(missing_ok=True)
-        reason = error.stderr.decode(errors="replace").strip()[-200:]
-        raise DriverError(f"the disk could not be kept for a revert: {reason}") from error
-    except (OSError, subprocess.SubprocessError) as error:
-        part.unlink(missing_ok=True)
-        raise DriverError(f"the disk could not be kept for a revert: {error}") from error
-    delivery.put_in_place(part, _before(disk))
 
 
 def restore(disk: Path) -> None:

@@ -28,6 +28,7 @@ from nova_lite.virt.libvirt.console_reader import ConsoleReader
 from nova_lite.virt.libvirt.container_root import ContainerLimits
 from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.instances import Instance, Instances
+from nova_lite.virt.waiting import GoOn
 
 _KILL_WAIT_S = 10.0
 _INIT_WAIT_S = 2.0
@@ -260,9 +261,9 @@ class LxcGuests:
         ]
         return [(instance.container_data, container_disk.size_bytes(spec, self._limits.default_disk_gb)), *ephemerals]
 
-    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path) -> Snapshot:
+    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path, go_on: GoOn) -> Snapshot:
         """Commit the root to an OCI archive."""
-        return container_snapshot.take(self.domains, self._instances.at(spec.server_id), spec, target, view)
+        return container_snapshot.take(self.domains, self._instances.at(spec.server_id), spec, target, view, go_on)
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """Follow the console again, and have the limits on."""

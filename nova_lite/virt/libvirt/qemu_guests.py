@@ -30,6 +30,7 @@ from nova_lite.virt.libvirt.domains import Domains, DomainView
 from nova_lite.virt.libvirt.host_profile import HostProfile
 from nova_lite.virt.libvirt.instances import Instance, Instances
 from nova_lite.virt.libvirt.profile_source import ProfileSource
+from nova_lite.virt.waiting import GoOn
 
 _REMOVE_FLAGS = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -242,9 +243,10 @@ class QemuGuests:
         disks.grow(instance.disk, spec)
         local_disks.grow(instance, spec)
 
-    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path) -> Snapshot:
+    def snapshot(self, spec: GuestSpec, view: DomainView, target: Path, go_on: GoOn) -> Snapshot:
         """Copy the disk as it is at one instant, flattened; the image itself where there is no disk."""
-        return qemu_snapshot.take(self.domains, self._instances.at(spec.server_id), spec, target, running=view.active)
+        instance = self._instances.at(spec.server_id)
+        return qemu_snapshot.take(self.domains, instance, spec, target, go_on, running=view.active)
 
     def take_up(self, spec: GuestSpec, view: DomainView) -> None:
         """virtlogd has the console of a guest that is our own; an adopted one's is read here."""

@@ -8,7 +8,7 @@ Source: https://libvirt.org/formatbackup.html
 
 from __future__ import annotations
 
-import shutil
+import logging
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -23,6 +23,9 @@ from nova_lite.virt.libvirt import disks
 from nova_lite.virt.libvirt.domains import Domains
 from nova_lite.virt.libvirt.elements import add, text
 from nova_lite.virt.libvirt.instances import Instance
+from nova_lite.virt.waiting import GoOn
+
+LOG = logging.getLogger(__name__)
 
 _COPY_LIMITS = ("prlimit", "--as=2147483648", "--cpu=1800", "--core=0", "--")
 _TIMEOUT_S = 1800.0
@@ -32,37 +35,38 @@ _ANSWER_S = 10.0
 _PART = "snapshot.part"
 
 
-def take(domains: Domains, instance: Instance, spec: GuestSpec, target: Path, *, running: bool) -> Snapshot:
+def take(
+    domains: Domains, instance: Instance, spec: GuestSpec, target: Path, go_on: GoOn, *, running: bool
+) -> Snapshot:
     """Write the image of *spec*'s disk to *target* as qcow2, or the image itself if the guest has no disk.
 
-    :param running: QEMU has the disk open. :raises DriverError: it can't be copied.
+    :param go_on: what it raises ends the copy, with nothing of it left. :param running: QEMU has the disk open.
+    :raises DriverError: it can't be copied.
     """
     if not instance.disk.exists():
-        return _copy_image(spec, target)
+        return _copy_image(spec, target, go_on)
     part = instance.path / _PART
     if running:
         _end_earlier(domains, spec.server_id)
     try:
         if running:
             part.unlink(missing_ok=True)  # libvirt makes the file itself, and takes none that is there.
-            _back_up(domains, spec.server_id, part)
+            _back_up(domains, spec.server_id, part, go_on)
         else:
             command = ["qemu-img", "convert", "-q", "-f", "qcow2", "-O", "qcow2", str(instance.disk), str(part)]
             disks.make_for_guest_user(part)
             disks.give_to_guest_user(instance.disk)
-            disks.run_qemu_img(command, "copied", _COPY_LIMITS, _TIMEOUT_S)
+            disks.run_qemu_img(command, "copied", _COPY_LIMITS, _TIMEOUT_S, go_on)
         size = part.stat().st_size
-        delivery.deliver(part, target)
+        delivery.deliver(part, target, go_on)
     finally:
         part.unlink(missing_ok=True)
     return Snapshot(target, "qcow2", "bare", size, {})
 
 
-def _copy_image(spec: GuestSpec, target: Path) -> Snapshot:
+def _copy_image(spec: GuestSpec, target: Path, go_on: GoOn) -> Snapshot:
     """Give the image back that the guest was booted from: it can't have changed anything."""
-    beside = target.with_name(f"{target.name}.part")
-    shutil.copyfile(spec.image.path, beside)
-    beside.rename(target)
+    delivery.copy(spec.image.path, target, go_on)
     container_format = spec.image.disk_format if spec.image.disk_format in ("ami", "aki", "ari") else "bare"
     return Snapshot(target, spec.image.disk_format, container_format, target.stat().st_size, {})
 
@@ -94,7 +98,7 @@ def _abort(domain: Any) -> None:
         time.sleep(_POLL_S)
 
 
-def _back_up(domains: Domains, server_id: str, part: Path) -> None:
+def _back_up(domains: Domains, server_id: str, part: Path, go_on: GoOn) -> None:
     root = ET.Element("domainbackup", {"mode": "push"})
     names = domains.on(server_id, "look at", _disk_names)
     listed = add(root, "disks")
@@ -106,16 +110,36 @@ def _back_up(domains: Domains, server_id: str, part: Path) -> None:
         else:
             add(listed, "disk", name=name, backup="no")
     domains.on(server_id, "snapshot", lambda domain: domain.backupBegin(text(root), None, 0))
+    _await(domains, server_id, go_on)
+    done = domains.on(server_id, "look at", lambda domain: domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED))
+    if done.get("type") != libvirt.VIR_DOMAIN_JOB_COMPLETED:
+        why = done.get("errmsg", "the guest stopped meanwhile")
+        raise DriverError(f"the snapshot of guest {server_id} failed: {why}; it may be asked for again")
+
+
+def _await(domains: Domains, server_id: str, go_on: GoOn) -> None:
     deadline = time.monotonic() + _TIMEOUT_S
     while domains.on(server_id, "look at", lambda domain: domain.jobInfo()[0]) != libvirt.VIR_DOMAIN_JOB_NONE:
         if time.monotonic() > deadline:
             _end_earlier(domains, server_id)
             raise DriverTimeout(f"the snapshot of guest {server_id} was not done within {_TIMEOUT_S:.0f} s")
+        try:
+            go_on()
+        except BaseException:
+            _cut_off(domains, server_id)
+            raise
         time.sleep(_POLL_S)
-    done = domains.on(server_id, "look at", lambda domain: domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED))
-    if done.get("type") != libvirt.VIR_DOMAIN_JOB_COMPLETED:
-        why = done.get("errmsg", "the guest stopped meanwhile")
-        raise DriverError(f"the snapshot of guest {server_id} failed: {why}; it may be asked for again")
+
+
+def _cut_off(domains: Domains, server_id: str) -> None:
+    """End the backup that nobody wants any more; whoever asked for that is not kept from it by a backup that can't be ended.
+
+    It ends with the guest at the latest, writes into a file without a name, and is ended by the next snapshot.
+    """
+    try:
+        _end_earlier(domains, server_id)
+    except DriverError as error:
+        LOG.warning("server=%s event=backup-not-ended reason=%r", server_id, str(error))
 
 
 def _disk_names(domain: Any) -> dict[str, str]:
