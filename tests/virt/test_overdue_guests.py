@@ -18,48 +18,27 @@ import pytest
 
 pytest.importorskip("libvirt")
 
-from compute_cloud import CONTAINER as CONTAINER_IMAGE
-from compute_cloud import IMAGE, ask
-from driver_fixtures import NEEDS_LIBVIRT, bridge, images, make_driver, make_spec, state  # noqa: F401
+from compute_cloud import ask
+from driver_fixtures import NEEDS_LIBVIRT, bridge, images, make_spec, state  # noqa: F401
+from libvirt_cloud import IMAGES, close, make_cloud
 from sqlalchemy import func, select, update
 from whole_cloud import WholeCloud
 
 from nova_lite.agent import service
 from nova_lite.compute.transitions import PowerState
 from nova_lite.db import held_operations, operations
-from nova_lite.db.models import Allocation, Flavor, Operation, Server
+from nova_lite.db.models import Allocation, Operation, Server
 from nova_lite.db.models import Image as ImageRow
 from nova_lite.db.types import epoch
-from nova_lite.host.fake import FakeImages
-from nova_lite.host.ports import ImageSpec
-from nova_lite.virt.driver import CONTAINER, VM, GuestSpec, LocalImage
+from nova_lite.virt.driver import CONTAINER, VM, GuestSpec
 from nova_lite.virt.libvirt import kept_disks
 from nova_lite.virt.libvirt.driver import LibvirtDriver
-from nova_lite.virt.waiting import GoOn, go_on
 
 pytestmark = [*NEEDS_LIBVIRT, pytest.mark.timeout(300)]
 
 SLOW = pytest.mark.slow
 """For a long run by hand: the other of the two moments costs much and is much like the one."""
-IMAGES = {VM: IMAGE, CONTAINER: CONTAINER_IMAGE}
 GIB = 1 << 30
-
-
-class LocalImages(FakeImages):
-    """The image cache with real images in it, by id, and a config drive with nothing on it."""
-
-    def __init__(self, directory: Path, found: dict[str, LocalImage]) -> None:
-        super().__init__()
-        self.found = found
-        self._drive = directory / "config.iso"
-        self._drive.write_bytes(bytes(1 << 20))
-
-    def config_drive(self, server_id: str, files: dict[str, bytes]) -> Path:
-        return self._drive
-
-    def fetch(self, image: ImageSpec, go_on: GoOn = go_on) -> LocalImage:
-        go_on()
-        return self.found[image.image_id]
 
 
 class Hang:
@@ -174,31 +153,16 @@ def overdue(
     monkeypatch.setattr(service, "RENEW_S", 0.3)
     monkeypatch.setattr(service, "COLLISION_S", 0.1)
     options: dict[str, Any] = {
-        "state_path": str(state),
         "compute.shelved_offload_time": -1,
         "compute.resize_confirm_window": -1,
         "compute.reconcile_interval": 3600,
         "compute.poll_interval": 0.1,
-        "compute.shutdown_timeout": 0.5,
         "scheduler.sweep_interval": 0.1,
     }
-    cloud = WholeCloud(state, **options)
-    driver = make_driver(state)
-    cloud.driver = driver  # type: ignore[assignment]
-    cloud.images = LocalImages(state, {IMAGES[kind]: make_spec(kind).image for kind in IMAGES})
-    cloud.store.transact(_fit)
-    cloud.scheduler()
-    yield Overdue(cloud, driver, request.param)
-    cloud.close()
-    for entry in (state / "instances").glob("*-*"):
-        driver.destroy(entry.name)
-
-
-def _fit(session: Any) -> None:
-    """Give the VM's image what its kernel wants, and the second flavor a size that this machine bears."""
-    properties = {"os_command_line": "console=ttyS0 quiet no_timer_check tsc=reliable", "hw_video_model": "none"}
-    session.execute(update(ImageRow).where(ImageRow.id == IMAGE).values(properties=properties))
-    session.execute(update(Flavor).where(Flavor.flavorid == "2").values(vcpus=1, memory_mb=192, disk_gb=2))
+    cloud = make_cloud(state, make_spec, **options)
+    assert isinstance(cloud.driver, LibvirtDriver)
+    yield Overdue(cloud, cloud.driver, request.param)
+    close(cloud, state)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
