@@ -90,8 +90,11 @@ class Rescues(Protocol):
 class Resizes(Protocol):
     """Change what a guest has, or begin it anew. *run* False: it is to be stopped at the end, and never runs in between."""
 
-    def resize(self, spec: GuestSpec, *, run: bool = True) -> None:
-        """Stop the guest, keep what a revert needs, grow its disk to *spec*, and start it with *spec*'s size."""
+    def resize(self, spec: GuestSpec, *, run: bool = True, go_on: GoOn = go_on) -> None:
+        """Stop the guest, keep what a revert needs, grow its disk to *spec*, and start it with *spec*'s size.
+
+        What *go_on* raises ends it; the guest is stopped then, its disks are whole, and either end of a resize puts it right.
+        """
 
     def confirm_resize(self, server_id: str) -> None:
         """Throw away what :meth:`revert_resize` would need."""

@@ -68,18 +68,21 @@ class FakeAbilities(FakeGuests):
             self._restart(spec)
             self._keep(spec.server_id, "rescue", None)
 
-    def resize(self, spec: GuestSpec, *, run: bool = True) -> None:
+    def resize(self, spec: GuestSpec, *, run: bool = True, go_on: GoOn = go_on) -> None:
         """Run the guest with *spec*'s size, and keep the disk's size from before the first of repeated calls."""
-        with self._action("resize", spec.server_id), self._lock:
-            row = self._row(spec.server_id)
-            before = self._extra(spec.server_id, "before")
-            disk_gb = row["disk_gb"] if before is None else before
-            if 0 < spec.disk_gb < disk_gb:
-                raise DriverError(
-                    f"the disk has {disk_gb} GiB and can't be made smaller; a flavor with as much can be had"
-                )
-            self._keep(spec.server_id, "before", disk_gb)
-            self._restart(spec, run)
+        with self._action("resize", spec.server_id):
+            with self._lock:
+                before = self._extra(spec.server_id, "before")
+                disk_gb = self._row(spec.server_id)["disk_gb"] if before is None else before
+                if 0 < spec.disk_gb < disk_gb:
+                    raise DriverError(
+                        f"the disk has {disk_gb} GiB and can't be made smaller; a flavor with as much can be had"
+                    )
+                self._set(spec.server_id, power=PowerState.SHUTDOWN, saved=0)
+            self._copy(go_on)
+            with self._lock:
+                self._keep(spec.server_id, "before", disk_gb)
+                self._restart(spec, run)
 
     def confirm_resize(self, server_id: str) -> None:
         """Forget what was kept."""

@@ -15,15 +15,17 @@ from whole_cloud import WholeCloud
 from nova_lite.agent import service
 from nova_lite.compute.transitions import PowerState
 from nova_lite.db import held_operations, operations
-from nova_lite.db.models import Allocation, Image, Operation
+from nova_lite.db.models import Allocation, Image, Migration, Operation
 from nova_lite.db.types import epoch
 from nova_lite.virt.driver import GuestNotFound
 
 FOR_EVER = 3600.0
+FIRST = (1, 128, 1)
 COPIES: dict[str, dict[str, Any]] = {
     "createImage": {"createImage": {"name": "shot"}},
     "createBackup": {"createBackup": {"name": "shot", "backup_type": "daily", "rotation": 1}},
     "shelve": {"shelve": None},
+    "resize": {"resize": {"flavorRef": "2"}},
 }
 
 
@@ -41,7 +43,9 @@ def copying(cloud: WholeCloud, action: str, image: str = IMAGE) -> str:
     server_id = cloud.boot(imageRef=image)
     cloud.driver.latency.copy = FOR_EVER
     cloud.act(server_id, COPIES[action])
-    cloud.until(lambda: parts(cloud) != [])
+    call = "resize" if action == "resize" else "snapshot"
+    cloud.until(lambda: (call, server_id) in cloud.driver.calls)
+    cloud.until(lambda: action == "resize" or parts(cloud) != [])
     return server_id
 
 
@@ -60,13 +64,25 @@ def ends(cloud: WholeCloud, server_id: str) -> list[tuple[str, str]]:
     return [(row.action, row.state) for row in cloud.operations(server_id)][1:]
 
 
+def is_as_before(cloud: WholeCloud, server_id: str) -> None:
+    """Hold that the guest runs, and has the size that its server shows and holds of the host: the first."""
+    guest, server = cloud.guest(server_id), cloud.server(server_id)
+    assert guest["power"] == PowerState.RUNNING
+    sizes = (server.vcpus, server.memory_mb, server.disk_gb)
+    assert (guest["vcpus"], guest["memory_mb"], guest["disk_gb"]) == sizes == FIRST
+    with cloud.store.read() as session:
+        held = session.query(Allocation).one()
+        assert (held.vcpus, held.memory_mb, held.disk_gb) == FIRST
+        assert [row.status for row in session.query(Migration)] in ([], ["error"])
+
+
 @pytest.mark.parametrize("image", [IMAGE, CONTAINER])
 @pytest.mark.parametrize("action", COPIES)
 def test_a_delete_ends_the_copy(cloud: WholeCloud, action: str, image: str) -> None:
     cloud.agent()
     cloud.scheduler()
     server_id = copying(cloud, action, image)
-    assert made_images(cloud) != []
+    assert (made_images(cloud) != []) == (action != "resize")
     assert ask(cloud, "DELETE", f"/servers/{server_id}").status_int == 204
     cloud.until(lambda: cloud.server(server_id).deleted)
     assert ends(cloud, server_id) == [(action, "cancelled"), ("delete", "done")]
@@ -97,7 +113,7 @@ def test_a_soft_delete_ends_the_copy_and_the_server_can_be_restored(cloud: Whole
     assert ends(cloud, server_id) == [(action, "cancelled"), ("soft-delete", "done")]
     assert (parts(cloud), made_images(cloud)) == ([], [])
     assert cloud.do(server_id, {"restore": None}).vm_state == "active"
-    assert cloud.driver.power(server_id) == PowerState.RUNNING
+    is_as_before(cloud, server_id)
 
 
 @pytest.mark.parametrize("action", COPIES)
@@ -118,7 +134,7 @@ def test_the_deadline_ends_the_copy(cloud: WholeCloud, monkeypatch: pytest.Monke
     cloud.quiet()
     assert (parts(cloud), made_images(cloud)) == ([], [])
     assert cloud.server(server_id).vm_state == "active"
-    assert cloud.driver.power(server_id) == PowerState.RUNNING
+    is_as_before(cloud, server_id)
 
 
 def test_an_agent_that_is_stopped_hands_the_copy_back_and_the_next_one_makes_it(cloud: WholeCloud) -> None:

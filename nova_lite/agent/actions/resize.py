@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from nova_lite.agent import spec
 from nova_lite.agent.actions.action import Action
-from nova_lite.agent.job import PREPARE, Job, Step, can_undo, make_config_drive, plug
+from nova_lite.agent.job import PREPARE, Job, Step, Stopped, can_undo, make_config_drive, plug
 from nova_lite.compute import lifecycle, local_disks
 from nova_lite.compute.endings import beside, sizes
 from nova_lite.compute.transitions import PowerState, VmState
@@ -48,7 +48,13 @@ def resize(job: Job) -> None:
     if job.work.step is None:
         # No earlier attempt came so far, so what is kept is another resize's, which never came to its confirmation: its undoing failed, say.
         driver.confirm_resize(job.server.id)
-    driver.resize(spec_with(job, job.work.arguments["flavor"]), run=job.server.vm_state != VmState.STOPPED)
+    wanted = spec_with(job, job.work.arguments["flavor"])
+    try:
+        driver.resize(wanted, run=job.server.vm_state != VmState.STOPPED, go_on=job.go_on)
+    except Stopped:
+        # Some disks may have their new size; whoever restores a server that is soft-deleted now gets what its row says.
+        driver.revert_resize(job.spec(), run=False)
+        raise
 
 
 def undo_resize(job: Job) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from nova_lite.virt import delivery
 from nova_lite.virt.driver import DriverError, DriverTimeout, GuestSpec
 from nova_lite.virt.libvirt import programs
+from nova_lite.virt.waiting import GoOn, go_on
 
 _GIB = 1 << 30
 _RELEASE_WAIT_S = 15.0
@@ -69,25 +70,25 @@ def check_growth(data: Path, size: int) -> None:
         )
 
 
-def grow(data: Path, size: int) -> None:
+def grow(data: Path, size: int, go_on: GoOn = go_on) -> None:
     """Make the image and its filesystem *size* bytes large; none there is success. The container must be stopped.
 
-    It is done on a copy: a filesystem that was half grown when the agent died would be of no use.
+    It is done on a copy: a filesystem that was half grown when the agent died, or *go_on* raised something, would be of no use.
     """
     if not data.exists() or data.stat().st_size >= size:
         return
     wait_released(data)
     part = data.with_name(f"{data.name}.part")
     try:
-        _run(["cp", "--reflink=auto", "--sparse=auto", "--preserve=mode", "--", str(data), str(part)], "copied")
+        _run(["cp", "--reflink=auto", "--sparse=auto", "--preserve=mode", "--", str(data), str(part)], "copied", go_on)
         os.truncate(part, size)
-        _run(["e2fsck", "-f", "-p", str(part)], "checked", accepted=(0, 1))
-        _run(["resize2fs", str(part)], "grown")
+        _run(["e2fsck", "-f", "-p", str(part)], "checked", go_on, accepted=(0, 1))
+        _run(["resize2fs", str(part)], "grown", go_on)
         delivery.put_in_place(part, data)
     finally:
         part.unlink(missing_ok=True)  # as large as the disk, where that was full say
 
 
-def _run(command: list[str], done: str, accepted: tuple[int, ...] = (0,)) -> None:
+def _run(command: list[str], done: str, go_on: GoOn = go_on, accepted: tuple[int, ...] = (0,)) -> None:
     what = f"the container's disk could not be {done}"
-    programs.run(command, what, package="e2fsprogs", timeout=_TIMEOUT_S, accepted=accepted)
+    programs.run(command, what, package="e2fsprogs", timeout=_TIMEOUT_S, accepted=accepted, go_on=go_on)

@@ -151,10 +151,10 @@ class LibvirtAbilities(GuestLookup):
             raise DriverError(f"guest {spec.server_id} does not run; only a running guest is resized live")
         guests.resize_live(spec)
 
-    def resize(self, spec: GuestSpec, *, run: bool = True) -> None:
+    def resize(self, spec: GuestSpec, *, run: bool = True, go_on: GoOn = go_on) -> None:
         """Stop the guest, keep its disk, grow it, and start it if it is to *run*; resized and running already is success.
 
-        :raises DriverError: the disk would have to become smaller; nothing has been done then.
+        What *go_on* raises leaves the guest stopped, with disks that are whole. :raises DriverError: the disk would have to become smaller; nothing has been done then.
         """
         guests, view = self._own(spec.server_id)
         disk = guests.disk(self._instances.at(spec.server_id))
@@ -165,9 +165,9 @@ class LibvirtAbilities(GuestLookup):
         guests.shut_down(view, self._grace_s)
         guests.wait_disk(spec.server_id)
         for path in self._beside(guests, spec.server_id, len(spec.disks.ephemerals)):
-            kept_disks.keep(path)
-        kept_disks.keep(disk)  # the last: it says that all are kept
-        guests.grow(spec)
+            kept_disks.keep(path, go_on)
+        kept_disks.keep(disk, go_on)  # the last: it says that all are kept
+        guests.grow(spec, go_on)
         if run:
             guests.start(spec)
 

@@ -77,8 +77,8 @@ class Guests(Protocol):
     def check_growth(self, spec: GuestSpec) -> None:
         """Do nothing if the disk can become what *spec* says. :raises DriverError: it would have to shrink."""
 
-    def grow(self, spec: GuestSpec) -> None:
-        """Make the stopped guest's disk as large as *spec* says; that large, or no disk, is success.
+    def grow(self, spec: GuestSpec, go_on: GoOn) -> None:
+        """Make the stopped guest's disk as large as *spec* says; that large, or no disk, is success. What *go_on* raises leaves it as it was.
 
         What :mod:`kept_disks` keeps is there, so that it may begin from that again.
         """

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nova_lite.virt import delivery
 from nova_lite.virt.libvirt import programs
+from nova_lite.virt.waiting import GoOn, go_on
 
 _COPY_TIMEOUT_S = 600.0
 
@@ -28,10 +29,10 @@ def is_kept(disk: Path) -> bool:
     return _before(disk).exists() or _none(disk).exists()
 
 
-def keep(disk: Path) -> None:
+def keep(disk: Path, go_on: GoOn = go_on) -> None:
     """Keep the stopped guest's *disk* as it is now, unless something is kept already.
 
-    :raises DriverError: it can't be copied; nothing is kept then.
+    :raises DriverError: it can't be copied; nothing is kept then, nor after what *go_on* raises.
     """
     if is_kept(disk):
         return
@@ -42,7 +43,7 @@ def keep(disk: Path) -> None:
     command = ["cp", "--reflink=auto", "--sparse=auto", "--preserve=mode,ownership", "--", str(disk), str(part)]
     try:
         what = "the disk could not be kept for a revert"
-        programs.run(command, what, package="coreutils", timeout=_COPY_TIMEOUT_S)
+        programs.run(command, what, package="coreutils", timeout=_COPY_TIMEOUT_S, go_on=go_on)
         delivery.put_in_place(part, _before(disk))
     finally:
         part.unlink(missing_ok=True)

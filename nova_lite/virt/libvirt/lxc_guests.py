@@ -248,10 +248,10 @@ class LxcGuests:
         for path, size in self._disk_sizes(spec):
             container_disk.check_growth(path, size)
 
-    def grow(self, spec: GuestSpec) -> None:
+    def grow(self, spec: GuestSpec, go_on: GoOn) -> None:
         """Grow the images and the filesystems in them."""
         for path, size in self._disk_sizes(spec):
-            container_disk.grow(path, size)
+            container_disk.grow(path, size, go_on)
 
     def _disk_sizes(self, spec: GuestSpec) -> list[tuple[Path, int]]:
         """Return the images, the root's first, and how many bytes each is to have."""

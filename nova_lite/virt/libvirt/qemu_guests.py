@@ -237,7 +237,7 @@ class QemuGuests:
         disks.check_growth(instance.disk, spec)
         local_disks.check_growth(instance, spec)
 
-    def grow(self, spec: GuestSpec) -> None:
+    def grow(self, spec: GuestSpec, go_on: GoOn) -> None:
         """Grow the overlay, if there is one, and the ephemeral disks."""
         instance = self._instances.at(spec.server_id)
         disks.grow(instance.disk, spec)

@@ -12,7 +12,7 @@ import pytest
 
 from nova_lite.virt import delivery, oci_archive
 from nova_lite.virt.driver import DriverError
-from nova_lite.virt.libvirt import programs
+from nova_lite.virt.libvirt import container_disk, kept_disks, programs
 
 NEEDS_SETPRIV = pytest.mark.skipif(shutil.which("setpriv") is None, reason="cannot run on this machine: no setpriv")
 
@@ -115,3 +115,15 @@ def test_an_archive_that_nobody_wants(tmp_path: Path, times: int, monkeypatch: p
     with pytest.raises(Unwanted):
         oci_archive.write(target, layer, {}, unwanted_after(times))
     assert [path.name for path in tmp_path.iterdir()] == ["layer"]
+
+
+@NEEDS_SETPRIV
+def test_a_disk_that_nobody_wants_kept_or_grown(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(b"content" * 1000)
+    with pytest.raises(Unwanted):
+        kept_disks.keep(disk, unwanted_after(0))
+    with pytest.raises(Unwanted):
+        container_disk.grow(disk, 1 << 20, unwanted_after(0))
+    assert [path.name for path in tmp_path.iterdir()] == ["disk"]
+    assert disk.read_bytes() == b"content" * 1000
