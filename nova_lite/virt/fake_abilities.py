@@ -78,11 +78,11 @@ class FakeAbilities(FakeGuests):
                     raise DriverError(
                         f"the disk has {disk_gb} GiB and can't be made smaller; a flavor with as much can be had"
                     )
-                self._set(spec.server_id, power=PowerState.SHUTDOWN, saved=0)
-            self._copy(go_on)
-            with self._lock:
                 self._keep(spec.server_id, "before", disk_gb)
-                self._restart(spec, run)
+                self._set(spec.server_id, power=PowerState.SHUTDOWN, saved=0)
+                self._db.execute("UPDATE guests SET disk_gb = ? WHERE id = ?", (spec.disk_gb, spec.server_id))
+            self._copy(go_on)
+            self._restart(spec, run)
 
     def confirm_resize(self, server_id: str) -> None:
         """Forget what was kept."""
