@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from processes import children
+
 CLONE_NEWNET = 0x40000000
 PRIVATE = (
     "/run/libvirt",
@@ -195,9 +197,7 @@ def descendants(pids: Iterable[int]) -> list[int]:
     """Return *pids* and all that they started."""
     found = list(pids)
     for pid in found:
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            with suppress(OSError):
-                found += [int(word) for word in children.read_text().split() if int(word) not in found]
+        found += [child for child in children(pid) if child not in found]
     return found
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bridge_ports import wait_until_it_passes
 from oslo_config import cfg
+from processes import command_lines
 
 from nova_lite.conf import load
 from nova_lite.host.network_state import (
@@ -186,15 +187,8 @@ class Sandbox:
 
     def dnsmasqs(self) -> list[int]:
         """Return the pids of all processes whose command line names our state directory."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                argv = path.read_bytes()
-            except OSError:
-                continue
-            if argv.startswith(b"dnsmasq\0") and f"{self.state}/".encode() in argv:
-                found.append(int(path.parent.name))
-        return sorted(found)
+        ours = f"{self.state}/".encode()
+        return sorted(pid for pid, argv in command_lines() if argv.startswith(b"dnsmasq\0") and ours in argv)
 
     def remove(self) -> None:
         try:

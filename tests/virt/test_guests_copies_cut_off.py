@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import command_lines
 
 libvirt = pytest.importorskip("libvirt")
 libvirt_qemu = pytest.importorskip("libvirt_qemu")
@@ -104,15 +105,7 @@ def writes(directory: Path, words: Sequence[str]) -> bool:
 
 def at_work(directory: Path) -> list[int]:
     """Return the processes that make a copy in a guest's directory."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_text(errors="replace").split("\0")
-        except OSError:
-            continue
-        if writes(directory, words):
-            found.append(int(entry.parent.name))
-    return found
+    return [pid for pid, line in command_lines() if writes(directory, line.decode(errors="replace").split("\0"))]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from processes import command_lines
 
 pytest.importorskip("libvirt")
 
@@ -37,13 +38,10 @@ def driver(state: Path) -> Iterator[LibvirtDriver]:  # noqa: F811
 
 def qemu_of(server_id: str) -> int:
     """Return the process that runs a guest."""
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().split(b"\0")
-        except OSError:
-            continue  # it has ended meanwhile
+    for pid, line in command_lines():
+        words = line.split(b"\0")
         if server_id.encode() in words or any(server_id.encode() in word and b"guest=" in word for word in words):
-            return int(entry.parent.name)
+            return pid
     raise AssertionError(f"no process of {server_id}")
 
 

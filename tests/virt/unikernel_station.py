@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,11 +198,14 @@ class Station:
         return segment[:16] + struct.pack("!H", compute_checksum(pseudo_header + segment)) + segment[18:]
 
     def _fetch_patiently(self, _number: int) -> bool:
-        with self._connect_patiently() as opened:
-            opened.sendall(b"GET /health HTTP/1.1\r\n")
-            time.sleep(0.1)
-            opened.sendall(b"\r\n")
-            return read_all(opened).endswith(b"\r\n\r\nok")
+        # The guest gives a request ten seconds; one whose segments are lost again and again may take more, and is made anew.
+        for _ in range(4):
+            with suppress(ConnectionResetError), self._connect_patiently() as opened:
+                opened.sendall(b"GET /health HTTP/1.1\r\n")
+                time.sleep(0.1)
+                opened.sendall(b"\r\n")
+                return read_all(opened).endswith(b"\r\n\r\nok")
+        return False
 
     def _connect_patiently(self) -> socket.socket:
         # The kernel sends a SYN only five times in 16 s, and each needs luck on both ways.

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import command_lines
 
 ROOT = Path(__file__).parents[3]
 CALLS = {
@@ -45,11 +46,8 @@ def test_a_program_ends_with_its_agent(call: str, tmp_path: Path) -> None:
 def at_work(disk: Path) -> list[int]:
     """Return the processes that have the file's name as one of their arguments."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = entry.read_bytes().split(b"\0")
-        except OSError:
-            continue
+    for pid, line in command_lines():
+        words = line.split(b"\0")
         if str(disk).encode() in words and b"setpriv" not in words[0]:
-            found.append(int(entry.parent.name))
+            found.append(pid)
     return found
