@@ -88,7 +88,8 @@ class PrivateHost:
                 shutil.copy2(file, f"{self.directory}/host/etc/libvirt")
         # What QEMU can do, or it would be asked for 2 s.
         for known in Path("/var/cache/libvirt/qemu/capabilities").glob("*.xml"):
-            shutil.copy2(known, pass_down(Path(f"{self.directory}/host/var/cache/libvirt/qemu/capabilities")))
+            with suppress(FileNotFoundError):  # the machine's libvirtd may be writing it anew
+                shutil.copy2(known, pass_down(Path(f"{self.directory}/host/var/cache/libvirt/qemu/capabilities")))
 
     def start(self) -> None:
         """Start virtlogd and libvirtd and wait until both drivers answer."""

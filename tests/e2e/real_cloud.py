@@ -335,7 +335,7 @@ def traces(cloud: Cloud, marks: Marks) -> list[str]:
     for group, directories, _ in os.walk("/sys/fs/cgroup"):
         found += [f"cgroup {group}/{name}" for name in directories if marks.server_id[:20] in name]
     found += [f"file {path}" for path in _files(host) if marks.server_id in str(path)]
-    text = {path: _text(path) for path in (host.state / "networks").glob("*/*")}
+    text = {path: _text(path) for path in _below(host.state / "networks")}
     found += [f"{word} in {path}" for path in text for word in marks.words if word in text[path].split()]
     found += [f"{word} in {path}" for path in text for word in marks.words if f"{word}," in text[path]]
     return found + _rows(cloud, marks)
@@ -344,10 +344,13 @@ def traces(cloud: Cloud, marks: Marks) -> list[str]:
 def _files(host: PrivateHost) -> Iterable[Path]:
     # libvirt's own log of each QEMU stays, for the one who looks for what went wrong; logrotate bounds it.
     logs = host.directory / "host/var/log/libvirt"
-    # Not by rglob: it raises where a directory goes meanwhile.
-    for directory, inner, names in os.walk(host.directory):
-        if logs != Path(directory) and logs not in Path(directory).parents:
-            yield from (Path(directory, name) for name in (*inner, *names))
+    return (path for path in _below(host.directory) if logs not in path.parents)
+
+
+def _below(top: Path) -> Iterable[Path]:
+    """Give all that is in a directory; not by ``Path.rglob``, which raises where a directory goes meanwhile."""
+    for directory, inner, names in os.walk(top):
+        yield from (Path(directory, name) for name in (*inner, *names))
 
 
 def _text(path: Path) -> str:
