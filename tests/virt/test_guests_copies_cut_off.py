@@ -108,9 +108,8 @@ def at_work(directory: Path) -> list[int]:
     return [pid for pid, line in command_lines() if writes(directory, line.decode(errors="replace").split("\0"))]
 
 
-@pytest.fixture
 def large(images: Path, state: Path) -> LocalImage:
-    """An image with half a GiB to copy, beside the kernel of a small guest."""
+    """Make an image with half a GiB to copy, beside the kernel of a small guest."""
     path = state / "large.img"
     with path.open("wb") as file:
         for _ in range(512):
@@ -124,14 +123,14 @@ def large(images: Path, state: Path) -> LocalImage:
 def test_a_copy_that_nobody_wants_ends_and_the_guest_is_as_before(
     driver: LibvirtDriver,
     make_spec: Callable[..., GuestSpec],
-    large: LocalImage,
+    images: Path,
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
     running: bool,
 ) -> None:
     spec = make_spec(kind)
-    spec = replace(spec, image=large) if kind == VM else spec
+    spec = replace(spec, image=large(images, state)) if kind == VM and running else spec
     driver.spawn(spec)
     if not running:
         driver.stop(spec.server_id, 0)
@@ -181,7 +180,7 @@ class Copied:
     def begin(self, body: dict[str, Any]) -> None:
         for _ in range(TRIES):
             self.cloud.act(self.id, body)
-            until(lambda: self.held.is_held() or self.cloud.server(self.id).task_state is None)
+            until(lambda: self.held.is_held() or self.cloud.server(self.id).task_state is None, 120)
             if self.held.reached.is_set():
                 return
         raise AssertionError("each copy was whole before it could be held")
@@ -197,13 +196,14 @@ def copied(
     request: pytest.FixtureRequest,
     state: Path,
     make_spec: Callable[..., GuestSpec],
-    large: LocalImage,
+    images: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Copied]:
     options = {"compute.shelved_offload_time": -1, "compute.reclaim_instance_interval": 0}
     cloud = make_cloud(state, make_spec, **options)
     assert isinstance(cloud.images, LocalImages)
-    cloud.images.found[IMAGES[VM]] = large
+    if request.param == VM:
+        cloud.images.found[IMAGES[VM]] = large(images, state)
     cloud.agent()
     yield Copied(cloud, request.param, monkeypatch)
     close(cloud, state)
