@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from driver_fixtures import NEEDS_LIBVIRT, bridge, driver, images, make_spec, state  # noqa: F401
 
 from nova_lite.virt.driver import CONTAINER, GuestSpec, Nic
-from nova_lite.virt.libvirt import container_limits
+from nova_lite.virt.libvirt import container_limits, container_network
 from nova_lite.virt.libvirt.driver import LibvirtDriver
 
 pytestmark = NEEDS_LIBVIRT
@@ -69,3 +70,17 @@ def test_one_more_and_one_less_while_it_runs(driver: LibvirtDriver, running: Gue
     assert "eth1" in shown and "10.9.8.11/24" in shown
     assert "eth0" in shown and "10.9.8.12/24" in shown
     assert inside(driver, running, "route", "show", "default").splitlines()[0].split()[4] == "eth0"
+
+
+def test_a_container_that_ends_at_once_is_no_error(make_spec: Callable[..., GuestSpec]) -> None:
+    """Between its end and libvirt's notice of it, process 1 still has its number, and no namespaces and devices any more."""
+    nics = make_spec(CONTAINER).nics
+    over = subprocess.Popen(["true"])
+    try:
+        os.waitid(os.P_PID, over.pid, os.WEXITED | os.WNOWAIT)
+        assert Path(f"/proc/{over.pid}").exists()
+        container_limits.apply(over.pid, 100, 0)
+        container_network.settle(over.pid, nics)
+    finally:
+        over.wait()
+    assert nics

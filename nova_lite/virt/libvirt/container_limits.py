@@ -27,7 +27,7 @@ def apply(first: int, pids: int, swap_mb: int) -> None:
     except FileNotFoundError as error:
         raise DriverError("nsenter is missing; containers need the package util-linux") from error
     except subprocess.SubprocessError as error:
-        if os.path.exists(f"/proc/{first}"):
+        if not has_ended(first):
             raise DriverError(f"the container's user namespaces could not be limited: {error}") from error
     if not _V1_PIDS.exists():
         _limit_v2(first, pids, swap_mb)
@@ -52,6 +52,18 @@ def first_process(controller_pid: int) -> int | None:
     except OSError:
         return None
     return None
+
+
+def has_ended(first: int) -> bool:
+    """Say whether the container's process 1 is over.
+
+    What ends has no network namespace any more, some time before whoever started it takes note and ``/proc/<pid>`` goes (namespaces(7)).
+    """
+    try:
+        os.readlink(f"/proc/{first}/ns/net")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return False
 
 
 def _limit_v2(first: int, pids: int, swap_mb: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nova_lite.virt.driver import DriverError, Nic
-from nova_lite.virt.libvirt import container
+from nova_lite.virt.libvirt import container, container_limits
 
 
 def settle(first_process: int, nics: Sequence[Nic]) -> None:
@@ -70,7 +70,7 @@ def _inner(first_process: int) -> dict[str, str]:
     command = [*_inside(first_process), "-json", "link"]
     shown = subprocess.run(command, check=False, capture_output=True, timeout=10, stdin=subprocess.DEVNULL)
     if shown.returncode != 0:
-        if os.path.exists(f"/proc/{first_process}"):
+        if not container_limits.has_ended(first_process):
             raise DriverError(
                 f"the container's interfaces can't be read: {shown.stderr.decode(errors='replace')[:200]}"
             )
@@ -96,5 +96,5 @@ def _run(first_process: int, command: list[str]) -> None:
         raise DriverError(f"{error.filename} is missing; containers need iproute2 and util-linux") from error
     except subprocess.SubprocessError as error:
         # The container may have ended meanwhile, and its devices with it.
-        if os.path.exists(f"/proc/{first_process}"):
+        if not container_limits.has_ended(first_process):
             raise DriverError(f"the container's network could not be set: {error}") from error
