@@ -55,8 +55,9 @@ class FakeAbilities(FakeGuests):
             self._row(spec.server_id)
             if self._extra(spec.server_id, "rescue") == rescue.image_id and self._runs(spec.server_id):
                 return
-            self._restart(spec)
-            self._keep(spec.server_id, "rescue", rescue.image_id)
+            with self._at_once():
+                self._restart(spec)
+                self._keep(spec.server_id, "rescue", rescue.image_id)
 
     def unrescue(self, spec: GuestSpec) -> None:
         """Run the guest from its own disk."""
@@ -65,8 +66,9 @@ class FakeAbilities(FakeGuests):
             self._row(spec.server_id)
             if self._extra(spec.server_id, "rescue") is None and self._runs(spec.server_id):
                 return
-            self._restart(spec)
-            self._keep(spec.server_id, "rescue", None)
+            with self._at_once():
+                self._restart(spec)
+                self._keep(spec.server_id, "rescue", None)
 
     def resize(self, spec: GuestSpec, *, run: bool = True, go_on: GoOn = go_on) -> None:
         """Run the guest with *spec*'s size, and keep the disk's size from before the first of repeated calls."""
@@ -92,14 +94,14 @@ class FakeAbilities(FakeGuests):
 
     def revert_resize(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Run the guest with *spec*, the size from before."""
-        with self._action("revert_resize", spec.server_id), self._lock:
+        with self._action("revert_resize", spec.server_id), self._at_once():
             self._row(spec.server_id)
             self._restart(spec, run)
             self._keep(spec.server_id, "before", None)
 
     def rebuild(self, spec: GuestSpec, *, run: bool = True) -> None:
         """Run the guest anew, whatever it was doing; one that was lost is made."""
-        with self._action("rebuild", spec.server_id), self._lock:
+        with self._action("rebuild", spec.server_id), self._at_once():
             self._forget_extras(spec.server_id)
             self._restart(spec, run)
 
@@ -241,7 +243,7 @@ class FakeAbilities(FakeGuests):
         return bool(self._row(server_id)["power"] == PowerState.RUNNING)
 
     def _restart(self, spec: GuestSpec, run: bool = True) -> None:
-        with self._lock:
+        with self._at_once():
             with contextlib.suppress(GuestNotFound):
                 self._set(spec.server_id, power=PowerState.SHUTDOWN, saved=0)
             if run:

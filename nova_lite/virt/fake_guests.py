@@ -172,7 +172,7 @@ class FakeGuests:
         )
         nics = " ".join(nic.device for nic in spec.nics)
         says = _boot_lines(spec)
-        with self._lock:
+        with self._at_once():
             self._db.execute(
                 "INSERT INTO guests VALUES (?, ?, ?, ?, 0, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
                 "power = excluded.power, saved = 0, memory_mb = excluded.memory_mb, vcpus = excluded.vcpus, "
@@ -224,6 +224,21 @@ class FakeGuests:
                 self._db.execute("DELETE FROM extras WHERE id = ? AND name = ?", (server_id, name))
             else:
                 self._db.execute("INSERT OR REPLACE INTO extras VALUES (?, ?, ?)", (server_id, name, json.dumps(value)))
+
+    @contextlib.contextmanager
+    def _at_once(self) -> Iterator[None]:
+        """Have all that is written in between be there or nothing of it, whenever this process dies: a real guest starts or does not."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.rollback()
+                raise
+            self._db.commit()
 
     def _forget_extras(self, server_id: str) -> None:
         self._db.execute("DELETE FROM extras WHERE id = ?", (server_id,))

@@ -66,6 +66,30 @@ def test_a_rebuild_runs_whatever_it_was_doing(kind: str) -> None:
     assert driver.power(spec.server_id) == PowerState.RUNNING
 
 
+def test_a_start_is_there_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process may die between any two things that it writes; then nobody boots a guest for the second time that runs already."""
+    spec = guest_spec(VM)
+    driver = FakeDriver(database=tmp_path / "guests.db")
+    driver.spawn(spec)
+    driver.rescue(spec, replace(spec.image, image_id="rescue"))
+    keep = driver._keep
+
+    def die(server_id: str, name: str, value: object) -> None:
+        keep(server_id, name, value)
+        if name == "started":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(driver, "_keep", die)
+        with pytest.raises(KeyboardInterrupt):
+            driver.unrescue(spec)
+    again = FakeDriver(database=tmp_path / "guests.db")
+    assert again.console(spec.server_id, 9999).count(b"started") == 2
+    for _ in range(2):
+        again.unrescue(spec)
+        assert again.console(spec.server_id, 9999).count(b"started") == 3
+
+
 @pytest.mark.parametrize("kind", [VM, CONTAINER])
 def test_a_rescue_and_its_end(kind: str) -> None:
     driver, spec = started(kind)
