@@ -37,8 +37,8 @@ ONCE = ("create", "start", "restore", "unshelve", "restart", "rescue", "unrescue
 """Actions that boot a guest and must do it once however often they are begun."""
 CUT_OFF = "cut off each time"
 """What is said of an operation that death has met too often (``nova_lite.agent.runner.LIVES``)."""
-AGAIN = ("reboot-soft", "reboot-hard", "resize", "revertResize", "rebuild", "shelve")
-"""Actions that may boot it once for each time that they are begun (shelve: when it fails)."""
+AGAIN = ("reboot-soft", "reboot-hard", "resize", "revertResize", "end-resize", "rebuild", "shelve")
+"""What may boot it once for each time that it is begun (shelve: when it fails; end-resize: when it reverts, after a reset)."""
 
 UNDONE = ("restore", "unshelve", "rescue")
 """Of ``ONCE``, what undoes itself when it fails. Death may come before that is written, and then it is all done again."""
