@@ -30,7 +30,11 @@ def apply(first: int, pids: int, swap_mb: int) -> None:
         if not has_ended(first):
             raise DriverError(f"the container's user namespaces could not be limited: {error}") from error
     if not _V1_PIDS.exists():
-        _limit_v2(first, pids, swap_mb)
+        try:
+            _limit_v2(first, pids, swap_mb)
+        except (OSError, DriverError):
+            if not has_ended(first):
+                raise
 
 
 def counts_with_swap() -> bool:
